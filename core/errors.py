@@ -1,0 +1,114 @@
+"""The errors of this package, named by what the user can do about them.
+
+    RmbgError
+    |-- Refusal                   nothing was done; raised, ends the run
+    |   |-- LicenceRefused        choose another backend, or name your agreement
+    |   |-- Offline               turn RMBG_OFFLINE off, or use a backend on this machine
+    |   |-- KeyMissing            set the key
+    |   |-- OverBudget            raise the limit, or send fewer pictures
+    |   |-- BackendUnknown        choose one of the listed ids
+    |   |-- BackendMissing        this installation lacks a part that the backend needs
+    |   `-- BadOption             a setting or argument has a value that cannot work
+    |-- Cancelled                 the user stopped the run
+    `-- PictureError              one picture failed; the others go on
+        |-- BadPicture            the picture itself cannot be used
+        |-- NoPlainBackdrop       use a model, or ask for the preview
+        |-- BackendFailed         the backend could not deliver this picture
+        `-- MayBeBilled           the answer to a paid submit was lost; look before paying again
+
+Every message is one sentence or two: what happened, then the next step. None ever contains a key.
+`__module__` is pinned: inside ComfyUI the real module name is the path of the pack's folder, which
+would appear in front of the error's name on the user's screen.
+"""
+
+from __future__ import annotations
+
+
+class RmbgError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    __module__ = "rmbg_nodes"
+
+
+class Refusal(RmbgError):
+    """Nothing was done and nothing was spent; the run as a whole cannot go on."""
+
+    __module__ = "rmbg_nodes"
+
+
+class LicenceRefused(Refusal):
+    """The model's licence does not allow the stated use."""
+
+    __module__ = "rmbg_nodes"
+
+
+class Offline(Refusal):
+    """RMBG_OFFLINE is on and the request would leave the machine."""
+
+    __module__ = "rmbg_nodes"
+
+
+class KeyMissing(Refusal):
+    """The provider needs a key and none was found, or it refused the one that was."""
+
+    __module__ = "rmbg_nodes"
+
+
+class OverBudget(Refusal):
+    """The next picture would cost more than the user allowed."""
+
+    __module__ = "rmbg_nodes"
+
+
+class BackendUnknown(Refusal):
+    """No backend has this id."""
+
+    __module__ = "rmbg_nodes"
+
+
+class BackendMissing(Refusal):
+    """The backend is known, but this installation lacks something that it needs."""
+
+    __module__ = "rmbg_nodes"
+
+
+class BadOption(Refusal, ValueError):
+    """A setting or an argument has a value that cannot work; the message names it."""
+
+    __module__ = "rmbg_nodes"
+
+
+class Cancelled(RmbgError):
+    """The user stopped the run. Paid work that is under way stays resumable."""
+
+    __module__ = "rmbg_nodes"
+
+
+class PictureError(RmbgError):
+    """One picture failed. It travels inside a Failure and never ends the run of the others."""
+
+    __module__ = "rmbg_nodes"
+
+
+class BadPicture(PictureError, ValueError):
+    """The picture cannot be used: damaged, empty, too large, or with values outside 0..1."""
+
+    __module__ = "rmbg_nodes"
+
+
+class NoPlainBackdrop(PictureError):
+    """The keyer was given a picture whose backdrop is not plain."""
+
+    __module__ = "rmbg_nodes"
+
+
+class BackendFailed(PictureError):
+    """The backend could not deliver this picture; trying it again costs nothing extra."""
+
+    __module__ = "rmbg_nodes"
+
+
+class MayBeBilled(PictureError):
+    """A paid submit was sent and its answer was lost, so it is not sent again by itself."""
+
+    __module__ = "rmbg_nodes"

@@ -1,0 +1,209 @@
+"""The contract between the pipeline and its backends: plain data and three protocols.
+
+Protocols, not base classes: ComfyUI loads this package by path, so the same class can exist twice
+in one process, and `isinstance` across the two would be false. The rules that no signature can
+state stand in the docstrings of `Backend.run` and `Job`; `tests/conformance.py` holds every
+backend to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from .errors import PictureError
+
+if TYPE_CHECKING:  # facts about backends are read without waiting for torch
+    from torch import Tensor
+
+Location = Literal["local", "hosted"]
+Usage = Literal["non-commercial", "commercial"]
+OptionValue: TypeAlias = "str | int | float | bool"
+Options: TypeAlias = Mapping[str, OptionValue]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture on its way to a backend.
+
+    pixels: (H, W, 3) float32, straight RGB in 0..1, sRGB-encoded; never written to.
+    index: the caller's number for it; the Outcome carries it back. Unique within one run.
+    name: what messages call it ("image 3", "shoe.jpg").
+    """
+
+    index: int
+    pixels: Tensor
+    name: str
+
+    def digest(self) -> str:
+        """sha256 of the size and of the pixels rounded to 16 bits; the same picture, the same digest."""
+        levels = (self.pixels.detach().clamp(0, 1) * 65535).round().cpu().numpy().astype("<u2")
+        header = "x".join(str(side) for side in self.pixels.shape).encode()
+        return hashlib.sha256(header + b":" + levels.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one picture costs, with where and when that was read."""
+
+    amount: Decimal
+    currency: str
+    as_of: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a backend says about one delivered matte; the report and the receipt are made of it."""
+
+    backend: str
+    model: str
+    licence: str
+    device: str
+    seconds: float
+    cost: Decimal = Decimal(0)
+    currency: str = "USD"
+    left_machine: bool = False
+    weights_sha256: str | None = None
+    request_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matte:
+    """A backend's answer for one frame, as the model gave it.
+
+    values: (h, w) float32 on any device, at the model's own size or the frame's.
+    kind: "logits" (any real number, alpha is their sigmoid) or "alpha" (0..1, 1 = subject).
+    """
+
+    values: Tensor
+    kind: Literal["logits", "alpha"]
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One picture that could not be delivered. request_id names paid work when there is any."""
+
+    error: PictureError
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the frame with this index."""
+
+    index: int
+    result: Matte | Failure
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Paid work at a provider. Without a request_id it was sent, but its answer was lost."""
+
+    backend: str
+    request_id: str | None
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """One row of the catalogue: everything that can be said of a backend without importing it.
+
+    target: "module:function" below `backends/`, imported on first use; empty while this version
+    does not ship the backend. window: how many frames `run` may hold at most, those it works on
+    and those it has pulled ahead together.
+    """
+
+    id: str
+    label: str
+    model: str
+    location: Location
+    licence: str
+    target: str
+    window: int
+    price: Price | None = None
+    key_variables: tuple[str, ...] = ()
+    options: Options = field(default_factory=dict)
+    missing: str = ""
+
+    def with_window(self, window: int) -> BackendSpec:
+        """The same row with another window, for a backend whose window is a setting."""
+        return dataclasses.replace(self, window=window)
+
+
+class Job:
+    """What the caller lends to a run: progress, Cancel, money, and the memory of paid work.
+
+    Every method has a default that does nothing, so `Job()` is a complete job for work that costs
+    nothing. `work` is the string of `Backend.work`. The order for one paid picture is
+
+        known -> reserve -> sending -> submitted -> settled
+
+    and each call returns only when what it says is durable, because the process may be killed
+    between any two of them. After `sending` without `submitted` the picture may have been billed.
+    """
+
+    def check(self) -> None:
+        """Raise Cancelled when the user has stopped the run. Cheap; call it in every wait (each
+        0.1 s), between pictures and inside long forwards."""
+
+    def step(self, done: int) -> None:
+        """`done` more pictures have their outcome."""
+
+    def reserve(self, work: str, price: Price) -> None:
+        """Set the price aside, or raise OverBudget; called before anything is sent."""
+
+    def sending(self, work: str) -> None:
+        """The submit's bytes are about to leave."""
+
+    def submitted(self, work: str, ticket: Ticket) -> None:
+        """The provider accepted the work under this ticket; called before the first poll."""
+
+    def known(self, work: str) -> Ticket | None:
+        """The ticket of work sent earlier and never settled, to be resumed instead of paid again."""
+        return None
+
+    def settled(self, work: str, outcome: Outcome) -> None:
+        """The work has its outcome: a Matte was paid for, a Failure frees what was reserved."""
+
+
+class Backend(Protocol):
+    """Anything that turns frames into mattes."""
+
+    @property
+    def spec(self) -> BackendSpec: ...
+
+    def work(self, frame: Frame) -> str | None:
+        """The identity of the paid work for this frame: pixels, model and the parameters that are
+        sent, never a local option, a seed or a file name. None when the work costs nothing."""
+
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        """Yield exactly one Outcome for every frame pulled, as they complete, in any order.
+
+        - Frames are pulled lazily; never are more than `spec.window` of them without an outcome.
+        - A picture that fails is a Failure; only Cancelled and Refusals are raised.
+        - Before a Refusal is raised, the outcome of everything already submitted is yielded:
+          what is paid for is delivered. Cancelled is raised at once; tickets keep the paid work.
+        - `job.step` and, for paid work, `job.settled` come before the outcome is yielded.
+        - Closing the iterator early leaves no thread, socket or tensor of this run behind.
+        - Frames are never written to; a Backend may be run again, and by two threads in turn.
+        """
+
+    def close(self) -> None:
+        """Give back what the backend holds. Calling it twice is harmless."""
+
+
+class Host(Protocol):
+    """The program this package runs in: ComfyUI, or nothing but Python."""
+
+    def command(self, arguments: str) -> str:
+        """The line that a user of this installation types to run `rmbg <arguments>`."""
