@@ -8,7 +8,6 @@ backend to them.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ if TYPE_CHECKING:  # facts about backends are read without waiting for torch
 Location = Literal["local", "hosted"]
 Usage = Literal["non-commercial", "commercial"]
 OptionValue: TypeAlias = "str | int | float | bool"
-Options: TypeAlias = Mapping[str, OptionValue]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Frame:
     name: str
 
     def digest(self) -> str:
-        """sha256 of the size and of the pixels rounded to 16 bits; the same picture, the same digest."""
+        """sha256 of the size and of the pixels rounded to 16 bits."""
         levels = (self.pixels.detach().clamp(0, 1) * 65535).round().cpu().numpy().astype("<u2")
         header = "x".join(str(side) for side in self.pixels.shape).encode()
         return hashlib.sha256(header + b":" + levels.tobytes()).hexdigest()
@@ -115,29 +113,46 @@ class Ticket:
 
 
 @dataclass(frozen=True)
+class Option:
+    """One setting of a backend: a widget in ComfyUI, a keyword in Python, --option on the command
+    line. Its type is its default's type; `choices` lists the allowed texts, if there is a list."""
+
+    name: str
+    default: OptionValue
+    tooltip: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class BackendSpec:
     """One row of the catalogue: everything that can be said of a backend without importing it.
 
-    target: "module:function" below `backends/`, imported on first use; empty while this version
-    does not ship the backend. window: how many frames `run` may hold at most, those it works on
-    and those it has pulled ahead together.
+    id: "provider/model", or the provider alone where it has only one. target: "module:function"
+    below `backends/`, imported on first use; empty while this version does not ship the backend.
+    window: how many frames `run` may hold at most, those it works on and those it has pulled ahead
+    together. For a hosted backend `licence` names the row of the provider's terms.
     """
 
     id: str
     label: str
-    model: str
+    summary: str
     location: Location
     licence: str
     target: str
     window: int
     price: Price | None = None
     key_variables: tuple[str, ...] = ()
-    options: Options = field(default_factory=dict)
-    missing: str = ""
+    options: tuple[Option, ...] = ()
 
-    def with_window(self, window: int) -> BackendSpec:
-        """The same row with another window, for a backend whose window is a setting."""
-        return dataclasses.replace(self, window=window)
+    @property
+    def provider(self) -> str:
+        """The part of the id before the slash: what the backend menu shows."""
+        return self.id.partition("/")[0]
+
+    @property
+    def model(self) -> str:
+        """The part of the id after the slash; empty for a provider with one nameless model."""
+        return self.id.partition("/")[2]
 
 
 class Job:
@@ -169,7 +184,7 @@ class Job:
         """The provider accepted the work under this ticket; called before the first poll."""
 
     def known(self, work: str) -> Ticket | None:
-        """The ticket of work sent earlier and never settled, to be resumed instead of paid again."""
+        """The ticket of work sent earlier and never settled: to be resumed, not paid again."""
         return None
 
     def settled(self, work: str, outcome: Outcome) -> None:
@@ -200,10 +215,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what the backend holds. Calling it twice is harmless."""
-
-
-class Host(Protocol):
-    """The program this package runs in: ComfyUI, or nothing but Python."""
-
-    def command(self, arguments: str) -> str:
-        """The line that a user of this installation types to run `rmbg <arguments>`."""

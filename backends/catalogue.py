@@ -1,0 +1,177 @@
+"""One row per backend and model: the only place where one is added.
+
+Menus, the gate, `rmbg backends`, the README and tests read these rows. Nothing here imports a
+backend; `load` does, when one is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import cast
+
+from ..core.errors import BackendMissing, BackendUnknown, BadOption
+from ..core.types import Backend, BackendSpec, Option, OptionValue, Price
+from ..invocation import command
+
+_HOSTED_PRICE = Decimal("0.018")
+
+_ROWS = (
+    BackendSpec(
+        id="local/rmbg-2.0",
+        label="RMBG-2.0 on this machine",
+        summary="BRIA's current model (BiRefNet); free for non-commercial use",
+        location="local",
+        licence="bria-rmbg-2.0",
+        target="",
+        window=8,
+    ),
+    BackendSpec(
+        id="local/rmbg-1.4",
+        label="RMBG-1.4 on this machine",
+        summary="BRIA's smaller, older model (IS-Net); free for non-commercial use",
+        location="local",
+        licence="bria-rmbg-1.4",
+        target="",
+        window=8,
+    ),
+    BackendSpec(
+        id="local/birefnet",
+        label="BiRefNet on this machine",
+        summary="the architecture of RMBG-2.0 with MIT-licensed weights",
+        location="local",
+        licence="birefnet-mit",
+        target="",
+        window=8,
+    ),
+    BackendSpec(
+        id="bria/rmbg-2.0",
+        label="Bria API",
+        summary="BRIA's own hosted model; licensed for commercial use by your account",
+        location="hosted",
+        licence="bria-api",
+        target="",
+        window=16,
+        price=Price(
+            _HOSTED_PRICE, "USD", "2026-08-04", "https://inference.sh/apps/bria/rmbg.md (reseller)"
+        ),
+        key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
+    ),
+    BackendSpec(
+        id="fal/rmbg-2.0",
+        label="fal.ai, RMBG 2.0",
+        summary="BRIA's model hosted by fal.ai; licensed for commercial use by your account",
+        location="hosted",
+        licence="fal-api",
+        target="",
+        window=16,
+        price=Price(
+            _HOSTED_PRICE, "USD", "2026", "https://fal.ai/models/fal-ai/bria/background/remove"
+        ),
+        key_variables=("FAL_KEY",),
+    ),
+    BackendSpec(
+        id="fal/rmbg-3.0",
+        label="fal.ai, RMBG 3.0",
+        summary="BRIA's newest model hosted by fal.ai; its pictures carry a watermark and C2PA",
+        location="hosted",
+        licence="fal-api",
+        target="",
+        window=16,
+        price=Price(
+            _HOSTED_PRICE,
+            "USD",
+            "2026",
+            "https://wavespeed.ai/docs/docs-api/bria/remove-background-3.0 (reseller)",
+        ),
+        key_variables=("FAL_KEY",),
+    ),
+    BackendSpec(
+        id="replicate/rmbg-2.0",
+        label="Replicate",
+        summary="BRIA's model hosted by Replicate; licensed for commercial use by your account",
+        location="hosted",
+        licence="replicate-api",
+        target="",
+        window=16,
+        price=Price(
+            _HOSTED_PRICE, "USD", "2026", "assumed from resellers; Replicate's page was not read"
+        ),
+        key_variables=("REPLICATE_API_TOKEN",),
+    ),
+    BackendSpec(
+        id="keyer",
+        label="Keyer, no weights",
+        summary="pictures with a plain backdrop (studio sweeps, green screens), or a rough preview",
+        location="local",
+        licence="keyer",
+        target="keyer:open_keyer",
+        window=2,
+        options=(
+            Option(
+                "mode",
+                "plain",
+                "plain: exact keying of a plain backdrop, refused where there is none. "
+                "preview: a rough guess of the subject in any picture, for trying a graph out; "
+                "not a replacement for a model.",
+                choices=("plain", "preview"),
+            ),
+        ),
+    ),
+)
+
+BACKENDS: Mapping[str, BackendSpec] = {row.id: row for row in _ROWS}
+
+#: Every provider in menu order, with the model that its name alone stands for.
+DEFAULT_IDS: Mapping[str, str] = {
+    provider: next(row.id for row in _ROWS if row.provider == provider)
+    for provider in dict.fromkeys(row.provider for row in _ROWS)
+}
+
+
+def find(backend_id: str) -> BackendSpec:
+    """The row of "provider/model" or of a provider alone. Raises BackendUnknown with the list."""
+    row = BACKENDS.get(DEFAULT_IDS.get(backend_id, backend_id))
+    if row is None:
+        raise BackendUnknown(
+            f"There is no backend {backend_id!r}. Choose one of: {', '.join(BACKENDS)}."
+        )
+    return row
+
+
+def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """The row's defaults with the given values over them.
+
+    Raises BadOption for a name, type or choice that the row does not have.
+    """
+    known = {option.name: option for option in spec.options}
+    values = {name: option.default for name, option in known.items()}
+    for name, value in given.items():
+        option = known.get(name)
+        if option is None:
+            listed = ", ".join(known) or "none"
+            raise BadOption(f"{spec.id} has no option {name!r}. Its options: {listed}.")
+        if option.choices and value not in option.choices:
+            listed = ", ".join(option.choices)
+            raise BadOption(f"{spec.id}: {name} is {value!r}; choose one of: {listed}.")
+        if type(value) is not type(option.default):
+            wanted = type(option.default).__name__
+            raise BadOption(f"{spec.id}: {name} must be of type {wanted}, not {value!r}.")
+        values[name] = value
+    return values
+
+
+def load(spec: BackendSpec, options: Mapping[str, OptionValue]) -> Backend:
+    """Import and open the backend of this row. Raises BackendMissing or BadOption."""
+    values = check_options(spec, options)
+    if not spec.target:
+        raise BackendMissing(
+            f"{spec.id} is not part of this version of rmbg-nodes yet. "
+            f"Choose one of: {', '.join(row.id for row in _ROWS if row.target)}. "
+            f"The list: {command('backends')}"
+        )
+    module_name, _, function_name = spec.target.partition(":")
+    module = importlib.import_module(f".{module_name}", __package__)
+    opener = cast("Callable[..., Backend]", getattr(module, function_name))
+    return opener(spec, **values)

@@ -1,0 +1,71 @@
+"""What the environment says: the settings that pin a deployment, read anew for each run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .core.errors import BadOption
+from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from .core.types import Usage
+
+VARIABLES: Mapping[str, str] = {
+    "RMBG_USAGE": "commercial or non-commercial; overrides what the graph or command says",
+    "RMBG_BACKEND": "a backend id; overrides what the graph or command says",
+    "RMBG_OFFLINE": "1 refuses every backend that would send a picture off this machine",
+    BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA, for local RMBG weights",
+}
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """usage, backend: None where not pinned. grants: licence id -> number of an agreement."""
+
+    usage: Usage | None = None
+    backend: str | None = None
+    offline: bool = False
+    grants: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the given environment, or from the process's own.
+
+    Raises BadOption for a value that is none of the allowed ones: a mistyped RMBG_OFFLINE must not
+    send pictures.
+    """
+    env = os.environ if environment is None else environment
+    values = {name: env.get(name, "").strip() for name in VARIABLES}
+    return Settings(
+        usage=_usage(values["RMBG_USAGE"]),
+        backend=values["RMBG_BACKEND"] or None,
+        offline=_switch("RMBG_OFFLINE", values["RMBG_OFFLINE"]),
+        grants={
+            row.id: values[row.grant_variable]
+            for row in LICENCES.values()
+            if row.grant_variable and values[row.grant_variable]
+        },
+    )
+
+
+def _usage(text: str) -> Usage | None:
+    if text == "commercial":
+        return "commercial"
+    if text == "non-commercial":
+        return "non-commercial"
+    if text:
+        raise BadOption(
+            f"RMBG_USAGE is {text!r}; set it to commercial or non-commercial, or leave it unset."
+        )
+    return None
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise BadOption(f"{name} is {text!r}; set it to 1 or 0, or leave it unset.")
