@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,3 +24,17 @@ def _load_checkout() -> None:
 
 
 _load_checkout()
+
+
+@pytest.fixture
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings or keys of the machine it runs on."""
+    for name in list(os.environ):
+        if name.startswith(("RMBG_", "BRIA_", "FAL_", "REPLICATE_")):
+            monkeypatch.delenv(name)

@@ -1,0 +1,28 @@
+# Two commands from a clean clone: `make demo` and `make test`. They need Python 3.10 or newer and make.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: demo test soak clean
+
+demo: $(VENV)/.demo
+	$(RUN) -m rmbg_nodes demo -o demo-output
+
+test: $(VENV)/.test
+	scripts/check $(RUN)
+
+soak: $(VENV)/.test
+	$(RUN) -m pytest -m soak
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .typing build demo-output

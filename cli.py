@@ -1,0 +1,53 @@
+"""`rmbg`: the command line. Exit status 0: all done; 1: some pictures failed; 2: refused."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import cast
+
+from . import __version__
+from .core.errors import Cancelled, PictureError, Refusal
+
+#: Command -> (module in commands/, one line of help). A module is imported when it is used.
+COMMANDS = {
+    "remove": "cut the subject out of pictures",
+    "composite": "put a cut-out on a colour or on another picture",
+    "backends": "list what can remove backgrounds, with licence and price",
+    "licences": "list the licences, or the attribution lines",
+    "demo": "make pictures with what this machine has, and say how good they are",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="rmbg", description="Background removal with BRIA RMBG, on this machine or licensed."
+    )
+    parser.add_argument("--version", action="version", version=f"rmbg-nodes {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in given if not word.startswith("-")), "")
+    for name, words in COMMANDS.items():
+        command = commands.add_parser(name, help=words, description=f"{words.capitalize()}.")
+        if name == chosen:
+            _module(name, "add_arguments")(command)
+    arguments = parser.parse_args(given)
+    try:
+        return int(cast("int", _module(arguments.command, "run")(arguments)))
+    except (Refusal, PictureError) as error:
+        print(f"rmbg: {error}", file=sys.stderr)
+        return 2 if isinstance(error, Refusal) else 1
+    except (Cancelled, KeyboardInterrupt):
+        print("rmbg: stopped. What was written is whole.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
+        return 1
+
+
+def _module(command: str, function: str) -> Callable[[object], object]:
+    module = import_module(f".commands.{command}", __package__)
+    return cast("Callable[[object], object]", getattr(module, function))

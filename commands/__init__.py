@@ -1,0 +1,1 @@
+"""The commands of `rmbg`, one file each: what it takes, and what it does."""

@@ -1,0 +1,66 @@
+"""`rmbg composite`: a cut-out on a colour or on another picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..core.composite import CompositeOptions, compose
+from ..core.errors import BadOption
+from ..core.layers import BLENDS
+from ..core.placement import ANCHORS, FITS
+from .shared import STDOUT, add_reading, pixels_of, read, write
+
+_DEFAULTS = CompositeOptions()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("foreground", metavar="FOREGROUND", help="the cut-out; - is stdin")
+    add("background", metavar="BACKGROUND", nargs="?", help="the picture behind")
+    add("-o", "--output", metavar="OUT", required=True, help="the file to write; - is stdout")
+    add("--mask", metavar="FILE", help="replaces the foreground's alpha; white is subject")
+    add("--colour", default="white", help="the background when there is no picture (white)")
+    add("--fit", choices=FITS, default=_DEFAULTS.fit)
+    add("--anchor", choices=tuple(ANCHORS), default=_DEFAULTS.anchor)
+    add("--offset", nargs=2, type=int, default=_DEFAULTS.offset, metavar=("X", "Y"))
+    add("--scale", type=float, default=_DEFAULTS.scale)
+    add("--margin", type=float, default=_DEFAULTS.margin, help="with --fit subject, a share")
+    add("--opacity", type=float, default=_DEFAULTS.opacity)
+    add("--blend", choices=BLENDS, default=_DEFAULTS.blend)
+    add("--shadow", type=float, default=_DEFAULTS.shadow, help="strength of a contact shadow")
+    add_reading(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = CompositeOptions(
+        fit=arguments.fit,
+        anchor=arguments.anchor,
+        offset=(arguments.offset[0], arguments.offset[1]),
+        scale=arguments.scale,
+        margin=arguments.margin,
+        opacity=arguments.opacity,
+        blend=arguments.blend,
+        shadow=arguments.shadow,
+    )
+    named = [arguments.foreground, arguments.background, arguments.mask]
+    inputs = [Path(name).resolve() for name in named if name not in (None, STDOUT)]
+    out = None if arguments.output == STDOUT else Path(arguments.output)
+    if out is not None and out.resolve() in inputs:
+        raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
+    foreground = read(arguments.foreground, arguments.max_megapixels)
+    depth, mask, background = foreground.depth, None, None
+    if arguments.mask:
+        mask = read(arguments.mask, arguments.max_megapixels).pixels.mean(dim=-1)
+    if arguments.background:
+        picture = read(arguments.background, arguments.max_megapixels)
+        background = pixels_of(picture)[None]
+        depth = max(depth, picture.depth)
+    image, _ = compose(
+        pixels_of(foreground)[None],
+        mask,
+        arguments.colour if background is None else background,
+        options,
+    )
+    write(image[0], out, depth=depth, icc_profile=None)
+    return 0

@@ -1,0 +1,76 @@
+"""What `rmbg remove` is going to read and write, settled before anything is done or paid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import BadOption
+from ..pictures.formats import by_suffix
+from ..pictures.sources import Source, expand, output_paths
+from .shared import STDOUT
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One picture. output: None is standard output. mask: None writes none."""
+
+    source: Source
+    output: Path | None
+    mask: Path | None
+
+
+def make_plans(
+    inputs: Sequence[str], *, output: str | None, mask: str | None, suffix: str, opaque: bool
+) -> list[Plan]:
+    """A plan for every source, those with a reason included.
+
+    opaque: the results have no alpha, so JPEG can hold them. Raises BadOption for what could only
+    fail later: one file for many pictures, transparency in a JPEG, a name taken twice.
+    """
+    sources = expand(inputs)
+    if output == STDOUT:
+        if len(sources) != 1:
+            raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
+        outputs: list[Path | None] = [None]
+    else:
+        outputs = output_paths(sources, output, suffix)
+    masks = _mask_paths(sources, mask)
+    for path in outputs:
+        row = by_suffix(path) if path is not None else None
+        if row is not None and 4 not in row.channels and not opaque:
+            raise BadOption(
+                f"{path} cannot hold transparency. Name a .png file, or choose a --background."
+            )
+    written = [path for path in (*outputs, *masks) if path is not None]
+    if len(set(written)) < len(written):
+        raise BadOption("A mask and a result would get the same name; name another folder.")
+    return [Plan(*plan) for plan in zip(sources, outputs, masks, strict=True)]
+
+
+def check_writable(plans: Sequence[Plan]) -> None:
+    """Make the folders, and raise BadOption for one that cannot be written to.
+
+    Before the first picture: a result that cannot be written may have been paid for.
+    """
+    folders = {path.parent for plan in plans for path in (plan.output, plan.mask) if path}
+    for folder in sorted(folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadOption(
+                f"{folder} cannot be made ({error.strerror}); choose another place."
+            ) from error
+        if not os.access(folder, os.W_OK):
+            raise BadOption(f"{folder} cannot be written to; choose another place.")
+
+
+def _mask_paths(sources: Sequence[Source], mask: str | None) -> list[Path | None]:
+    if mask is None:
+        return [None] * len(sources)
+    paths = output_paths(sources, mask)
+    if by_suffix(Path(mask)) is not None and len(paths) == 1:
+        return paths
+    return [path and path.with_name(f"{path.stem}-mask{path.suffix}") for path in paths]

@@ -1,0 +1,85 @@
+"""Arguments that several commands take, and what they print alike."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..core.errors import BadOption
+from ..core.types import OptionValue
+from ..pictures.read import Picture, read_picture
+from ..pictures.write import encode, format_for, write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STDOUT = "-"
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The limit on what is read."""
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=64.0,
+        metavar="N",
+        help="refuse larger pictures before decoding them (default 64)",
+    )
+
+
+def fail(name: str, reason: str) -> None:
+    """One line on stderr for one picture."""
+    print(reason if reason.startswith(name) else f"{name}: {reason}", file=sys.stderr)
+
+
+def pixels_of(picture: Picture) -> Tensor:
+    """(H, W, 3), or (H, W, 4) where the file has alpha."""
+    if picture.alpha is None:
+        return picture.pixels
+    return torch.cat([picture.pixels, picture.alpha[..., None]], dim=-1)
+
+
+def read(path: str, max_megapixels: float) -> Picture:
+    """One picture named by a single argument; "-" is standard input."""
+    content = sys.stdin.buffer.read() if path == STDOUT else Path(path)
+    return read_picture(
+        content, name="standard input" if path == STDOUT else path, max_megapixels=max_megapixels
+    )
+
+
+def write(image: Tensor, out: Path | None, *, depth: int, icc_profile: bytes | None) -> None:
+    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None)."""
+    format = "png" if out is None else format_for(out)
+    deep = depth == 16 and format in ("png", "tiff")
+    data = encode(image, format, depth=16 if deep else 8, icc_profile=icc_profile)
+    if out is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomic(out, data)
+
+
+def parse_options(pairs: list[str]) -> dict[str, OptionValue]:
+    """NAME=VALUE words; numbers and true/false become what they look like."""
+    options: dict[str, OptionValue] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise BadOption(f"--option {pair!r} must be NAME=VALUE, as in --option mode=preview.")
+        options[name] = _value(text)
+    return options
+
+
+def _value(text: str) -> OptionValue:
+    if text in ("true", "false"):
+        return text == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,64 @@
+"""What a tensor must be before anything is computed with it, and how batches pair up."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .errors import BadOption, BadPicture
+
+CHANNELS = (1, 3, 4)
+
+
+def check_values(values: Tensor, name: str) -> None:
+    """Raise BadPicture unless `values` holds at least one number, and finite floats only.
+
+    A single NaN would spread through every blur and resize, far from where it came in.
+    """
+    if not values.is_floating_point():
+        raise BadPicture(
+            f"The {name} holds {values.dtype} values. Give floats from 0 to 1: "
+            "divide 8-bit values by 255."
+        )
+    if values.numel() == 0:
+        raise BadPicture(f"The {name} is empty: its shape is {tuple(values.shape)}.")
+    if not bool(torch.isfinite(values).all()):
+        raise BadPicture(f"The {name} holds values that are not finite numbers (NaN or infinity).")
+
+
+def check_image(image: Tensor, name: str) -> None:
+    """Raise BadPicture unless `image` is (B, H, W, C) with 1, 3 or 4 channels of finite floats."""
+    if image.ndim != 4 or image.shape[-1] not in CHANNELS:
+        raise BadPicture(
+            f"The {name} has the shape {tuple(image.shape)}. "
+            "It must be (batch, height, width, channels) with 1, 3 or 4 channels."
+        )
+    check_values(image, name)
+
+
+def check_share(value: float, name: str) -> None:
+    """Raise BadOption unless `value` lies in 0..1."""
+    if not 0 <= value <= 1:
+        raise BadOption(f"The {name} is {value}; it must lie between 0 and 1.")
+
+
+def check_finite(value: float, name: str) -> None:
+    """Raise BadOption for NaN and infinities."""
+    if not math.isfinite(value):
+        raise BadOption(f"The {name} is {value}; it must be a finite number.")
+
+
+def common_batch(sizes: dict[str, int]) -> int:
+    """The batch that inputs of these sizes make together: one picture goes with any number.
+
+    Raises BadOption when two of them hold different numbers of pictures and neither holds one.
+    """
+    batch = max(sizes.values())
+    if any(size not in (1, batch) for size in sizes.values()):
+        told = " and ".join(f"{size} in the {name}" for name, size in sizes.items())
+        raise BadOption(
+            f"The batches do not pair up: {told}. Each must hold one picture or the same number."
+        )
+    return batch

@@ -1,0 +1,51 @@
+"""The cut-out: the subject's own colours under a straight alpha, or set on one colour."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .colour import parse_colour
+from .errors import BadOption
+from .foreground import estimate_foreground
+
+
+def cutout(
+    image: Tensor,
+    mask: Tensor,
+    *,
+    decontaminate: float = 1.0,
+    background: tuple[float, float, float] | None = None,
+) -> Tensor:
+    """Cut the subject out of a picture.
+
+    image: (B, H, W, 3) float 0..1. mask: (B, H, W) float 0..1, 1 = subject. decontaminate: 0..1,
+    how far the old background's colour is taken out of the edge. background: None for a transparent
+    one, or an sRGB colour in 0..1.
+
+    Returns (B, H, W, 4), straight alpha, in the image's dtype; (B, H, W, 3) on a background colour.
+    Opaque pixels keep their colour bit for bit. Under alpha 0 lies the subject's colour extended,
+    or 0 where a picture has no subject: the old background never comes back.
+    """
+    colour = estimate_foreground(image, mask, amount=decontaminate)
+    alpha = mask.to(colour.dtype)[..., None]
+    if background is None:
+        return torch.cat([colour, alpha], dim=-1)
+    backdrop = torch.tensor(background, dtype=colour.dtype, device=colour.device)
+    return torch.where(alpha == 1, colour, alpha * colour + (1 - alpha) * backdrop)
+
+
+def background_colour(text: str) -> tuple[float, float, float] | None:
+    """A background as people write it: None for "transparent", else sRGB in 0..1.
+
+    Raises BadOption for an unknown colour, and for a translucent one.
+    """
+    red, green, blue, *alpha = parse_colour(text)
+    if alpha == [0]:
+        return None
+    if alpha and alpha != [1]:
+        raise BadOption(
+            f"The background {text!r} is translucent. Choose transparent or an opaque colour, or "
+            "put the cut-out on a translucent picture with Composite."
+        )
+    return red, green, blue

@@ -1,0 +1,59 @@
+"""A picture on its way in: checked, split into colours and alpha, refused in sentences."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .errors import BackendFailed, BadPicture
+
+#: Resamplers overshoot at hard edges, by up to a tenth of the step; that much is clipped and
+#: reported. More means that the values are not 0..1 at all (0..255, -1..1, a latent).
+OVERSHOOT = 0.1
+
+
+def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+    """(H, W, C) float, C = 1, 3 or 4 -> RGB (H, W, 3) and alpha (H, W) or None, float32; warnings.
+
+    Grey becomes RGB. The RGB under an alpha is used as it is. Raises BadPicture for wrong
+    dimensions, an empty picture, NaN or infinite values, and values outside 0..1 by more than the
+    overshoot of a resampler.
+    """
+    shape = " x ".join(str(side) for side in pixels.shape)
+    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3, 4):
+        raise BadPicture(
+            f"{name} has the shape {shape}; a picture is height x width x channels "
+            "with 1, 3 or 4 channels."
+        )
+    if pixels.numel() == 0:
+        raise BadPicture(f"{name} is empty ({shape}); there is nothing to cut out.")
+    if not pixels.is_floating_point():
+        raise BadPicture(f"{name} holds {pixels.dtype} values; pass floats in 0..1.")
+    values = pixels.detach().to(torch.float32)
+    low, high = (float(bound) for bound in torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadPicture(f"{name} contains NaN or infinite values; look at the step before this.")
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise BadPicture(
+            f"{name} has values from {low:.3g} to {high:.3g}; they must lie in 0..1. "
+            "Divide by 255, or look at the step before this."
+        )
+    warnings: tuple[str, ...] = ()
+    if low < 0 or high > 1:
+        values = values.clamp(0, 1)
+        warnings = ("values a little outside 0..1 were clipped",)
+    if values.shape[-1] == 4:
+        return values[..., :3], values[..., 3], warnings
+    return values.expand(-1, -1, 3), None, warnings
+
+
+def check_alpha(alpha: Tensor, name: str) -> Tensor:
+    """The alpha itself, if every value is finite; else BackendFailed: never a blank picture."""
+    if not bool(alpha.isfinite().all()):
+        raise BackendFailed(
+            f"{name}: the model answered values that are not numbers. "
+            "Try full precision, or another backend."
+        )
+    return alpha

@@ -1,0 +1,79 @@
+"""One picture as colour and alpha, and the operations that need both."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from .placement import Box, Size
+from .transfer import to_linear, to_srgb
+
+Blend = Literal["srgb", "linear"]
+BLENDS: tuple[Blend, ...] = get_args(Blend)
+
+# What is fainter shows in no 8-bit picture, so it does not count as subject.
+SUBJECT_LEVEL = 1 / 255
+
+
+class Layer(NamedTuple):
+    """colour: (H, W, 3) float32, straight, sRGB-encoded. alpha: (H, W) float32 in 0..1."""
+
+    colour: Tensor
+    alpha: Tensor
+
+
+def split(picture: Tensor) -> Layer:
+    """(H, W, 1, 3 or 4) of any float dtype -> Layer; without a fourth channel it is opaque."""
+    picture = picture.float()
+    channels = picture.shape[-1]
+    if channels == 4:
+        return Layer(picture[..., :3], picture[..., 3].clamp(0, 1))
+    return Layer(picture.expand(*picture.shape[:2], 3), torch.ones_like(picture[..., 0]))
+
+
+def over(top: Layer, below: Layer, blend: Blend) -> Layer:
+    """`top` over `below`, both of one size: Porter and Duff 1984, with a straight result.
+
+    With a = top.alpha and b = (1 - a) below.alpha: alpha = a + b and colour = (a F + b B) / alpha,
+    on encoded values or in linear light. Where a is 0 or 1 nothing is computed, the pixel is
+    copied: rounding can change neither what is opaque nor what is untouched.
+    """
+    opaque = top.alpha == 1
+    colour = torch.where(opaque[..., None], top.colour, below.colour)
+    alpha = torch.where(opaque, 1.0, below.alpha)
+    band = (top.alpha > 0) & ~opaque
+    above = top.alpha[band]
+    under = (1 - above) * below.alpha[band]
+    total = above + under
+    front, back = top.colour[band], below.colour[band]
+    if blend == "linear":
+        front, back = to_linear(front), to_linear(back)
+    mixed = (above[:, None] * front + under[:, None] * back) / total[:, None]
+    colour[band] = to_srgb(mixed) if blend == "linear" else mixed
+    alpha[band] = total
+    return Layer(colour, alpha)
+
+
+def paste(layer: Layer, box: Box, canvas: Size) -> Layer:
+    """A clear canvas with `layer`, which has the box's size, in `box`; what lies outside is cut."""
+    if box == Box(0, 0, *canvas):
+        return layer
+    target, source = box.overlap(canvas)
+    colour = layer.colour.new_zeros(*canvas, 3)
+    alpha = layer.alpha.new_zeros(canvas)
+    colour[target] = layer.colour[source]
+    alpha[target] = layer.alpha[source]
+    return Layer(colour, alpha)
+
+
+def subject_box(alpha: Tensor) -> Box | None:
+    """The bounding box of (H, W) alpha above SUBJECT_LEVEL; None when there is none."""
+    visible = alpha > SUBJECT_LEVEL
+    rows = visible.any(dim=1).nonzero().flatten().tolist()
+    columns = visible.any(dim=0).nonzero().flatten().tolist()
+    if not rows:
+        return None
+    top, left = rows[0], columns[0]
+    return Box(top, left, rows[-1] + 1 - top, columns[-1] + 1 - left)

@@ -1,0 +1,239 @@
+"""The Python interface: the functions that the package exports, on whatever form pictures have.
+
+ComfyUI-layout tensors (IMAGE (B, H, W, C), MASK (B, H, W), float, 0..1, mask 1 = subject, straight
+alpha), a single picture without the batch axis, PIL images and numpy arrays are all taken, and the
+same kind comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from . import pipeline
+from .core import alpha as _alpha
+from .core import composite as _composite
+from .core import cutout as _cutout
+from .core import finish as _finish
+from .core.errors import Cancelled
+from .core.layers import Blend
+from .core.placement import Anchor, Fit
+from .core.report import Report
+from .core.types import Backend, Job, OptionValue, Usage
+from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
+
+
+class Result(NamedTuple):
+    """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
+
+    Both have the kind and dtype of the picture that was given. reports: one for each picture.
+    """
+
+    image: Returned
+    mask: Returned
+    reports: tuple[Report, ...]
+
+
+def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue) -> Backend:
+    """Open a backend: "keyer", "local/rmbg-2.0", "bria/rmbg-2.0", ..., or a provider alone.
+
+    usage: "commercial" or "non-commercial" (the default). RMBG_USAGE and RMBG_BACKEND override.
+    options: the backend's own, as `rmbg backends` lists them. Close it when done: `close()`.
+
+    Raises LicenceRefused, Offline, BackendUnknown, BackendMissing, KeyMissing or BadOption.
+    """
+    return pipeline.open_backend(id, usage=usage, options=options)
+
+
+def remove_background(
+    image: InMemory,
+    backend: Backend | str,
+    *,
+    usage: Usage | None = None,
+    refine: bool = False,
+    decontaminate: float = 1.0,
+    background: str = "transparent",
+    job: Job | None = None,
+) -> Result:
+    """Cut the subject out of one picture or of a batch.
+
+    image: (B, H, W, C) or (H, W, C) float in 0..1 with C = 1, 3 or 4; a PIL image or a list of them
+    of one size; or a uint8, uint16 or float array. An alpha is multiplied with the mask.
+    backend: from `open_backend`, or an id. refine: sharpen the edge of a mask that the model
+    answered smaller than the picture. decontaminate: 0..1, how far the old background's colour
+    leaves the edge; opaque pixels never change. background: "transparent" or a colour.
+    job: progress and Cancel.
+
+    Without options the mask is the backend's alpha, only brought to the picture's size. When
+    pictures of a batch fail, the others are finished first, then one error names the failed ones.
+    Raises PictureError, LicenceRefused, Offline, Cancelled or BadOption.
+    """
+    images, kind = to_images(image)
+    treatment = pipeline.Treatment(refine, decontaminate, _cutout.background_colour(background))
+    names = _names(len(images))
+    inputs = [
+        pipeline.Input(index, name, partial(images.__getitem__, index))
+        for index, name in enumerate(names)
+    ]
+    opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
+    try:
+        results = list(pipeline.remove(inputs, opened, treatment, usage=usage, job=job))
+    finally:
+        if opened is not backend:
+            opened.close()
+    pipeline.raise_failures(
+        [result for result in results if isinstance(result, pipeline.Failed)], len(inputs)
+    )
+    done = sorted(
+        (result for result in results if isinstance(result, pipeline.Done)),
+        key=lambda result: result.index,
+    )
+    return Result(
+        like(kind, torch.stack([result.image for result in done])),
+        like(kind, torch.stack([result.mask for result in done])),
+        tuple(result.report for result in done),
+    )
+
+
+async def remove_background_async(
+    image: InMemory,
+    backend: Backend | str,
+    *,
+    usage: Usage | None = None,
+    refine: bool = False,
+    decontaminate: float = 1.0,
+    background: str = "transparent",
+) -> Result:
+    """`remove_background` for asyncio: runs in a thread, and cancelling the task cancels the run.
+
+    A cancelled run has ended before the CancelledError is raised.
+    """
+    stop = _StopSwitch()
+    work = asyncio.ensure_future(
+        asyncio.to_thread(
+            remove_background,
+            image,
+            backend,
+            usage=usage,
+            refine=refine,
+            decontaminate=decontaminate,
+            background=background,
+            job=stop,
+        )
+    )
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.pressed.set()
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # taken note of, or asyncio would print it
+        raise
+
+
+def cutout(
+    image: InMemory,
+    mask: InMemory,
+    *,
+    decontaminate: float = 1.0,
+    background: str = "transparent",
+) -> Returned:
+    """Cut a picture out with a mask: (B, H, W, 4) straight alpha, or (B, H, W, 3) on a colour.
+
+    mask: any size and kind; replaces the picture's own alpha. One mask goes with any number of
+    pictures, and the other way round. decontaminate: see `remove_background`. The result has the
+    picture's kind. Raises BadPicture or BadOption.
+    """
+    images, kind = to_images(image)
+    masks = _alpha.match_mask(
+        to_masks(mask)[0].to(images.device), images.shape[1], images.shape[2], len(images)
+    )
+    colours = images[..., :3].expand(len(masks), -1, -1, 3)
+    result = _cutout.cutout(
+        colours,
+        masks,
+        decontaminate=decontaminate,
+        background=_cutout.background_colour(background),
+    )
+    return _returned(kind, result)
+
+
+def upsample_mask(mask: InMemory, image: InMemory, *, refine: bool = True) -> Returned:
+    """Bring a mask to a picture's size: (B, H, W), refined by the picture's colours.
+
+    mask: (b, h, w) in 0..1. image: (B, H, W, C). One of them may be single. refine=False is the
+    plain way, bicubic on logits. The result has the mask's kind. Raises BadPicture or BadOption.
+    """
+    masks, kind = to_masks(mask)
+    images, _ = to_images(image)
+    return _returned(kind, _finish.upsample_mask(masks, images.to(masks.device), refine=refine))
+
+
+def composite(
+    foreground: InMemory,
+    mask: InMemory | None,
+    background: InMemory | str | Sequence[float],
+    *,
+    fit: Fit = "none",
+    anchor: Anchor = "center",
+    offset: tuple[int, int] = (0, 0),
+    scale: float = 1.0,
+    margin: float = 0.05,
+    opacity: float = 1.0,
+    blend: Blend = "srgb",
+    shadow: float = 0.0,
+) -> Returned:
+    """Put a foreground on a colour or on a picture: (B, H, W, 3), or 4 if the background has alpha.
+
+    foreground: RGBA, or RGB with a mask; the mask replaces its alpha, None keeps it. background: a
+    picture, or a colour ("white", "#ff8800", (1.0, 0.5, 0.0)) on a canvas of the foreground's size.
+    fit: none, contain, cover, stretch, or subject (cropped to the subject, inside `margin`).
+    offset: (x, y) pixels from the anchor, of any sign. blend: "srgb" or "linear" light. shadow: the
+    strength of a soft contact shadow. One picture goes with any number, on either side. The result
+    has the foreground's kind. Raises BadPicture or BadOption.
+    """
+    images, kind = to_images(foreground)
+    options = _composite.CompositeOptions(
+        fit, anchor, offset, scale, margin, opacity, blend, shadow
+    )
+    masks = None if mask is None else to_masks(mask)[0]
+    return _returned(kind, _composite.compose(images, masks, _backdrop(background), options)[0])
+
+
+class _StopSwitch(Job):
+    """Cancel from another thread."""
+
+    def __init__(self) -> None:
+        self.pressed = threading.Event()
+
+    def check(self) -> None:
+        if self.pressed.is_set():
+            raise Cancelled("Stopped: the task was cancelled.")
+
+
+def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Sequence[float]:
+    if isinstance(background, str):
+        return background
+    if isinstance(background, Sequence):
+        numbers = [value for value in background if isinstance(value, (int, float))]
+        if len(numbers) == len(background):
+            return numbers
+    return to_images(cast("InMemory", background))[0]
+
+
+def _returned(kind: Kind, values: Tensor) -> Returned:
+    """In the form that was given; several results of a single picture come as a batch."""
+    return like(dataclasses.replace(kind, batched=kind.batched or len(values) > 1), values)
+
+
+def _names(count: int) -> list[str]:
+    if count == 1:
+        return ["the picture"]
+    return [f"picture {number} of {count}" for number in range(1, count + 1)]

@@ -1,0 +1,87 @@
+"""Load RMBG: which backend, and for which use."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..backends.catalogue import BACKENDS, DEFAULT_IDS
+from ..core.licences import COMMERCIAL_MEANS, LICENCES
+from ..core.types import BackendSpec, Option, OptionValue, Usage
+from ..pipeline import open_backend
+from .remover import Remover
+from .widgets import ALIASES, CATEGORY, REMOVER_TYPE
+
+
+class LoadRmbg(io.ComfyNode):
+    """Opens a backend behind the licence gate."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RMBG_Load",
+            display_name="Load RMBG",
+            category=CATEGORY,
+            description="Chooses who removes the background: a model on this machine, a licensed "
+            "API, or the keyer, which needs neither weights nor a key. Nothing else in the graph "
+            "changes.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Combo.Input(
+                    "usage",
+                    options=("non-commercial", "commercial"),
+                    default="non-commercial",
+                    tooltip=f"What the pictures are for. {COMMERCIAL_MEANS}",
+                ),
+                # Last for ever: a DynamicCombo's values are saved by position, inline.
+                io.DynamicCombo.Input(
+                    "backend",
+                    options=[_menu_entry(provider) for provider in DEFAULT_IDS],
+                    tooltip="local: RMBG on this machine. bria, fal, replicate: licensed APIs, "
+                    "paid by picture. keyer: plain backdrops, no weights and no key.",
+                ),
+            ],
+            outputs=[
+                io.Custom(REMOVER_TYPE).Output(
+                    "remover",
+                    display_name="remover",
+                    tooltip="For Remove Background (RMBG), or for ComfyUI's own Remove Background.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, usage: Usage, backend: dict[str, OptionValue]) -> io.NodeOutput:
+        options = dict(backend)
+        provider = str(options.pop("backend"))
+        model = str(options.pop("model", ""))
+        backend_id = f"{provider}/{model}" if model else provider
+        return io.NodeOutput(Remover(open_backend(backend_id, usage=usage, options=options), usage))
+
+
+def _menu_entry(provider: str) -> io.DynamicCombo.Option:
+    rows = [row for row in BACKENDS.values() if row.provider == provider]
+    inputs = [_model_input(rows)] if rows[0].model else []
+    # Options of a provider's models are one list: a model that lacks one is told so when opened.
+    options = {option.name: option for row in rows for option in row.options}
+    return io.DynamicCombo.Option(
+        provider, inputs + [_widget(option) for option in options.values()]
+    )
+
+
+def _model_input(rows: list[BackendSpec]) -> io.Input:
+    words = [f"{row.model}: {row.summary} ({LICENCES[row.licence].name})" for row in rows]
+    return io.Combo.Input(
+        "model",
+        options=[row.model for row in rows],
+        default=rows[0].model,
+        tooltip=". ".join(words) + ".",
+    )
+
+
+def _widget(option: Option) -> io.Input:
+    return io.Combo.Input(
+        option.name,
+        options=option.choices,
+        default=str(option.default),
+        tooltip=option.tooltip,
+    )

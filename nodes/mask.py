@@ -1,0 +1,173 @@
+"""Apply Mask (RMBG): corrects a mask and cuts a picture out with it."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..core.alpha import MaskOptions, adjust_mask, match_mask
+from ..core.checks import common_batch
+from ..core.cutout import cutout
+from .comfy_host import comfy_job
+from .tensors import check_batch, pick, rgb
+from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input
+
+
+class ApplyMask(io.ComfyNode):
+    """One picture goes with any number of masks, and the other way round."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RMBG_ApplyMask",
+            display_name="Apply Mask (RMBG)",
+            category=CATEGORY,
+            description="Corrects a mask and cuts the picture out with it. The mask is 1 on the "
+            "subject and replaces the picture's own alpha. The options work from top to bottom.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Image.Input(
+                    "image", tooltip="The picture to cut out; its own alpha is ignored."
+                ),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="1 on the subject, of any size. The mask of Load Image is 1 where the "
+                    "picture is transparent: switch invert on for it.",
+                ),
+                io.Mask.Input(
+                    "keep", optional=True, tooltip="Painted correction: what must stay, 1 = keep."
+                ),
+                io.Mask.Input(
+                    "drop",
+                    optional=True,
+                    tooltip="Painted correction: what must go, 1 = drop. Wins over keep.",
+                ),
+                io.Boolean.Input(
+                    "invert", default=False, tooltip="Swaps subject and background in the mask."
+                ),
+                io.Float.Input(
+                    "black_point",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Mask values up to this become 0: clears a grey haze.",
+                ),
+                io.Float.Input(
+                    "white_point",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Mask values from this on become 1: closes a see-through subject.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Makes the edge hard: 1 from this value on, 0 below. 0 = off.",
+                ),
+                io.Float.Input(
+                    "fill_holes",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Closes holes up to this share of the picture. 0 = off, 1 = all.",
+                ),
+                io.Float.Input(
+                    "remove_islands",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Removes pieces smaller than this share of the largest. 0 = off, "
+                    "1 = keep only the largest.",
+                ),
+                io.Float.Input(
+                    "grow",
+                    default=0.0,
+                    min=-256.0,
+                    max=256.0,
+                    step=0.5,
+                    tooltip="Widens the subject by this many pixels; negative shrinks it.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0.0,
+                    min=0.0,
+                    max=256.0,
+                    step=0.5,
+                    tooltip="Softens the edge over this many pixels on either side.",
+                ),
+                decontaminate_input(),
+                *background_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "image",
+                    display_name="image",
+                    tooltip="The cut-out: RGBA with straight alpha, or RGB on a colour.",
+                ),
+                io.Mask.Output("mask", display_name="mask", tooltip="The corrected mask."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        mask: Tensor,
+        invert: bool,
+        black_point: float,
+        white_point: float,
+        threshold: float,
+        fill_holes: float,
+        remove_islands: float,
+        grow: float,
+        feather: float,
+        decontaminate: float,
+        background: str,
+        colour: str,
+        keep: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> io.NodeOutput:
+        check_batch(image, "image")
+        options = MaskOptions(
+            invert=invert,
+            black=black_point,
+            white=white_point,
+            threshold=threshold,
+            fill_holes=fill_holes,
+            remove_islands=remove_islands,
+            grow=grow,
+            feather=feather,
+        )
+        backdrop = background_of(background, colour)
+        height, width = image.shape[1:3]
+        painted = {"mask": mask, "keep": keep, "drop": drop}
+        masks = {
+            name: match_mask(given.to(image.device), height, width, 1)
+            for name, given in painted.items()
+            if given is not None
+        }
+        batch = common_batch(
+            {"image": len(image)} | {name: len(given) for name, given in masks.items()}
+        )
+        images = image.new_empty((batch, height, width, 4 if backdrop is None else 3))
+        alphas = image.new_empty((batch, height, width))
+
+        with comfy_job(batch) as job:
+            for index in range(batch):
+                job.check()
+                chosen = {name: pick(given, index) for name, given in masks.items()}
+                alpha = adjust_mask(
+                    chosen["mask"].float(), options, chosen.get("keep"), chosen.get("drop")
+                )
+                colours = rgb(pick(image, index), f"image {index + 1} of {batch}")
+                cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
+                images[index], alphas[index] = cut[0], alpha[0]
+                job.step(1)
+        return io.NodeOutput(images, alphas)

@@ -1,0 +1,103 @@
+"""Remove Background (RMBG): pictures in; cut-outs, masks and a report out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..pipeline import Treatment
+from .core_model import CoreModel
+from .remover import Remover, as_remover
+from .run import run_batches
+from .widgets import (
+    ALIASES,
+    CATEGORY,
+    REMOVER_TYPE,
+    background_inputs,
+    background_of,
+    decontaminate_input,
+    only,
+)
+
+
+class RemoveBackground(io.ComfyNode):
+    """Takes lists of batches, so that mixed sizes are one call and one progress bar."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RMBG_RemoveBackground",
+            display_name="Remove Background (RMBG)",
+            category=CATEGORY,
+            description="Cuts the subject out. The mask is 1 on the subject; the image has "
+            "straight alpha and no colour of the old background in its edges.",
+            search_aliases=ALIASES,
+            is_input_list=True,
+            inputs=[
+                io.Custom(REMOVER_TYPE).Input(
+                    "remover",
+                    tooltip="From Load RMBG, or from ComfyUI's Load Background Removal Model.",
+                ),
+                io.Image.Input(
+                    "image",
+                    tooltip="One picture, a batch, or a list of batches of any sizes. An alpha "
+                    "channel is kept by multiplying it with the mask.",
+                ),
+                io.Boolean.Input(
+                    "refine_edges",
+                    default=True,
+                    tooltip="Sharpens the edge by the picture's own colours where the model "
+                    "answered a smaller mask than the picture.",
+                ),
+                decontaminate_input(),
+                *background_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "image",
+                    display_name="image",
+                    is_output_list=True,
+                    tooltip="The cut-out: RGBA with straight alpha, or RGB on a colour.",
+                ),
+                io.Mask.Output(
+                    "mask", display_name="mask", is_output_list=True, tooltip="1 on the subject."
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    is_output_list=True,
+                    tooltip="Model, licence, device, seconds, cost and warnings, for each picture; "
+                    "the last line is the same as JSON.",
+                ),
+            ],
+        )
+
+    @classmethod
+    async def execute(
+        cls,
+        remover: list[Remover | CoreModel],
+        image: list[Tensor],
+        refine_edges: list[bool],
+        decontaminate: list[float],
+        background: list[str],
+        colour: list[str],
+    ) -> io.NodeOutput:
+        plugged = as_remover(only(remover, "remover"))
+        treatment = Treatment(
+            refine=only(refine_edges, "refine_edges"),
+            decontaminate=only(decontaminate, "decontaminate"),
+            background=background_of(only(background, "background"), only(colour, "colour")),
+        )
+        work = (plugged.backend, plugged.usage, image, treatment)
+        if plugged.backend.spec.location == "hosted":
+            # The wait is the provider's; other nodes go on meanwhile.
+            batches = await asyncio.to_thread(run_batches, *work)
+        else:
+            batches = run_batches(*work)
+        return io.NodeOutput(
+            [batch.image for batch in batches],
+            [batch.mask for batch in batches],
+            [batch.report for batch in batches],
+        )

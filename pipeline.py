@@ -1,0 +1,238 @@
+"""The product in one function: gate -> backend -> finish -> cut-out -> report.
+
+The only module that joins core and backends; nodes, the command line and the Python interface call
+it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .backends import catalogue
+from .core.cutout import cutout
+from .core.errors import Offline, PictureError
+from .core.finish import to_size, upsample_mask
+from .core.inspect import warnings_for
+from .core.intake import check_alpha, split_pixels
+from .core.licences import LICENCES, check_licence
+from .core.report import Report
+from .core.types import (
+    Backend,
+    BackendSpec,
+    Failure,
+    Frame,
+    Job,
+    Matte,
+    OptionValue,
+    Outcome,
+    Usage,
+)
+from .settings import Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture to work on, loaded when its turn comes.
+
+    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError. index is unique
+    within one run; name is what messages call the picture.
+    """
+
+    index: int
+    name: str
+    load: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What happens to a matte after the backend.
+
+    refine: sharpen an upsampled edge by the picture's own colours. decontaminate: 0..1, how far the
+    old background's colour leaves the edge. background: an sRGB colour in 0..1, None = transparent.
+    """
+
+    refine: bool = False
+    decontaminate: float = 1.0
+    background: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """image: (H, W, 4) straight alpha, or (H, W, 3) on a colour. mask: (H, W), 1 = subject. Both in
+    the input's dtype, on its device."""
+
+    index: int
+    name: str
+    image: Tensor
+    mask: Tensor
+    report: Report
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture that could not be delivered, and why."""
+
+    index: int
+    name: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    frame: Frame
+    alpha: Tensor | None
+    dtype: torch.dtype
+    warnings: tuple[str, ...]
+
+
+def open_backend(
+    backend_id: str,
+    *,
+    usage: Usage | None = None,
+    settings: Settings | None = None,
+    options: Mapping[str, OptionValue] | None = None,
+) -> Backend:
+    """Open a backend by id after the gate has let it through.
+
+    RMBG_BACKEND replaces the id; options meant for another provider are then left aside. Raises
+    BackendUnknown, LicenceRefused, Offline, BackendMissing or BadOption.
+    """
+    current = settings or read_settings()
+    asked = catalogue.find(backend_id)
+    spec = catalogue.find(current.backend) if current.backend else asked
+    allow(spec, usage, current)
+    return catalogue.load(spec, (options or {}) if spec.provider == asked.provider else {})
+
+
+def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[Usage, str]:
+    """The gate: the usage in force and the ground on which it is allowed.
+
+    Runs before weights are looked for and before a socket is opened. Raises LicenceRefused or
+    Offline.
+    """
+    in_force = settings.usage or usage or "non-commercial"
+    ground = check_licence(
+        LICENCES[spec.licence],
+        in_force,
+        grants=settings.grants,
+        alternatives=[
+            row.id
+            for row in catalogue.BACKENDS.values()
+            if LICENCES[row.licence].commercial in ("yes", "terms")
+        ],
+    )
+    if settings.offline and spec.location == "hosted":
+        raise Offline(
+            f"{spec.id} would send the picture to a provider, and RMBG_OFFLINE keeps this machine "
+            "offline. Choose a local backend or the keyer, or set RMBG_OFFLINE=0."
+        )
+    return in_force, ground
+
+
+def remove(
+    inputs: Iterable[Input],
+    backend: Backend,
+    treatment: Treatment,
+    *,
+    usage: Usage | None = None,
+    settings: Settings | None = None,
+    job: Job | None = None,
+) -> Iterator[Done | Failed]:
+    """Cut the subject out of every input; results come as they complete, in any order.
+
+    A picture that cannot be read, used or delivered is a Failed and never ends the run of the
+    others. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
+    refusals later. At most the backend's window of pictures is in memory.
+    """
+    in_force, ground = allow(backend.spec, usage, settings or read_settings())
+    watch = job or Job()
+    in_flight: dict[int, _Prepared] = {}
+    unusable: deque[Failed] = deque()
+
+    def frames() -> Iterator[Frame]:
+        for item in inputs:
+            try:
+                prepared = _prepare(item)
+            except PictureError as error:
+                unusable.append(Failed(item.index, item.name, Failure(error)))
+                watch.step(1)
+                continue
+            in_flight[item.index] = prepared
+            yield prepared.frame
+
+    for outcome in backend.run(frames(), watch):
+        while unusable:
+            yield unusable.popleft()
+        yield _finish(in_flight.pop(outcome.index), outcome, treatment, in_force, ground)
+    yield from unusable
+
+
+def raise_failures(failed: Sequence[Failed], total: int) -> None:
+    """Raise one PictureError that names every failed picture; nothing when none failed."""
+    if not failed:
+        return
+    first = failed[0].failure.error
+    if total == 1:
+        raise first
+    reasons = " ".join(
+        f"{item.name}: {_without_name(str(item.failure.error), item.name)}"
+        for item in sorted(failed, key=lambda item: item.index)
+    )
+    raise type(first)(f"{len(failed)} of {total} pictures failed. {reasons}") from first
+
+
+def _without_name(message: str, name: str) -> str:
+    return message.removeprefix(f"{name}: ").removeprefix(f"{name} ")
+
+
+def _prepare(item: Input) -> _Prepared:
+    loaded = item.load()
+    pixels, alpha, warnings = split_pixels(loaded, item.name)
+    return _Prepared(Frame(item.index, pixels, item.name), alpha, loaded.dtype, warnings)
+
+
+@torch.no_grad()
+def _finish(
+    prepared: _Prepared, outcome: Outcome, treatment: Treatment, usage: Usage, ground: str
+) -> Done | Failed:
+    frame, result = prepared.frame, outcome.result
+    if isinstance(result, Failure):
+        return Failed(frame.index, frame.name, result)
+    try:
+        alpha = _alpha(result, frame, treatment)
+    except PictureError as error:
+        return Failed(frame.index, frame.name, Failure(error, result.facts.request_id))
+    if prepared.alpha is not None:
+        alpha = alpha * prepared.alpha
+    image = cutout(
+        frame.pixels[None],
+        alpha[None],
+        decontaminate=treatment.decontaminate,
+        background=treatment.background,
+    )[0]
+    height, width = alpha.shape
+    report = Report(
+        name=frame.name,
+        width=width,
+        height=height,
+        usage=usage,
+        ground=ground,
+        facts=result.facts,
+        warnings=(*prepared.warnings, *result.facts.notes, *warnings_for(alpha)),
+    )
+    return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
+
+
+def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
+    height, width, _ = frame.pixels.shape
+    values = matte.values.to(frame.pixels.device)[None]
+    if treatment.refine and values.shape[1:] != (height, width):
+        alpha = upsample_mask(values, frame.pixels[None], kind=matte.kind)[0]
+    else:
+        alpha = to_size(values, matte.kind, height, width)[0]
+    return check_alpha(alpha, frame.name)

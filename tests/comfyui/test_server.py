@@ -1,0 +1,247 @@
+"""The nodes in a real ComfyUI server."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmbg_nodes.demo.scenes import render
+from rmbg_nodes.tests.support.comfy_server import Server, python_of
+
+ROOT = Path(__file__).resolve().parents[2]
+NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
+KEYER = {"usage": "non-commercial", "backend": "keyer", "backend.mode": "plain"}
+REMOVE = {
+    "refine_edges": True,
+    "decontaminate": 1.0,
+    "background": "transparent",
+    "colour": "#ffffff",
+}
+COMPOSITE = {
+    "colour": "white",
+    "fit": "none",
+    "anchor": "center",
+    "offset_x": 0,
+    "offset_y": 0,
+    "scale": 1.0,
+    "margin": 0.05,
+    "opacity": 1.0,
+    "blend": "srgb",
+    "shadow": 0.0,
+}
+
+
+def node(class_type: str, **inputs: object) -> dict[str, object]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+@pytest.fixture(scope="module")
+def scene(server: Server):
+    made = render("soft", 3, (256, 320), backdrop="studio")
+    server.put_picture("scene.png", (made.image * 255).round().astype(np.uint8))
+    return made
+
+
+def cut_graph(picture: str = "scene.png") -> dict[str, object]:
+    return {
+        "1": node("LoadImage", image=picture),
+        "2": node("RMBG_Load", **KEYER),
+        "3": node("RMBG_RemoveBackground", remover=["2", 0], image=["1", 0], **REMOVE),
+    }
+
+
+def test_every_node_is_found_and_nothing_failed(server: Server) -> None:
+    info = server.get("/object_info")
+    assert isinstance(info, dict)
+    assert set(info) >= NODES
+    assert "IMPORT FAILED" not in server.log()
+    assert "Traceback" not in server.log()
+    for name in NODES:
+        assert info[name]["category"] == "image/background removal"
+    assert info["RMBG_RemoveBackground"]["output"] == ["IMAGE", "MASK", "STRING"]
+    assert info["RMBG_Load"]["output"] == ["BACKGROUND_REMOVAL"]
+
+
+def test_the_template_is_listed(server: Server) -> None:
+    templates = server.get("/workflow_templates")
+    assert isinstance(templates, dict)
+    assert "start-here" in templates[server.pack.name]
+
+
+def test_load_remove_composite_save(server: Server, scene) -> None:
+    graph = cut_graph() | {
+        "4": node("RMBG_Composite", foreground=["3", 0], **COMPOSITE),
+        "5": node("SaveImage", images=["4", 0], filename_prefix="white"),
+        "6": node("SaveImage", images=["3", 0], filename_prefix="cut"),
+        "7": node("PreviewAny", source=["3", 2]),
+    }
+    entry = server.run(graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    (on_white,) = server.pictures(entry, "5")
+    (cut,) = server.pictures(entry, "6")
+    assert cut.shape == (256, 320, 4)
+    alpha = cut[..., 3] / 255
+    truth = scene.alpha
+    overlap = ((alpha > 0.5) & (truth > 0.5)).sum() / ((alpha > 0.5) | (truth > 0.5)).sum()
+    assert overlap > 0.9
+    given = (scene.image * 255).round().astype(np.uint8)
+    solid = cut[..., 3] == 255
+    assert solid.any()
+    np.testing.assert_array_equal(cut[..., :3][solid], given[solid])
+    clear = cut[..., 3] == 0
+    assert (on_white[clear] == 255).all()
+    expected = alpha[..., None] * cut[..., :3] + (1 - alpha[..., None]) * 255
+    assert np.abs(on_white - expected).max() <= 2
+    assert "keyer" in json.dumps(entry["outputs"]["7"])
+
+
+def test_masks_have_cores_meaning(server: Server, scene) -> None:
+    """1 = subject: InvertMask -> JoinImageWithAlpha gives our own alpha; LoadImage reads it back."""
+    graph = cut_graph() | {
+        "4": node("InvertMask", mask=["3", 1]),
+        "5": node("JoinImageWithAlpha", image=["1", 0], alpha=["4", 0]),
+        "6": node("SaveImage", images=["5", 0], filename_prefix="joined"),
+        "7": node("SaveImage", images=["3", 0], filename_prefix="ours"),
+    }
+    entry = server.run(graph)
+    (joined,), (ours,) = server.pictures(entry, "6"), server.pictures(entry, "7")
+    np.testing.assert_array_equal(joined[..., 3], ours[..., 3])
+    server.put_picture("joined.png", joined)
+    apply = {
+        "invert": True,
+        "black_point": 0.0,
+        "white_point": 1.0,
+        "threshold": 0.0,
+        "fill_holes": 0.0,
+        "remove_islands": 0.0,
+        "grow": 0.0,
+        "feather": 0.0,
+        "decontaminate": 1.0,
+        "background": "transparent",
+        "colour": "#ffffff",
+    }
+    back = {
+        "1": node("LoadImage", image="joined.png"),
+        "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **apply),
+        "3": node("SaveImage", images=["2", 0], filename_prefix="back"),
+    }
+    (again,) = server.pictures(server.run(back), "3")
+    assert np.abs(again[..., 3].astype(int) - ours[..., 3].astype(int)).max() <= 1
+
+
+def test_cores_remove_background_runs_our_remover(server: Server, scene) -> None:
+    graph = cut_graph() | {
+        "4": node("RemoveBackground", bg_removal_model=["2", 0], image=["1", 0]),
+        "5": node("MaskToImage", mask=["4", 0]),
+        "6": node("SaveImage", images=["5", 0], filename_prefix="core"),
+        "7": node("SaveImage", images=["3", 0], filename_prefix="ours"),
+    }
+    entry = server.run(graph)
+    (core,), (ours,) = server.pictures(entry, "6"), server.pictures(entry, "7")
+    np.testing.assert_array_equal(core[..., 0], ours[..., 3])
+
+
+def test_lists_of_mixed_sizes(server: Server, scene) -> None:
+    small = render("hard", 4, (128, 96), backdrop="studio")
+    server.put_picture("small.png", (small.image * 255).round().astype(np.uint8))
+    graph = cut_graph() | {
+        "8": node("LoadImage", image="small.png"),
+        "9": node("RebatchImages", images=["1", 0], batch_size=1),
+        "10": node("RMBG_RemoveBackground", remover=["2", 0], image=["9", 0], **REMOVE),
+        "11": node("SaveImage", images=["10", 0], filename_prefix="list"),
+    }
+    entry = server.run(graph)
+    assert server.pictures(entry, "11")[0].shape == (256, 320, 4)
+
+
+def message_of(entry: dict[str, object]) -> str:
+    messages = entry["status"]["messages"]
+    errors = [detail for name, detail in messages if name == "execution_error"]
+    assert errors, messages
+    return str(errors[0]["exception_type"] + ": " + errors[0]["exception_message"])
+
+
+def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
+    graph = cut_graph() | {
+        "2": node(
+            "RMBG_Load",
+            **{"usage": "commercial", "backend": "local", "backend.model": "rmbg-2.0"},
+        ),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
+    }
+    message = message_of(server.run(graph))
+    assert message.startswith("rmbg_nodes.LicenceRefused: The licence of RMBG-2.0 weights")
+    assert "keyer" in message
+
+
+def test_a_failed_picture_is_an_error_not_a_blank_one(server: Server) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    server.put_picture("noise.png", noise)
+    graph = cut_graph("noise.png") | {"4": node("SaveImage", images=["3", 0], filename_prefix="no")}
+    message = message_of(server.run(graph))
+    assert "no plain backdrop" in message
+    assert "local, bria, fal or replicate" in message
+
+
+def test_cancel_stops_between_pictures(server: Server, scene) -> None:
+    graph = cut_graph() | {
+        "9": node("RepeatImageBatch", image=["1", 0], amount=400),
+        "3": node("RMBG_RemoveBackground", remover=["2", 0], image=["9", 0], **REMOVE),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
+    }
+    prompt_id = server.queue(graph)
+    time.sleep(2)
+    started = time.monotonic()
+    server.post("/interrupt", {})
+    entry = server.wait(prompt_id)
+    assert time.monotonic() - started < 3
+    names = [name for name, _ in entry["status"]["messages"]]
+    assert "execution_interrupted" in names
+    assert "execution_error" not in names
+
+
+def test_the_stubs_describe_the_real_api(comfyui: Path) -> None:
+    """Every class and argument that typings/comfy_api/latest.pyi promises exists in ComfyUI."""
+    stub = ast.parse((ROOT / "typings/comfy_api/latest.pyi").read_text(encoding="utf-8"))
+    io = next(n for n in stub.body if isinstance(n, ast.ClassDef) and n.name == "io")
+    wanted: list[tuple[str, list[str]]] = []
+    for outer in [io, *(n for n in io.body if isinstance(n, ast.ClassDef))]:
+        prefix = "io" if outer is io else f"io.{outer.name}"
+        for inner in outer.body:
+            if isinstance(inner, ast.FunctionDef):
+                name = prefix if inner.name == "__init__" else f"{prefix}.{inner.name}"
+                arguments = [a.arg for a in (*inner.args.args, *inner.args.kwonlyargs)]
+                wanted.append((name, [a for a in arguments if a not in ("self", "cls")]))
+            elif isinstance(inner, ast.ClassDef) and outer is not io:
+                wanted.append((f"{prefix}.{inner.name}", []))
+    assert len(wanted) > 10
+    code = (
+        "import inspect, json, sys\n"
+        "from comfy_api.latest import ComfyExtension, io\n"
+        "from comfy.utils import ProgressBar\n"
+        "wrong = []\n"
+        "for name, arguments in json.load(sys.stdin):\n"
+        "    thing = io\n"
+        "    for part in name.split('.')[1:]:\n"
+        "        thing = getattr(thing, part)\n"
+        "    real = inspect.signature(thing).parameters\n"
+        "    free = any(p.kind == p.VAR_POSITIONAL for p in real.values())\n"
+        "    wrong += [f'{name}({a})' for a in arguments if a not in real and not free]\n"
+        "print(json.dumps(wrong))\n"
+    )
+    result = subprocess.run(
+        [python_of(comfyui), "-c", code],
+        input=json.dumps(wanted),
+        capture_output=True,
+        text=True,
+        cwd=comfyui,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1]) == []

@@ -1,0 +1,173 @@
+"""A small stand-in for ComfyUI, so that node tests run anywhere: the surface that `nodes/` uses.
+
+It records what the schema says and hands over what `execute` returns. `tests/comfyui` checks that
+every class and argument used here exists in the real ComfyUI.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+
+
+class InterruptProcessingException(BaseException):
+    """ComfyUI's own, a BaseException since 0.20."""
+
+
+@dataclass
+class Control:
+    """The Cancel button and the progress bar of the stand-in."""
+
+    interrupt_after: int | None = None
+    progress: list[tuple[int, int]] = field(default_factory=list)
+    _asked: int = 0
+
+    def interrupted(self) -> bool:
+        self._asked += 1
+        return self.interrupt_after is not None and self._asked > self.interrupt_after
+
+
+@dataclass
+class Item:
+    """An input or an output, as declared."""
+
+    kind: str
+    id: str | None
+    settings: dict[str, object]
+
+
+def _comfy_type(kind: str) -> type:
+    class Type:
+        @staticmethod
+        def Input(id: str, **settings: object) -> Item:
+            return Item(kind, id, settings)
+
+        @staticmethod
+        def Output(id: str | None = None, **settings: object) -> Item:
+            return Item(kind, id, settings)
+
+    return Type
+
+
+class _Schema:
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        display_name: str,
+        category: str,
+        description: str,
+        inputs: Sequence[Item],
+        outputs: Sequence[Item],
+        search_aliases: Sequence[str] = (),
+        is_input_list: bool = False,
+    ) -> None:
+        self.node_id = node_id
+        self.display_name = display_name
+        self.category = category
+        self.description = description
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.search_aliases = list(search_aliases)
+        self.is_input_list = is_input_list
+
+
+class _ComfyNode:
+    @classmethod
+    def GET_SCHEMA(cls) -> _Schema:
+        return cls.define_schema()  # type: ignore[attr-defined,no-any-return]
+
+
+class _NodeOutput:
+    def __init__(self, *result: object) -> None:
+        self.result = result
+
+
+class _Option:
+    def __init__(self, key: str, inputs: list[Item]) -> None:
+        self.key = key
+        self.inputs = inputs
+
+
+class _ComfyExtension:
+    async def on_load(self) -> None:
+        pass
+
+
+def _modules(control: Control) -> dict[str, ModuleType]:
+    latest = ModuleType("comfy_api.latest")
+    io = ModuleType("comfy_api.latest._io")
+    for name, kind in {
+        "Image": "IMAGE",
+        "Mask": "MASK",
+        "String": "STRING",
+        "Boolean": "BOOLEAN",
+        "Int": "INT",
+        "Float": "FLOAT",
+        "Combo": "COMBO",
+    }.items():
+        setattr(io, name, _comfy_type(kind))
+    dynamic = _comfy_type("COMFY_DYNAMICCOMBO_V3")
+    dynamic.Option = _Option  # type: ignore[attr-defined]
+    contents = {
+        "DynamicCombo": dynamic,
+        "Custom": _comfy_type,
+        "Schema": _Schema,
+        "ComfyNode": _ComfyNode,
+        "NodeOutput": _NodeOutput,
+        "Input": Item,
+        "Output": Item,
+    }
+    for name, value in contents.items():
+        setattr(io, name, value)
+    latest.io = io  # type: ignore[attr-defined]
+    latest.ComfyExtension = _ComfyExtension  # type: ignore[attr-defined]
+
+    class ProgressBar:
+        def __init__(self, total: int) -> None:
+            self.total, self.done = total, 0
+
+        def update(self, value: int) -> None:
+            self.done += value
+            control.progress.append((self.done, self.total))
+
+    def throw_exception_if_processing_interrupted() -> None:
+        if control.interrupted():
+            raise InterruptProcessingException
+
+    utils = ModuleType("comfy.utils")
+    utils.ProgressBar = ProgressBar  # type: ignore[attr-defined]
+    management = ModuleType("comfy.model_management")
+    management.processing_interrupted = control.interrupted  # type: ignore[attr-defined]
+    management.throw_exception_if_processing_interrupted = (  # type: ignore[attr-defined]
+        throw_exception_if_processing_interrupted
+    )
+    return {
+        "comfy": ModuleType("comfy"),
+        "comfy.utils": utils,
+        "comfy.model_management": management,
+        "comfy_api": ModuleType("comfy_api"),
+        "comfy_api.latest": latest,
+    }
+
+
+@contextmanager
+def standing_in() -> Iterator[Control]:
+    """Put the stand-in where the nodes look for ComfyUI, and take it and the nodes away again."""
+    control = Control()
+    modules = _modules(control)
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield control
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+        for name in [name for name in sys.modules if name.startswith("rmbg_nodes.nodes")]:
+            del sys.modules[name]

@@ -1,0 +1,158 @@
+"""The licence gate: who may do what, and what a refusal says."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS, check_options, find, load
+from rmbg_nodes.commands.licences import markdown_table
+from rmbg_nodes.core.errors import (
+    BackendMissing,
+    BackendUnknown,
+    BadOption,
+    LicenceRefused,
+    Offline,
+)
+from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from rmbg_nodes.pipeline import allow, open_backend
+from rmbg_nodes.settings import Settings, read_settings
+
+WANTED_IDS = {
+    "bria/rmbg-2.0",
+    "fal/rmbg-2.0",
+    "fal/rmbg-3.0",
+    "replicate/rmbg-2.0",
+    "local/rmbg-2.0",
+    "local/rmbg-1.4",
+    "keyer",
+}
+
+
+def test_the_catalogue_has_every_promised_id() -> None:
+    assert set(BACKENDS) >= WANTED_IDS
+    assert list(DEFAULT_IDS) == ["local", "bria", "fal", "replicate", "keyer"]
+    assert find("local").id == "local/rmbg-2.0"
+    assert find("fal").id == "fal/rmbg-2.0"
+
+
+@pytest.mark.parametrize("spec", BACKENDS.values(), ids=lambda spec: spec.id)
+def test_every_row_is_complete(spec) -> None:
+    licence = LICENCES[spec.licence]
+    assert licence.attribution
+    assert licence.training_data
+    assert (spec.price is not None) == (spec.location == "hosted")
+    assert bool(spec.key_variables) == (spec.location == "hosted")
+    if spec.price is not None:
+        assert spec.price.as_of
+        assert spec.price.source
+    for option in spec.options:
+        assert option.tooltip
+        assert not option.choices or option.default in option.choices
+
+
+ALLOWED = {
+    ("bria-rmbg-2.0", "non-commercial"): True,
+    ("bria-rmbg-2.0", "commercial"): False,
+    ("bria-rmbg-1.4", "commercial"): False,
+    ("birefnet-mit", "commercial"): True,
+    ("bria-api", "commercial"): True,
+    ("fal-api", "commercial"): True,
+    ("replicate-api", "commercial"): True,
+    ("keyer", "commercial"): True,
+}
+
+
+@pytest.mark.parametrize(("case", "allowed"), ALLOWED.items(), ids=str)
+def test_the_gate(case, allowed) -> None:
+    licence, usage = case
+    spec = next(spec for spec in BACKENDS.values() if spec.licence == licence)
+    if allowed:
+        in_force, ground = allow(spec, usage, Settings())
+        assert in_force == usage
+        assert LICENCES[licence].name in ground
+    else:
+        with pytest.raises(LicenceRefused):
+            allow(spec, usage, Settings())
+
+
+def test_a_refusal_names_the_ways_out() -> None:
+    with pytest.raises(LicenceRefused) as refusal:
+        allow(find("local/rmbg-2.0"), "commercial", Settings())
+    message = str(refusal.value)
+    for way in ("CC BY-NC 4.0", "bria/rmbg-2.0", "local/birefnet", "keyer", BRIA_LICENCE_VARIABLE):
+        assert way in message
+    assert "https://go.bria.ai/3D5EGp0" in message
+
+
+def test_an_agreement_with_bria_opens_the_gate() -> None:
+    settings = read_settings({BRIA_LICENCE_VARIABLE: "B-17", "RMBG_USAGE": "commercial"})
+    usage, ground = allow(find("local/rmbg-1.4"), None, settings)
+    assert usage == "commercial"
+    assert "B-17" in ground
+
+
+def test_an_agreement_does_not_cover_unknown_weights() -> None:
+    settings = read_settings({BRIA_LICENCE_VARIABLE: "B-17"})
+    from dataclasses import replace
+
+    unknown = replace(find("local/birefnet"), licence="not-established")
+    with pytest.raises(LicenceRefused, match="not established"):
+        allow(unknown, "commercial", settings)
+
+
+def test_the_pinned_usage_wins_over_the_graph() -> None:
+    settings = Settings(usage="commercial")
+    with pytest.raises(LicenceRefused):
+        allow(find("local"), "non-commercial", settings)
+    usage, _ = allow(find("local"), "commercial", Settings(usage="non-commercial"))
+    assert usage == "non-commercial"
+
+
+def test_the_pinned_backend_wins_over_the_graph() -> None:
+    settings = Settings(backend="keyer")
+    backend = open_backend("local/rmbg-2.0", settings=settings, options={"resolution": 1024})
+    assert backend.spec.id == "keyer"
+
+
+def test_the_gate_comes_before_anything_is_looked_for(monkeypatch) -> None:
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    for backend in ("local/rmbg-2.0", "local/rmbg-1.4"):
+        with pytest.raises(LicenceRefused):
+            open_backend(backend, usage="commercial", settings=Settings())
+
+
+@pytest.mark.parametrize("backend", ["bria", "fal", "fal/rmbg-3.0", "replicate"])
+def test_offline_refuses_every_hosted_backend(backend) -> None:
+    with pytest.raises(Offline, match="offline"):
+        open_backend(backend, settings=read_settings({"RMBG_OFFLINE": "1"}))
+
+
+@pytest.mark.parametrize(("name", "value"), [("RMBG_OFFLINE", "ja"), ("RMBG_USAGE", "Commercial!")])
+def test_a_mistyped_setting_is_refused(name, value) -> None:
+    with pytest.raises(BadOption, match=name):
+        read_settings({name: value})
+
+
+def test_unknown_ids_and_options_are_named() -> None:
+    with pytest.raises(BackendUnknown, match="keyer"):
+        find("rmbg")
+    with pytest.raises(BadOption, match="mode"):
+        check_options(find("keyer"), {"colour": "red"})
+    with pytest.raises(BadOption, match="preview"):
+        check_options(find("keyer"), {"mode": "fast"})
+
+
+def test_what_this_version_lacks_is_said() -> None:
+    lacking = [spec for spec in BACKENDS.values() if not spec.target]
+    for spec in lacking:
+        with pytest.raises(BackendMissing, match="not part of this version"):
+            load(spec, {})
+
+
+def test_the_licence_table_stands_in_the_readme(root) -> None:
+    assert markdown_table() in (root / "README.md").read_text(encoding="utf-8")

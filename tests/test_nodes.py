@@ -1,0 +1,528 @@
+"""The four nodes on a stand-in for ComfyUI: schema, shapes, polarity, lists, progress, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.core.errors import (
+    BackendFailed,
+    BackendMissing,
+    BadOption,
+    BadPicture,
+    LicenceRefused,
+    NoPlainBackdrop,
+)
+from rmbg_nodes.tests.conformance import BackendContract, disc_frame
+from rmbg_nodes.tests.support.comfy_standin import (
+    Control,
+    InterruptProcessingException,
+    standing_in,
+)
+
+SNAPSHOT = Path(__file__).parent / "data" / "schema-0.1.json"
+
+
+@pytest.fixture
+def comfy() -> Iterator[Control]:
+    with standing_in() as control:
+        yield control
+
+
+@pytest.fixture
+def nodes(comfy: Control) -> ModuleType:
+    return importlib.import_module("rmbg_nodes.nodes")
+
+
+def batch(*indices: int, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
+    return torch.stack([disc_frame(index, size).pixels for index in indices])
+
+
+def remover(nodes: ModuleType, backend) -> object:
+    module = importlib.import_module("rmbg_nodes.nodes.remover")
+    return module.Remover(backend, None)
+
+
+def remove(nodes: ModuleType, plug: object, images: list[torch.Tensor], **changed: object):
+    values = {
+        "refine_edges": True,
+        "decontaminate": 1.0,
+        "background": "transparent",
+        "colour": "#ffffff",
+    } | changed
+    wrapped = {name: [value] for name, value in values.items()}
+    output = asyncio.run(nodes.RemoveBackground.execute(remover=[plug], image=images, **wrapped))
+    return output.result
+
+
+def apply_mask(nodes: ModuleType, image, mask, **changed: object):
+    defaults = {
+        item.id: item.settings["default"]
+        for item in nodes.ApplyMask.GET_SCHEMA().inputs
+        if "default" in item.settings
+    }
+    return nodes.ApplyMask.execute(image=image, mask=mask, **(defaults | changed)).result
+
+
+def compose(nodes: ModuleType, foreground, **changed: object):
+    defaults = {
+        item.id: item.settings["default"]
+        for item in nodes.Composite.GET_SCHEMA().inputs
+        if "default" in item.settings
+    }
+    return nodes.Composite.execute(foreground=foreground, **(defaults | changed)).result
+
+
+# ---------------------------------------------------------------- schema
+
+
+def described(item) -> dict[str, object]:
+    row: dict[str, object] = {"id": item.id, "type": item.kind}
+    for name in ("optional", "default", "min", "max", "step", "is_output_list"):
+        if item.settings.get(name) not in (None, False) or name == "default":
+            row[name] = item.settings.get(name)
+    options = item.settings.get("options")
+    if options is not None:
+        row["options"] = [
+            option
+            if isinstance(option, str)
+            else {"key": option.key, "inputs": [described(sub) for sub in option.inputs]}
+            for option in options
+        ]
+    return row
+
+
+def schema_of(nodes: ModuleType) -> list[dict[str, object]]:
+    return [
+        {
+            "id": schema.node_id,
+            "display_name": schema.display_name,
+            "is_input_list": schema.is_input_list,
+            "inputs": [described(item) for item in schema.inputs],
+            "outputs": [described(item) for item in schema.outputs],
+        }
+        for schema in (node.GET_SCHEMA() for node in nodes.NODES)
+    ]
+
+
+def test_ids_order_and_choices_are_pinned(nodes: ModuleType) -> None:
+    """A saved workflow stores widget values by position; a change here breaks users' graphs.
+
+    To pin a new version on purpose: RMBG_TESTS_WRITE_SNAPSHOT=1, under a new file name.
+    """
+    current = json.loads(json.dumps(schema_of(nodes)))
+    if os.environ.get("WRITE_SNAPSHOT"):
+        SNAPSHOT.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
+    assert current == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_everything_has_a_tooltip(nodes: ModuleType) -> None:
+    for node in nodes.NODES:
+        schema = node.GET_SCHEMA()
+        for item in (*schema.inputs, *schema.outputs):
+            assert item.settings.get("tooltip"), f"{schema.node_id}.{item.id}"
+            for option in item.settings.get("options", []):
+                for sub in getattr(option, "inputs", []):
+                    assert sub.settings.get("tooltip"), f"{schema.node_id}.{item.id}.{sub.id}"
+
+
+def test_no_input_can_hold_a_key(nodes: ModuleType) -> None:
+    text = SNAPSHOT.read_text(encoding="utf-8").lower()
+    for word in ("api_key", "token", "secret", "password"):
+        assert word not in text
+
+
+def test_ids_are_prefixed_and_the_dynamic_combo_is_last(nodes: ModuleType) -> None:
+    for node in nodes.NODES:
+        schema = node.GET_SCHEMA()
+        assert schema.node_id.startswith("RMBG_")
+        dynamic = [i for i, item in enumerate(schema.inputs) if "DYNAMIC" in item.kind]
+        assert dynamic in ([], [len(schema.inputs) - 1])
+
+
+def test_the_extension_lists_the_nodes(nodes: ModuleType) -> None:
+    import rmbg_nodes
+
+    extension = asyncio.run(rmbg_nodes.comfy_entrypoint())
+    assert asyncio.run(extension.get_node_list()) == list(nodes.NODES)
+
+
+# ---------------------------------------------------------------- Load RMBG
+
+
+def test_load_opens_the_chosen_backend(nodes: ModuleType) -> None:
+    (plug,) = nodes.LoadRmbg.execute("commercial", {"backend": "keyer", "mode": "preview"}).result
+    assert plug.backend.spec.id == "keyer"
+    assert plug.usage == "commercial"
+
+
+def test_load_refuses_by_licence_first(nodes: ModuleType) -> None:
+    with pytest.raises(LicenceRefused, match="CC BY-NC"):
+        nodes.LoadRmbg.execute("commercial", {"backend": "local", "model": "rmbg-2.0"})
+
+
+def test_load_says_the_command_of_this_installation(nodes: ModuleType) -> None:
+    with pytest.raises(BackendMissing, match="backends"):
+        nodes.LoadRmbg.execute("non-commercial", {"backend": "bria", "model": "rmbg-2.0"})
+
+
+# ---------------------------------------------------------------- Remove Background
+
+
+def test_a_batch_gives_rgba_mask_and_report(nodes: ModuleType) -> None:
+    images, masks, reports = remove(nodes, remover(nodes, FakeLocal()), [batch(0, 1, 2)])
+    assert images[0].shape == (3, 48, 64, 4)
+    assert masks[0].shape == (3, 48, 64)
+    assert torch.equal(images[0][..., 3], masks[0])
+    text, _, data = reports[0].rpartition("\n")
+    assert len(json.loads(data)) == 3
+    assert "fake/local" in text
+
+
+def test_a_list_of_mixed_sizes_is_one_call(nodes: ModuleType, comfy: Control) -> None:
+    given = [batch(0, 1), batch(2, size=(57, 61)), batch(3, 4, 5, size=(30, 20))]
+    images, masks, reports = remove(nodes, remover(nodes, FakeLocal()), given)
+    assert [image.shape[:3] for image in images] == [image.shape[:3] for image in given]
+    assert [mask.shape for mask in masks] == [image.shape[:3] for image in given]
+    assert len(reports) == 3
+    assert comfy.progress[-1] == (6, 6)
+    alone, _, _ = remove(nodes, remover(nodes, FakeLocal()), [given[1]])
+    assert torch.equal(images[1], alone[0])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_grey_rgb_and_opaque_rgba_give_the_same_mask(nodes: ModuleType, channels: int) -> None:
+    grey = batch(0).mean(dim=-1, keepdim=True)
+    image = {1: grey, 3: grey.expand(-1, -1, -1, 3)}.get(channels)
+    if image is None:
+        image = torch.cat([grey.expand(-1, -1, -1, 3), torch.ones_like(grey)], dim=-1)
+    _, masks, _ = remove(nodes, remover(nodes, FakeLocal()), [image])
+    _, wanted, _ = remove(nodes, remover(nodes, FakeLocal()), [grey])
+    assert torch.equal(masks[0], wanted[0])
+
+
+def test_the_inputs_own_alpha_is_multiplied_in(nodes: ModuleType) -> None:
+    alpha = torch.ones(1, 48, 64, 1)
+    alpha[:, :, :32] = 0
+    image = torch.cat([batch(0), alpha], dim=-1)
+    _, masks, _ = remove(nodes, remover(nodes, FakeLocal()), [image])
+    _, plain, _ = remove(nodes, remover(nodes, FakeLocal()), [batch(0)])
+    assert torch.equal(masks[0], plain[0] * alpha[..., 0])
+
+
+def test_on_a_colour_the_image_has_three_channels(nodes: ModuleType) -> None:
+    images, masks, _ = remove(
+        nodes, remover(nodes, FakeLocal()), [batch(0)], background="colour", colour="#ff0000"
+    )
+    assert images[0].shape[-1] == 3
+    outside = masks[0] == 0
+    assert outside.any() or masks[0].min() < 0.01
+    assert torch.equal(images[0][outside], torch.tensor([1.0, 0, 0]).expand(outside.sum(), 3))
+
+
+def test_half_precision_in_half_precision_out(nodes: ModuleType) -> None:
+    half = [batch(0, 1).half()]
+    images, masks, _ = remove(nodes, remover(nodes, FakeLocal()), half)
+    assert images[0].dtype == masks[0].dtype == torch.float16
+    full, _, _ = remove(nodes, remover(nodes, FakeLocal()), [half[0].float()])
+    torch.testing.assert_close(images[0].float(), full[0], atol=2 / 255, rtol=0)
+
+
+def test_the_others_finish_before_a_failure_is_raised(nodes: ModuleType, comfy: Control) -> None:
+    plug = remover(nodes, FakeLocal(failing=[1]))
+    with pytest.raises(BackendFailed, match=r"1 of 3 pictures failed. image 2 of 3"):
+        remove(nodes, plug, [batch(0, 1, 2)])
+    assert comfy.progress[-1] == (3, 3)
+
+
+def test_a_bad_picture_in_the_batch_is_named(nodes: ModuleType) -> None:
+    images = batch(0, 1)
+    images[1, 0, 0, 0] = float("nan")
+    with pytest.raises(BadPicture, match="image 2 of 2: contains NaN"):
+        remove(nodes, remover(nodes, FakeLocal()), [images])
+    with pytest.raises(BadPicture, match=r"0\.\.1"):
+        remove(nodes, remover(nodes, FakeLocal()), [batch(0) * 255])
+
+
+def test_a_resamplers_overshoot_is_clipped_and_reported(nodes: ModuleType) -> None:
+    images = batch(0) * 1.08
+    assert images.max() > 1
+    cut, _, reports = remove(nodes, remover(nodes, FakeLocal()), [images])
+    assert cut[0].max() <= 1
+    assert "clipped" in reports[0]
+
+
+def test_wrong_dimensions_are_refused(nodes: ModuleType) -> None:
+    with pytest.raises(BadPicture, match="batch x height x width x channels"):
+        remove(nodes, remover(nodes, FakeLocal()), [batch(0)[0]])
+
+
+def test_cancel_between_pictures_interrupts_the_prompt(nodes: ModuleType, comfy: Control) -> None:
+    comfy.interrupt_after = 2
+    with pytest.raises(InterruptProcessingException):
+        remove(nodes, remover(nodes, FakeLocal()), [batch(*range(12))])
+    assert 0 < len(comfy.progress) < 12
+
+
+def test_cancel_reaches_a_hosted_wait(nodes: ModuleType, comfy: Control) -> None:
+    comfy.interrupt_after = 6
+    plug = remover(nodes, FakeHosted(FakeProvider(polls_needed=10_000), poll_seconds=0.01))
+    with pytest.raises(InterruptProcessingException):
+        remove(nodes, plug, [batch(0)])
+
+
+def test_hosted_waits_do_not_block_other_nodes(nodes: ModuleType) -> None:
+    plug = remover(nodes, FakeHosted(FakeProvider(polls_needed=30), poll_seconds=0.01))
+    ticks = 0
+
+    async def ticking() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.01)
+
+    async def both() -> None:
+        other = asyncio.create_task(ticking())
+        await nodes.RemoveBackground.execute(
+            remover=[plug],
+            image=[batch(0)],
+            refine_edges=[True],
+            decontaminate=[1.0],
+            background=["transparent"],
+            colour=["#ffffff"],
+        )
+        other.cancel()
+
+    asyncio.run(both())
+    assert ticks > 5
+
+
+def test_a_list_of_different_settings_is_refused(nodes: ModuleType) -> None:
+    with pytest.raises(BadOption, match="background"):
+        asyncio.run(
+            nodes.RemoveBackground.execute(
+                remover=[remover(nodes, FakeLocal())],
+                image=[batch(0), batch(1)],
+                refine_edges=[True],
+                decontaminate=[1.0],
+                background=["transparent", "white"],
+                colour=["#ffffff"],
+            )
+        )
+
+
+def test_the_keyer_refuses_a_photograph_in_words(nodes: ModuleType) -> None:
+    (plug,) = nodes.LoadRmbg.execute("non-commercial", {"backend": "keyer", "mode": "plain"}).result
+    noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(NoPlainBackdrop, match="local, bria, fal or replicate"):
+        remove(nodes, plug, [noise])
+
+
+def test_core_remove_background_takes_our_remover(nodes: ModuleType) -> None:
+    plug = remover(nodes, FakeLocal())
+    mask = plug.encode_image(batch(0, 1))
+    _, wanted, _ = remove(nodes, plug, [batch(0, 1)])
+    assert torch.equal(mask, wanted[0])
+
+
+class CoreModel:
+    """What core's Load Background Removal Model hands over."""
+
+    def encode_image(self, image: torch.Tensor) -> torch.Tensor:
+        return image.mean(dim=-1).half()
+
+
+def test_our_node_takes_cores_model(nodes: ModuleType) -> None:
+    _, masks, reports = remove(nodes, CoreModel(), [batch(0, 1)])
+    torch.testing.assert_close(masks[0], batch(0, 1).mean(dim=-1), atol=1e-3, rtol=0)
+    assert "not established" in reports[0]
+
+
+def test_cores_model_is_refused_for_commercial_use(nodes: ModuleType, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_USAGE", "commercial")
+    with pytest.raises(LicenceRefused, match="not established"):
+        remove(nodes, CoreModel(), [batch(0)])
+
+
+class TestCoreModelBackend(BackendContract):
+    @pytest.fixture
+    def make(self, nodes: ModuleType):
+        module = importlib.import_module("rmbg_nodes.nodes.core_model")
+        return lambda: module.CoreModelBackend(CoreModel())
+
+
+# ---------------------------------------------------------------- Apply Mask
+
+
+def disc_mask(size: tuple[int, int] = (48, 64)) -> torch.Tensor:
+    height, width = size
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return (height / 4 - torch.hypot(y - height / 2, x - width / 2) + 0.5).clamp(0, 1)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3, 4])
+def test_masks_of_two_three_and_four_dimensions(nodes: ModuleType, dimensions: int) -> None:
+    mask = disc_mask()
+    shaped = mask[(None,) * (dimensions - 2)]
+    image, alpha = apply_mask(nodes, batch(0), shaped)
+    assert image.shape == (1, 48, 64, 4)
+    assert torch.equal(alpha, mask[None])
+
+
+def test_one_picture_many_masks_and_the_other_way(nodes: ModuleType) -> None:
+    masks = torch.stack([disc_mask(), 1 - disc_mask(), torch.ones(48, 64)])
+    image, _ = apply_mask(nodes, batch(0), masks)
+    assert image.shape == (3, 48, 64, 4)
+    image, _ = apply_mask(nodes, batch(0, 1, 2), disc_mask())
+    assert image.shape == (3, 48, 64, 4)
+    with pytest.raises(BadOption, match="2"):
+        apply_mask(nodes, batch(0, 1, 2), masks[:2])
+
+
+def test_a_mask_of_another_size_is_resized(nodes: ModuleType) -> None:
+    image, alpha = apply_mask(nodes, batch(0), torch.ones(1, 64, 64))
+    assert torch.equal(alpha, torch.ones(1, 48, 64))
+    assert torch.equal(image[..., :3], batch(0))
+
+
+def test_a_mask_replaces_the_pictures_alpha(nodes: ModuleType) -> None:
+    rgba = torch.cat([batch(0), torch.full((1, 48, 64, 1), 0.5)], dim=-1)
+    image, alpha = apply_mask(nodes, rgba, disc_mask())
+    assert torch.equal(image[..., 3], disc_mask()[None])
+    assert torch.equal(alpha, disc_mask()[None])
+
+
+def test_keep_and_drop_correct_the_mask(nodes: ModuleType) -> None:
+    keep, drop = torch.zeros(1, 48, 64), torch.zeros(1, 48, 64)
+    keep[:, :5, :5] = 1
+    drop[:, 20:28, 28:36] = 1
+    _, alpha = apply_mask(nodes, batch(0), disc_mask(), keep=keep, drop=drop)
+    assert torch.equal(alpha[0, :5, :5], torch.ones(5, 5))
+    assert torch.equal(alpha[0, 20:28, 28:36], torch.zeros(8, 8))
+
+
+def test_every_option_of_apply_mask_reaches_the_mask(nodes: ModuleType) -> None:
+    ring = disc_mask() - torch.nn.functional.pad(disc_mask((16, 16)), (24, 24, 16, 16))
+    ring = ring.clamp(0, 1)
+    ring[2:4, 2:4] = 1
+    _, plain = apply_mask(nodes, batch(0), ring)
+    for name, value in {
+        "invert": True,
+        "black_point": 0.4,
+        "white_point": 0.6,
+        "threshold": 0.5,
+        "fill_holes": 1.0,
+        "remove_islands": 0.5,
+        "grow": 3.0,
+        "feather": 4.0,
+    }.items():
+        _, changed = apply_mask(nodes, batch(0), ring, **{name: value})
+        assert not torch.equal(changed, plain), name
+    image, _ = apply_mask(nodes, batch(0), ring, background="white")
+    assert image.shape[-1] == 3
+
+
+def test_opaque_pixels_keep_their_colour(nodes: ModuleType) -> None:
+    levels = torch.randint(0, 256, (1, 48, 64, 3), generator=torch.Generator().manual_seed(3))
+    image = levels / 255
+    cut, _ = apply_mask(nodes, image, torch.ones(48, 64))
+    assert torch.equal((cut[..., :3] * 255).to(torch.uint8), (image * 255).to(torch.uint8))
+    inside = disc_mask() == 1
+    cut, _ = apply_mask(nodes, image, disc_mask())
+    assert torch.equal(cut[0, ..., :3][inside], image[0][inside])
+
+
+def test_apply_mask_can_be_cancelled(nodes: ModuleType, comfy: Control) -> None:
+    comfy.interrupt_after = 2
+    with pytest.raises(InterruptProcessingException):
+        apply_mask(nodes, batch(*range(8)), disc_mask())
+
+
+# ---------------------------------------------------------------- Composite
+
+
+def rgba(*indices: int) -> torch.Tensor:
+    return torch.cat(
+        [batch(*indices), disc_mask()[None, ..., None].expand(len(indices), -1, -1, -1)], dim=-1
+    )
+
+
+def test_on_the_default_colour(nodes: ModuleType) -> None:
+    image, coverage = compose(nodes, rgba(0))
+    alpha = disc_mask()[None, ..., None]
+    torch.testing.assert_close(image, alpha * batch(0) + (1 - alpha), atol=1e-6, rtol=0)
+    assert torch.equal(image[alpha[..., 0] == 0], torch.ones(int((alpha == 0).sum()), 3))
+    assert torch.equal(coverage, disc_mask()[None])
+
+
+def test_one_foreground_over_many_backgrounds(nodes: ModuleType, comfy: Control) -> None:
+    backgrounds = torch.rand(5, 60, 80, 3, generator=torch.Generator().manual_seed(5))
+    image, coverage = compose(nodes, rgba(0), background=backgrounds)
+    assert image.shape == (5, 60, 80, 3)
+    assert coverage.shape == (5, 60, 80)
+    assert comfy.progress[-1] == (5, 5)
+    image, _ = compose(nodes, rgba(0, 1, 2), background=backgrounds[:1])
+    assert image.shape == (3, 60, 80, 3)
+
+
+def test_a_negative_offset_moves_out_of_the_picture(nodes: ModuleType) -> None:
+    background = torch.zeros(1, 48, 64, 3)
+    image, _ = compose(
+        nodes, rgba(0), background=background, anchor="top-left", offset_x=-10, offset_y=-20
+    )
+    alpha = disc_mask()[None, ..., None]
+    expected = torch.zeros(1, 48, 64, 3)
+    expected[:, :28, :54] = (alpha * batch(0))[:, 20:, 10:]
+    torch.testing.assert_close(image, expected, atol=1e-6, rtol=0)
+
+
+def test_fit_to_the_subject_keeps_the_margin(nodes: ModuleType) -> None:
+    background = torch.zeros(1, 200, 200, 3)
+    _, coverage = compose(nodes, rgba(0), background=background, fit="subject", margin=0.1)
+    rows = torch.where(coverage[0].amax(dim=1) > 0.02)[0]
+    assert abs(int(rows[0]) - 20) <= 1
+    assert abs(int(rows[-1]) - 179) <= 1
+
+
+def test_a_connected_mask_replaces_the_alpha(nodes: ModuleType) -> None:
+    _, coverage = compose(nodes, rgba(0), mask=torch.ones(1, 48, 64))
+    assert torch.equal(coverage, torch.ones(1, 48, 64))
+
+
+def test_grey_over_rgba_keeps_alpha(nodes: ModuleType) -> None:
+    clear = torch.zeros(1, 48, 64, 4)
+    grey = batch(0).mean(dim=-1, keepdim=True)
+    image, _ = compose(nodes, grey, mask=disc_mask(), background=clear)
+    assert image.shape == (1, 48, 64, 4)
+    torch.testing.assert_close(image[..., 3], disc_mask()[None])
+
+
+def test_composite_refuses_values_outside(nodes: ModuleType) -> None:
+    with pytest.raises(BadPicture, match="background 1 of 1"):
+        compose(nodes, rgba(0), background=torch.full((1, 8, 8, 3), 7.0))
+
+
+# ---------------------------------------------------------------- polarity
+
+
+def core_join(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Core's JoinImageWithAlpha: it stores 1 - mask as alpha."""
+    return torch.cat([image[..., :3], (1 - mask)[..., None]], dim=-1)
+
+
+def test_our_mask_goes_round_through_core(nodes: ModuleType) -> None:
+    """ours (1 = subject) -> InvertMask -> JoinImageWithAlpha -> file -> LoadImage -> ours."""
+    _, masks, _ = remove(nodes, remover(nodes, FakeLocal()), [batch(0)])
+    joined = core_join(batch(0), 1 - masks[0])
+    loaded_mask = 1 - joined[..., 3]  # LoadImage: 1 = transparent
+    _, alpha = apply_mask(nodes, joined, loaded_mask, invert=True)
+    torch.testing.assert_close(alpha, masks[0])
