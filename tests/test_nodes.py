@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -47,12 +48,12 @@ def batch(*indices: int, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
     return torch.stack([disc_frame(index, size).pixels for index in indices])
 
 
-def remover(nodes: ModuleType, backend) -> object:
+def remover(nodes: ModuleType, backend) -> Any:
     module = importlib.import_module("rmbg_nodes.nodes.remover")
     return module.Remover(backend, None)
 
 
-def remove(nodes: ModuleType, plug: object, images: list[torch.Tensor], **changed: object):
+def remove(nodes: ModuleType, plug: Any, images: list[torch.Tensor], **changed: object):
     values = {
         "refine_edges": True,
         "decontaminate": 1.0,
@@ -117,7 +118,7 @@ def schema_of(nodes: ModuleType) -> list[dict[str, object]]:
 def test_ids_order_and_choices_are_pinned(nodes: ModuleType) -> None:
     """A saved workflow stores widget values by position; a change here breaks users' graphs.
 
-    To pin a new version on purpose: RMBG_TESTS_WRITE_SNAPSHOT=1, under a new file name.
+    To pin a new version on purpose: run with WRITE_SNAPSHOT=1, under a new file name.
     """
     current = json.loads(json.dumps(schema_of(nodes)))
     if os.environ.get("WRITE_SNAPSHOT"):

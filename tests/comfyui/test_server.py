@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.tests.support.comfy_server import Server, python_of
+from rmbg_nodes.tests.support.comfy_server import Entry, Server, python_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
@@ -48,7 +48,7 @@ def scene(server: Server):
     return made
 
 
-def cut_graph(picture: str = "scene.png") -> dict[str, object]:
+def cut_graph(picture: str = "scene.png") -> dict[str, dict[str, object]]:
     return {
         "1": node("LoadImage", image=picture),
         "2": node("RMBG_Load", **KEYER),
@@ -58,7 +58,6 @@ def cut_graph(picture: str = "scene.png") -> dict[str, object]:
 
 def test_every_node_is_found_and_nothing_failed(server: Server) -> None:
     info = server.get("/object_info")
-    assert isinstance(info, dict)
     assert set(info) >= NODES
     assert "IMPORT FAILED" not in server.log()
     assert "Traceback" not in server.log()
@@ -70,7 +69,6 @@ def test_every_node_is_found_and_nothing_failed(server: Server) -> None:
 
 def test_the_template_is_listed(server: Server) -> None:
     templates = server.get("/workflow_templates")
-    assert isinstance(templates, dict)
     assert "start-here" in templates[server.pack.name]
 
 
@@ -102,7 +100,7 @@ def test_load_remove_composite_save(server: Server, scene) -> None:
 
 
 def test_masks_have_cores_meaning(server: Server, scene) -> None:
-    """1 = subject: InvertMask -> JoinImageWithAlpha gives our own alpha; LoadImage reads it back."""
+    """1 = subject: InvertMask -> JoinImageWithAlpha is our alpha, and LoadImage reads it back."""
     graph = cut_graph() | {
         "4": node("InvertMask", mask=["3", 1]),
         "5": node("JoinImageWithAlpha", image=["1", 0], alpha=["4", 0]),
@@ -160,7 +158,7 @@ def test_lists_of_mixed_sizes(server: Server, scene) -> None:
     assert server.pictures(entry, "11")[0].shape == (256, 320, 4)
 
 
-def message_of(entry: dict[str, object]) -> str:
+def message_of(entry: Entry) -> str:
     messages = entry["status"]["messages"]
     errors = [detail for name, detail in messages if name == "execution_error"]
     assert errors, messages

@@ -1,4 +1,4 @@
-"""A real ComfyUI server on loopback, with this pack in a folder whose name has spaces and hyphens."""
+"""A real ComfyUI on loopback, with this pack in a folder whose name has spaces and hyphens."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+#: What ComfyUI's history says of a prompt: nested JSON, read by the tests as they need it.
+Entry: TypeAlias = "dict[str, Any]"
+Prompt: TypeAlias = "Mapping[str, Mapping[str, object]]"
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "comfyui-rmbg nodes 0.1"
@@ -57,44 +63,40 @@ class Server:
     pack: Path
     process: subprocess.Popen[bytes]
 
-    def get(self, path: str) -> object:
+    def get(self, path: str) -> Entry:
         return json.loads(self._request(path, None))
 
-    def post(self, path: str, body: object) -> object:
+    def post(self, path: str, body: object) -> Entry:
         answer = self._request(path, json.dumps(body).encode())
-        return json.loads(answer) if answer else None
+        return json.loads(answer) if answer else {}
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
 
-    def put_picture(self, name: str, levels: np.ndarray) -> None:
+    def put_picture(self, name: str, levels: NDArray[np.uint8]) -> None:
         Image.fromarray(levels).save(self.folder / "input" / name)
 
-    def run(self, prompt: dict[str, object], timeout: float = 120) -> dict[str, object]:
+    def run(self, prompt: Prompt, timeout: float = 120) -> Entry:
         """Queue an API-format prompt and wait for its history entry."""
         return self.wait(self.queue(prompt), timeout)
 
-    def queue(self, prompt: dict[str, object]) -> str:
+    def queue(self, prompt: Prompt) -> str:
         answer = self.post("/prompt", {"prompt": prompt})
-        assert isinstance(answer, dict)
         return str(answer["prompt_id"])
 
-    def wait(self, prompt_id: str, timeout: float = 120) -> dict[str, object]:
+    def wait(self, prompt_id: str, timeout: float = 120) -> Entry:
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             history = self.get(f"/history/{prompt_id}")
-            assert isinstance(history, dict)
             if prompt_id in history:
-                return history[prompt_id]  # type: ignore[no-any-return]
+                return history[prompt_id]
             time.sleep(0.1)
         raise TimeoutError(f"{prompt_id} did not finish in {timeout} s\n{self.log()[-2000:]}")
 
-    def pictures(self, entry: dict[str, object], node: str) -> list[np.ndarray]:
+    def pictures(self, entry: Entry, node: str) -> list[NDArray[np.uint8]]:
         """The pictures that an output node saved, as 8-bit arrays."""
-        outputs = entry["outputs"]
-        assert isinstance(outputs, dict)
         found = []
-        for image in outputs[node]["images"]:
+        for image in entry["outputs"][node]["images"]:
             query = urllib.parse.urlencode(
                 {key: image[key] for key in ("filename", "subfolder", "type")}
             )
@@ -107,7 +109,7 @@ class Server:
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=60) as answer:
-            return answer.read()  # type: ignore[no-any-return]
+            return answer.read()
 
 
 @contextmanager

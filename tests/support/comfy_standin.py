@@ -78,7 +78,7 @@ class _Schema:
 class _ComfyNode:
     @classmethod
     def GET_SCHEMA(cls) -> _Schema:
-        return cls.define_schema()  # type: ignore[attr-defined,no-any-return]
+        return cls.define_schema()  # type: ignore[attr-defined]
 
 
 class _NodeOutput:
