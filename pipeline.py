@@ -16,9 +16,9 @@ from torch import Tensor
 from .backends import catalogue
 from .core.cutout import cutout
 from .core.errors import Offline, PictureError
-from .core.finish import to_size, upsample_mask
+from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import warnings_for
-from .core.intake import check_alpha, split_pixels
+from .core.intake import check_matte, split_pixels
 from .core.licences import LICENCES, check_licence
 from .core.report import Report
 from .core.types import (
@@ -52,8 +52,9 @@ class Input:
 class Treatment:
     """What happens to a matte after the backend.
 
-    refine: sharpen an upsampled edge by the picture's own colours. decontaminate: 0..1, how far the
-    old background's colour leaves the edge. background: an sRGB colour in 0..1, None = transparent.
+    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
+    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
+    background: an sRGB colour in 0..1, None = transparent.
     """
 
     refine: bool = False
@@ -229,10 +230,8 @@ def _finish(
 
 
 def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
+    values = check_matte(matte.values, frame.name).to(frame.pixels.device)[None]
+    if treatment.refine:
+        return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
     height, width, _ = frame.pixels.shape
-    values = matte.values.to(frame.pixels.device)[None]
-    if treatment.refine and values.shape[1:] != (height, width):
-        alpha = upsample_mask(values, frame.pixels[None], kind=matte.kind)[0]
-    else:
-        alpha = to_size(values, matte.kind, height, width)[0]
-    return check_alpha(alpha, frame.name)
+    return to_size(values, matte.kind, height, width)[0]

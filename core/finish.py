@@ -13,11 +13,10 @@ from .guided import refine_edges
 
 # Alpha 0 and 1 have no logit; they are taken half an 8-bit level inside and stretched back after.
 _INSET = 1 / 512
+_HALF_LEVEL = 1 / 510
 
 
-def to_size(
-    values: Tensor, kind: Literal["logits", "alpha"], height: int, width: int
-) -> Tensor:
+def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width: int) -> Tensor:
     """A matte at another size, without looking at the picture.
 
     values: (B, h, w); kind "logits" (any real number) or "alpha" (0..1). Returns alpha in 0..1,
@@ -99,6 +98,16 @@ def upsample_mask(
         refine_edges(matte[n], plain[n], colours[n].float().clamp(0, 1)) for n in range(batch)
     ]
     return torch.stack(refined).to(image.dtype)
+
+
+def settle(alpha: Tensor) -> Tensor:
+    """Alpha that lies within half an 8-bit level of 0 or 1 becomes exactly that.
+
+    A network's sigmoid never reaches either, so its background would keep a thousandth of the old
+    picture: white would be 254, and no pixel of the subject would count as opaque.
+    """
+    alpha = torch.where(alpha < _HALF_LEVEL, 0.0, alpha)
+    return torch.where(alpha > 1 - _HALF_LEVEL, 1.0, alpha)
 
 
 def _check_matte(values: Tensor) -> None:

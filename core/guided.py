@@ -18,17 +18,20 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from .layout import to_planes
+from .tiles import all_tiles, tile_side
 
 # In pixels of the matte; 5 is the middle of a flat optimum between soft mattes and fine texture.
 _RADIUS = 5
 # Keeps colours apart that differ by less than 2.5 levels, and single-colour windows solvable.
 _RIDGE = 1e-4
 _LEAST_WEIGHT = 0.03
+_FLAT = 1 / 512
 # In pixels of the picture: over this far, the step from plain to guided is compared to the doubt.
 _STEP_RADIUS = 2
 # How much the doubt counts in a picture without noise, and how much noise makes it count fully.
 # 8-bit renderings measure below 0.15 levels, camera pictures above 0.3, even after compression.
 _DOUBT_WHEN_CLEAN = 0.3
+_DOUBT_WHEN_NOISY = 1.0
 _FULL_DOUBT_NOISE = 0.35 / 255
 _NOISE_BLOCK = 16
 _CLIPPED = 0.02
@@ -42,17 +45,17 @@ def refine_edges(matte: Tensor, plain: Tensor, image: Tensor) -> Tensor:
     """
     planes = to_planes(image[None])
     height, width = plain.shape
-    guide = functional.interpolate(
-        planes, matte.shape, mode="bilinear", antialias=True, align_corners=False
-    )
-    fit = functional.interpolate(_fit(matte, guide[0])[None], (height, width), mode="bilinear")[0]
+    guide = functional.interpolate(planes, matte.shape, mode="bilinear", antialias=True)
+    fit = _fit_where_needed(matte, guide[0])
+    fit = functional.interpolate(fit[None], (height, width), mode="bilinear")[0]
     guided = fit[3].addcmul(fit[0], planes[0, 0])
     guided = guided.addcmul_(fit[1], planes[0, 1]).addcmul_(fit[2], planes[0, 2]).clamp_(0, 1)
 
     step = guided.sub_(plain)
     noise = estimate_noise(planes)
-    doubt = fit[4] * (_DOUBT_WHEN_CLEAN + (1 - _DOUBT_WHEN_CLEAN) * (noise / _FULL_DOUBT_NOISE).clamp(max=1))
-    power = _window_mean(step.square()[None], _STEP_RADIUS)[0]
+    noisiness = (noise / _FULL_DOUBT_NOISE).clamp(max=1)
+    doubt = fit[4] * torch.lerp(noise.new_tensor(_DOUBT_WHEN_CLEAN), noise.new_tensor(_DOUBT_WHEN_NOISY), noisiness)
+    power = _window_sums(step.square()[None], _STEP_RADIUS)[0] / (2 * _STEP_RADIUS + 1) ** 2
     trust = (1 - doubt / (power + 1e-6)).clamp_(0, 1)
     return plain.addcmul(trust, step).clamp_(0, 1)
 
@@ -75,12 +78,32 @@ def estimate_noise(planes: Tensor) -> Tensor:
     return blocks.masked_fill(clipped, math.nan).nanquantile(0.25).nan_to_num(nan=0.0)
 
 
-def _fit(matte: Tensor, guide: Tensor) -> Tensor:
-    """a (three planes), b and the mean squared error of the local fits: (5, h, w)."""
-    weight = (2 * matte - 1).square() + _LEAST_WEIGHT
-    # Centred colours keep the variances below from drowning in the rounding of float32.
+def _fit_where_needed(matte: Tensor, guide: Tensor) -> Tensor:
+    """The local fits, (5, h, w): a (three planes), b, and the mean squared error.
+
+    Where the matte is flat nothing is to be fitted: alpha is the matte's own, without doubt.
+    """
+    height, width = matte.shape
+    fits = guide.new_zeros((5, height, width))
+    fits[3] = matte
+    # Centred colours keep the variances of the fit from drowning in the rounding of float32.
     centre = guide.mean(dim=(1, 2), keepdim=True)
-    red, green, blue = guide - centre
+    for tile in all_tiles(height, width, tile_side(matte.device.type)):
+        outer = tile.widened(2 * _RADIUS, height, width)
+        around = matte[outer.window]
+        if bool(around.amax() - around.amin() < _FLAT):
+            continue
+        fit = _fit(around, guide[(slice(None), *outer.window)] - centre)
+        fit[3] -= (fit[:3] * centre).sum(dim=0)
+        everything = slice(None)
+        fits[(everything, *tile.window)] = fit[(everything, *tile.inside(outer))]
+    return fits
+
+
+def _fit(matte: Tensor, guide: Tensor) -> Tensor:
+    """The fits of one tile; exact further than twice the radius from a cut inside the picture."""
+    weight = (2 * matte - 1).square() + _LEAST_WEIGHT
+    red, green, blue = guide
     terms = (
         weight,
         red,
@@ -100,9 +123,9 @@ def _fit(matte: Tensor, guide: Tensor) -> Tensor:
     )
     planes = torch.stack(terms)
     planes[1:] *= weight
-    means = _window_mean(planes, _RADIUS)
-    total = means[0]
-    r, g, b, m, rr, rg, rb, gg, gb, bb, rm, gm, bm, mm = means[1:] / total
+    sums = _window_sums(planes, _RADIUS)
+    total = sums[0]
+    r, g, b, m, rr, rg, rb, gg, gb, bb, rm, gm, bm, mm = sums[1:] / total
 
     rr, rg, rb = rr - r * r + _RIDGE, rg - r * g, rb - r * b
     gg, gb, bb = gg - g * g + _RIDGE, gb - g * b, bb - b * b + _RIDGE
@@ -118,14 +141,32 @@ def _fit(matte: Tensor, guide: Tensor) -> Tensor:
     error = (mm - m * m - a_r * rm - a_g * gm - a_b * bm).clamp(min=0)
 
     fits = torch.stack([a_r, a_g, a_b, offset, error])
-    fits = _window_mean(fits * weight, _RADIUS) / total
-    fits[3] -= (fits[:3] * centre).sum(dim=0)
-    return fits
+    return _window_sums(fits * weight, _RADIUS) / total
 
 
-def _window_mean(planes: Tensor, radius: int) -> Tensor:
-    """The mean over a square window cut at the border, of (n, h, w)."""
-    side = 2 * radius + 1
-    for kernel, border in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
-        planes = functional.avg_pool2d(planes, kernel, 1, border, count_include_pad=False)
-    return planes
+def _window_sums(planes: Tensor, radius: int) -> Tensor:
+    """Sums over a square window, (n, h, w) -> (n, h, w); beyond the border lies 0."""
+    padded = functional.pad(planes, (radius, radius, radius, radius))
+    return _running_sums(_running_sums(padded, 1, 2 * radius + 1), 2, 2 * radius + 1)
+
+
+def _running_sums(planes: Tensor, dim: int, length: int) -> Tensor:
+    """Sums of `length` neighbours along one axis, from sums of 1, 2, 4, ... neighbours.
+
+    A third of the time of avg_pool2d on a processor, without the rounding of a cumulative sum.
+    """
+    results = planes.shape[dim] - length + 1
+    powers, width = planes, 1
+    total: Tensor | None = None
+    done = 0
+    while done < length:
+        if length & width:
+            part = powers.narrow(dim, done, results)
+            total = part if total is None else total + part
+            done += width
+        if done < length:
+            kept = powers.shape[dim] - width
+            powers = powers.narrow(dim, 0, kept) + powers.narrow(dim, width, kept)
+            width *= 2
+    assert total is not None
+    return total

@@ -49,11 +49,12 @@ def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tupl
     return values.expand(-1, -1, 3), None, warnings
 
 
-def check_alpha(alpha: Tensor, name: str) -> Tensor:
-    """The alpha itself, if every value is finite; else BackendFailed: never a blank picture."""
-    if not bool(alpha.isfinite().all()):
+def check_matte(values: Tensor, name: str) -> Tensor:
+    """A backend's values themselves, if every one is finite; else BackendFailed: a picture that
+    went wrong never becomes a blank one."""
+    if not bool(values.isfinite().all()):
         raise BackendFailed(
             f"{name}: the model answered values that are not numbers. "
             "Try full precision, or another backend."
         )
-    return alpha
+    return values
