@@ -235,5 +235,5 @@ def _returned(kind: Kind, values: Tensor) -> Returned:
 
 def _names(count: int) -> list[str]:
     if count == 1:
-        return ["the picture"]
+        return ["The picture"]
     return [f"picture {number} of {count}" for number in range(1, count + 1)]

@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from .checks import check_image, check_values, common_batch
 from .errors import BadOption, BadPicture
 from .guided import refine_edges
 
 # Alpha 0 and 1 have no logit; they are taken half an 8-bit level inside and stretched back after.
 _INSET = 1 / 512
+# A little more than the inset, so that rounding cannot leave 1e-9 of the background behind.
+_STRETCH = _INSET + 1e-6
 _HALF_LEVEL = 1 / 510
 
 
@@ -24,7 +27,8 @@ def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width
     an edge as narrow as the new size allows; antialiased when shrinking. Alpha that is 0 or 1
     all around stays exactly so. Alpha that has the size already is returned as it is.
 
-    Raises BadOption for another kind, BadPicture for a matte without pixels or of another shape.
+    Raises BadOption for another kind, BadPicture for another shape and for values
+    that are not finite.
     """
     if kind not in ("logits", "alpha"):
         raise BadOption(f'A matte is of kind "logits" or "alpha", not "{kind}".')
@@ -44,7 +48,7 @@ def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width
         )[:, 0]
     alpha = numbers.sigmoid()
     if kind == "alpha":
-        alpha = ((alpha - _INSET) / (1 - 2 * _INSET)).clamp(0, 1)
+        alpha = ((alpha - _STRETCH) / (1 - 2 * _STRETCH)).clamp(0, 1)
     return alpha.to(values.dtype)
 
 
@@ -67,20 +71,12 @@ def upsample_mask(
     mask comes back unchanged: it holds edges of this resolution, and refining could only guess.
 
     Returns alpha (B, H, W) in 0..1, in the image's dtype.
-    Raises BadOption for another kind, BadPicture for shapes that do not fit.
+    Raises BadOption for another kind and batches that do not pair up, BadPicture for other shapes
+    and for values that are not finite.
     """
     _check_matte(mask)
-    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
-        raise BadPicture(
-            "An image has the shape (batch, height, width, 1, 3 or 4 channels); this one is "
-            f"{tuple(image.shape)}."
-        )
-    batch = max(mask.shape[0], image.shape[0])
-    if {mask.shape[0], image.shape[0]} - {1, batch}:
-        raise BadPicture(
-            f"{mask.shape[0]} masks and {image.shape[0]} images do not pair up; send as many of "
-            "one as of the other, or a single one."
-        )
+    check_image(image, "image")
+    batch = common_batch({"mask": mask.shape[0], "image": image.shape[0]})
     height, width = image.shape[1:3]
     same_size = mask.shape[1:] == (height, width)
     smaller = mask.shape[1] <= height and mask.shape[2] <= width
@@ -111,7 +107,8 @@ def settle(alpha: Tensor) -> Tensor:
 
 
 def _check_matte(values: Tensor) -> None:
-    if values.ndim != 3 or 0 in values.shape:
+    if values.ndim != 3:
         raise BadPicture(
-            f"A mask has the shape (batch, height, width); this one is {tuple(values.shape)}."
+            f"The mask has the shape {tuple(values.shape)}. It must be (batch, height, width)."
         )
+    check_values(values, "mask")

@@ -3,9 +3,9 @@
 An edge pixel shows I = alpha F + (1 - alpha) B. F and B are found together, from coarse to fine,
 as the smoothest pair that explains the picture: Germer, Uelwer, Conrad and Harmeling, "Fast
 Multi-Level Foreground Estimation", ICPR 2020. Two things are ours. The difference that neither
-colour explains is shared in proportion to how much fine detail the opaque and the clear parts of
-this picture show, so that a textured background seen through glass is not taken for the glass.
-And at fine levels only tiles with an edge in them are worked on.
+colour explains is shared by how much fine detail the subject and the clear parts of this picture
+show, so that a textured background seen through glass is not taken for the glass. And at fine
+levels only tiles with an edge in them are worked on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .errors import BadOption, BadPicture
+from .checks import check_image, check_share, check_values, common_batch
+from .errors import BadPicture
 from .layout import to_pixels, to_planes
 from .tiles import busy_tiles, tile_side
 
@@ -22,13 +23,16 @@ from .tiles import busy_tiles, tile_side
 _STIFFNESS = 1e-3
 _STIFFNESS_AT_EDGES = 0.1
 _SWEEPS = 4
-_SWEEPS_WHEN_SMALL = 10
-_SMALL = 32
-_COARSEST = 8
+_SWEEPS_WHEN_SMALL = 20
+_SMALL = 128
+_SWEEPS_AT_COARSEST = 100
+_COARSEST = 32
 # Finer levels take over the share of detail measured here: the statistics no longer change.
 _FINEST_MEASURED = 512
 _MOST_DETAIL_RATIO = 16.0
 _PAIRS_NEEDED = 20
+_SAME_ALPHA = 0.01
+_LEAST_SUBJECT = 0.1
 _DETAIL_OF_8_BITS = 2e-5
 # Half a level of 8 bits: nearer to 0 or 1 than this, a matte leaves nothing visible to separate.
 _SOLID = 1 / 512
@@ -38,22 +42,28 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
     """The colour of the subject alone, to be stored as straight RGB beside the same alpha.
 
     image: (B, H, W, C) with C = 1, 3 or 4, sRGB in 0..1; a fourth channel is not looked at.
-    alpha: (B, H, W) in 0..1, 1 = subject; on the image's device. Batches of 1 and N go together.
+    alpha: (B, H, W) in 0..1, 1 = subject, on the image's device. Batches of 1 and N go together.
     amount: 0..1, how far colours move from the picture's to the estimate where 0 < alpha < 1.
 
-    Returns (B, H, W, 3) in the image's dtype. Where alpha is 1 the picture's own colour comes
-    back bit for bit. Where alpha is 0 the subject's colour is extended, whatever the amount: the
-    old background is never returned there. A picture without a subject (alpha 0 everywhere) is 0.
-    Colours are computed in float32, and as if they lay in 0..1.
+    Returns (B, H, W, 3) in the image's dtype. Where alpha is 1, or nearer than half an 8-bit
+    level, the picture's own colour comes back bit for bit. Where alpha is 0 the subject's colour is
+    extended, whatever the amount: the old background is never returned there. A picture without a
+    subject (alpha 0 everywhere) is 0. Estimates are computed in float32, as if colours lay in 0..1.
 
-    Raises BadOption for an amount outside 0..1, BadPicture for shapes that do not fit.
+    Raises BadOption for an amount outside 0..1 and batches that do not pair up, BadPicture for
+    other shapes and for values that are not finite.
     """
-    if not 0 <= amount <= 1:
-        raise BadOption(f"The amount of decontamination is {amount:g}; it must lie between 0 and 1.")
-    _check_shapes(image, alpha)
-    batch = max(image.shape[0], alpha.shape[0])
-    colour = image[..., :3].expand(batch, -1, -1, 3)
-    matte = alpha.expand(batch, -1, -1).float().clamp(0, 1)
+    check_share(amount, "amount of decontamination")
+    check_image(image, "image")
+    check_values(alpha, "alpha")
+    if alpha.ndim != 3 or alpha.shape[1:] != image.shape[1:3]:
+        raise BadPicture(
+            f"The alpha has the shape {tuple(alpha.shape)} and the image {tuple(image.shape)}. "
+            "Give (batch, height, width) of the image's size; upsample_mask makes it."
+        )
+    batch = common_batch({"image": image.shape[0], "alpha": alpha.shape[0]})
+    colour = image.detach()[..., :3].expand(batch, -1, -1, 3)
+    matte = alpha.detach().expand(batch, -1, -1).float().clamp(0, 1)
 
     planes = to_planes(colour).float().clamp(0, 1).contiguous()
     estimate = to_pixels(_multi_level(planes, matte.unsqueeze(1))).to(image.dtype)
@@ -64,27 +74,6 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
     has_subject = matte.flatten(1).amax(dim=1).gt(0).view(-1, 1, 1, 1)
     estimate = estimate * has_subject
     return torch.where((matte > 1 - _SOLID).unsqueeze(-1), colour, estimate)
-
-
-def _check_shapes(image: Tensor, alpha: Tensor) -> None:
-    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or alpha.ndim != 3:
-        raise BadPicture(
-            f"An image is (batch, height, width, 1, 3 or 4 channels) and an alpha (batch, height, "
-            f"width); these are {tuple(image.shape)} and {tuple(alpha.shape)}."
-        )
-    if image.shape[1:3] != alpha.shape[1:]:
-        raise BadPicture(
-            f"The image is {image.shape[2]} x {image.shape[1]} and the alpha {alpha.shape[2]} x "
-            f"{alpha.shape[1]} pixels; bring the alpha to the image's size first."
-        )
-    if 0 in image.shape or 0 in alpha.shape:
-        raise BadPicture("The picture is empty: it has no pixels.")
-    batches = {image.shape[0], alpha.shape[0]} - {1}
-    if len(batches) > 1:
-        raise BadPicture(
-            f"{image.shape[0]} images and {alpha.shape[0]} alphas do not pair up; send as many of "
-            "one as of the other, or a single one."
-        )
 
 
 def _multi_level(image: Tensor, alpha: Tensor) -> Tensor:
@@ -101,7 +90,7 @@ def _multi_level(image: Tensor, alpha: Tensor) -> Tensor:
     share = _foreground_share(picture, matte)
     height, width = matte.shape[-2:]
     both = _constant_colours(image, alpha).expand(-1, -1, height, width)
-    both = _relaxed(picture, matte, both, share)
+    both = _relaxed(picture, matte, both, share, _SWEEPS_AT_COARSEST)
 
     busy = ((alpha > _SOLID) & (alpha < 1 - _SOLID)).float()
     side = tile_side(image.device.type)
@@ -111,7 +100,9 @@ def _multi_level(image: Tensor, alpha: Tensor) -> Tensor:
         if max(height, width) <= _FINEST_MEASURED:
             share = _foreground_share(picture, matte)
         if max(height, width) <= side:
-            both = _relaxed(picture, matte, _doubled(both)[..., :height, :width], share)
+            guess = _doubled(both)[..., :height, :width]
+            sweeps = _SWEEPS_WHEN_SMALL if max(height, width) <= _SMALL else _SWEEPS
+            both = _relaxed(picture, matte, guess, share, sweeps)
         else:
             wanted = both if levels else both[:, :3]
             finer = functional.interpolate(wanted, scale_factor=2.0, mode="bilinear")
@@ -141,30 +132,23 @@ def _relax_tiles(
         one = slice(number, number + 1)
         for tile in busy_tiles(busy[number], side):
             outer = tile.widened(_SWEEPS, height, width)
-            rows, columns = outer.window
-            parents = (
-                slice(outer.top // 2, (outer.bottom + 1) // 2),
-                slice(outer.left // 2, (outer.right + 1) // 2),
-            )
-            guess = _doubled(coarser[(one, slice(None), *parents)])
+            guess = _doubled(coarser[one][outer.halved().window])
             guess = guess[..., : outer.bottom - outer.top, : outer.right - outer.left]
-            solved = _relaxed(
-                picture[one, :, rows, columns], matte[one, :, rows, columns], guess, share[one]
-            )
-            here = (one, slice(None), *tile.window)
-            finer[here] = solved[(slice(None), slice(finer.shape[1]), *tile.inside(outer))]
+            window = outer.window
+            solved = _relaxed(picture[one][window], matte[one][window], guess, share[one], _SWEEPS)
+            finer[one][tile.window] = solved[:, : finer.shape[1]][tile.inside(outer)]
 
 
 def _doubled(planes: Tensor) -> Tensor:
     return functional.interpolate(planes, scale_factor=2.0, mode="nearest")
 
 
-def _relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor) -> Tensor:
+def _relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor, sweeps: int) -> Tensor:
     """Jacobi sweeps on one level: (b, 6, h, w) from a guess of that shape.
 
     Per pixel and sweep, F and B minimise |alpha F + (1 - alpha) B - I|^2 plus their weighted
-    squared distance to the means of their four neighbours (equations 6 to 9 of the paper). With
-    one residual for both colours the two unknowns have this closed form.
+    squared distance to the means of their four neighbours, the cost of the paper. With one residual
+    for both colours the two unknowns have the closed form below.
     """
     weights = [
         _STIFFNESS + _STIFFNESS_AT_EDGES * (neighbour - matte).abs()
@@ -183,8 +167,7 @@ def _relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor) -> Ten
     means = torch.empty_like(both)
     unexplained = torch.empty_like(picture)
     foreground, background = means[:, :3], means[:, 3:]
-    small = max(matte.shape[-2:]) <= _SMALL
-    for _ in range(_SWEEPS_WHEN_SMALL if small else _SWEEPS):
+    for _ in range(sweeps):
         left, right, upper, lower = _neighbours(wide)
         torch.mul(weights[0], left, out=means)
         means.addcmul_(weights[1], right)
@@ -215,21 +198,28 @@ def _replicate_border(wide: Tensor) -> None:
 def _foreground_share(picture: Tensor, matte: Tensor) -> Tensor:
     """How much looser F is than B, (B, 1, 1, 1): above 1 where the subject is the more textured.
 
-    The best linear estimate of two signals from their sum splits it by their variances. These are
-    taken from differences between horizontal neighbours, opaque pairs for F and clear ones for B;
-    1 when either is missing.
+    The best linear estimate of two signals from their sum splits it by their variances. These come
+    from squared differences of horizontal neighbours with one alpha, whose expected value is
+    alpha^2 V_F + (1 - alpha)^2 V_B: first V_B where alpha is 0, then V_F by least squares in the
+    subject. 1 when either is not to be seen.
     """
     difference = (picture[..., 1:] - picture[..., :-1]).square().mean(dim=1, keepdim=True)
+    alpha = matte[..., 1:]
+    flat = (alpha - matte[..., :-1]).abs() < _SAME_ALPHA
 
-    def detail(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        pairs = (pixels[..., 1:] & pixels[..., :-1]).float()
-        count = pairs.sum(dim=(2, 3), keepdim=True)
-        return (difference * pairs).sum(dim=(2, 3), keepdim=True) / (count + 1), count
+    def total(values: Tensor) -> Tensor:
+        return values.sum(dim=(2, 3), keepdim=True)
 
-    opaque, opaque_pairs = detail(matte > 0.99)
-    clear, clear_pairs = detail(matte < 0.01)
-    known = (opaque_pairs > _PAIRS_NEEDED) & (clear_pairs > _PAIRS_NEEDED)
-    ratio = (opaque + _DETAIL_OF_8_BITS) / (clear + _DETAIL_OF_8_BITS)
+    clear = (flat & (alpha < _SAME_ALPHA)).float()
+    clear_pairs = total(clear)
+    of_background = total(difference * clear) / clear_pairs.clamp(min=1)
+    weight = alpha.square() * (flat & (alpha > _LEAST_SUBJECT))
+    subject_pairs = total(weight.square())
+    of_subject = total(weight * (difference - (1 - alpha).square() * of_background))
+    of_subject = (of_subject / subject_pairs.clamp(min=1)).clamp(min=0)
+
+    known = (subject_pairs > _PAIRS_NEEDED) & (clear_pairs > _PAIRS_NEEDED)
+    ratio = (of_subject + _DETAIL_OF_8_BITS) / (of_background + _DETAIL_OF_8_BITS)
     ratio = ratio.clamp(1 / _MOST_DETAIL_RATIO, _MOST_DETAIL_RATIO).sqrt()
     return torch.where(known, ratio, torch.ones_like(ratio))
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import TypeAlias
 
 import torch.nn.functional as functional
 from torch import Tensor
+
+Window: TypeAlias = tuple[EllipsisType, slice, slice]
 
 # On a processor the side keeps a tile's planes inside its caches; other devices want few launches.
 _SIDE = {"cpu": 256}
@@ -22,9 +26,9 @@ class Tile:
     right: int
 
     @property
-    def window(self) -> tuple[slice, slice]:
-        """The tile as the last two indices of a tensor."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
+    def window(self) -> Window:
+        """The tile as an index into the last two axes of a tensor."""
+        return ..., slice(self.top, self.bottom), slice(self.left, self.right)
 
     def widened(self, margin: int, height: int, width: int) -> Tile:
         """The tile with `margin` more pixels on each side, as far as the picture goes."""
@@ -35,12 +39,18 @@ class Tile:
             min(self.right + margin, width),
         )
 
-    def inside(self, outer: Tile) -> tuple[slice, slice]:
-        """The tile as indices into a tensor that holds `outer`."""
-        return (
-            slice(self.top - outer.top, self.bottom - outer.top),
-            slice(self.left - outer.left, self.right - outer.left),
-        )
+    def inside(self, outer: Tile) -> Window:
+        """The tile as an index into a tensor that holds `outer`."""
+        return Tile(
+            self.top - outer.top,
+            self.bottom - outer.top,
+            self.left - outer.left,
+            self.right - outer.left,
+        ).window
+
+    def halved(self) -> Tile:
+        """The pixels of the picture of half the size that this tile's pixels lie on."""
+        return Tile(self.top // 2, (self.bottom + 1) // 2, self.left // 2, (self.right + 1) // 2)
 
 
 def tile_side(device_type: str) -> int:
@@ -62,6 +72,4 @@ def busy_tiles(busy: Tensor, side: int) -> list[Tile]:
     height, width = busy.shape
     pooled = functional.max_pool2d(busy[None, None].float(), side, ceil_mode=True)
     flags = pooled.flatten().tolist()
-    return [
-        tile for tile, flag in zip(all_tiles(height, width, side), flags, strict=True) if flag
-    ]
+    return [tile for tile, flag in zip(all_tiles(height, width, side), flags, strict=True) if flag]

@@ -9,7 +9,7 @@ from ..core.alpha import MaskOptions, adjust_mask, match_mask
 from ..core.checks import common_batch
 from ..core.cutout import cutout
 from .comfy_host import comfy_job
-from .tensors import check_batch, pick, rgb
+from .tensors import check_batch, name_of, pick, rgb
 from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input
 
 
@@ -166,7 +166,7 @@ class ApplyMask(io.ComfyNode):
                 alpha = adjust_mask(
                     chosen["mask"].float(), options, chosen.get("keep"), chosen.get("drop")
                 )
-                colours = rgb(pick(image, index), f"image {index + 1} of {batch}")
+                colours = rgb(pick(image, index), name_of(index, batch))
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)

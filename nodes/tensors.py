@@ -44,9 +44,14 @@ def inputs_of(images: Sequence[Tensor]) -> list[Input]:
     """A list of IMAGE batches (B, H, W, C) -> one Input per picture, numbered across the list."""
     pictures = [picture for batch in images for picture in batch]
     return [
-        Input(index, f"image {index + 1} of {len(pictures)}", partial(_itself, picture))
+        Input(index, name_of(index, len(pictures)), partial(_itself, picture))
         for index, picture in enumerate(pictures)
     ]
+
+
+def name_of(index: int, total: int) -> str:
+    """What messages call a picture of a batch, at the start of a sentence or inside one."""
+    return "The image" if total == 1 else f"image {index + 1} of {total}"
 
 
 def _itself(picture: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,5 +22,8 @@ def comfyui() -> Path:
 
 @pytest.fixture(scope="session")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(comfyui, tmp_path_factory.mktemp("ComfyUI base")) as running:
+    base = tmp_path_factory.mktemp("ComfyUI base")
+    (base / "input").mkdir()
+    shutil.copy(comfyui / "input" / "example.png", base / "input")  # what a new ComfyUI has
+    with serving(comfyui, base) as running:
         yield running

@@ -62,6 +62,7 @@ class Server:
     folder: Path
     pack: Path
     process: subprocess.Popen[bytes]
+    start_log: str = ""
 
     def get(self, path: str) -> Entry:
         return json.loads(self._request(path, None))
@@ -168,5 +169,6 @@ def _wait_until_ready(server: Server) -> None:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.2)
         else:
+            server.start_log = server.log()
             return
     raise TimeoutError(f"ComfyUI was not ready in time:\n{server.log()[-4000:]}")

@@ -1,0 +1,85 @@
+"""The keyer: cuts out pictures with a plain backdrop, without weights; or a preview of any picture.
+
+`mode="plain"` refuses a picture without a plain backdrop and names the backends that could do it.
+`mode="preview"` guesses the subject of any picture; what it delivers is called preview everywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from ...core.errors import NoPlainBackdrop
+from ...core.types import (
+    BackendSpec,
+    Facts,
+    Failure,
+    Frame,
+    Job,
+    Matte,
+    OptionValue,
+    Outcome,
+)
+from .backdrop import fit_backdrop
+from .colour import Array
+from .plain import key_plain
+from .saliency import preview
+
+_PREVIEW_NOTE = "this is a preview by saliency, not the work of a model"
+
+
+def open_keyer(spec: BackendSpec, *, mode: OptionValue) -> Keyer:
+    """mode: "plain" or "preview"."""
+    return Keyer(spec, preview_mode=mode == "preview")
+
+
+class Keyer:
+    """One picture at a time on the CPU; alpha at the picture's own size."""
+
+    def __init__(self, spec: BackendSpec, *, preview_mode: bool = False) -> None:
+        self.spec = spec
+        self._preview_mode = preview_mode
+
+    def work(self, frame: Frame) -> str | None:
+        return None
+
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        job.check()
+        for frame in frames:
+            outcome = Outcome(frame.index, self._answer(frame))
+            job.step(1)
+            yield outcome
+            job.check()
+
+    def close(self) -> None:
+        """Nothing is held between runs."""
+
+    def _answer(self, frame: Frame) -> Matte | Failure:
+        started = time.perf_counter()
+        rgb = np.ascontiguousarray(frame.pixels.cpu().numpy())
+        alpha = preview(rgb) if self._preview_mode else _key(rgb)
+        if alpha is None:
+            return Failure(
+                NoPlainBackdrop(
+                    f"{frame.name} has no plain backdrop, and the keyer needs one. Choose a model "
+                    "(local, bria, fal or replicate), or try the graph out with the keyer's "
+                    "preview mode."
+                )
+            )
+        facts = Facts(
+            backend=self.spec.id,
+            model="keyer preview" if self._preview_mode else "keyer",
+            licence=self.spec.licence,
+            device="cpu",
+            seconds=time.perf_counter() - started,
+            notes=(_PREVIEW_NOTE,) if self._preview_mode else (),
+        )
+        return Matte(torch.from_numpy(alpha), "alpha", facts)
+
+
+def _key(rgb: Array) -> Array | None:
+    backdrop = fit_backdrop(rgb)
+    return None if backdrop is None else key_plain(rgb, backdrop)

@@ -1,0 +1,1 @@
+"""Pictures with a known truth: for `rmbg demo`, the tests and the benchmark."""

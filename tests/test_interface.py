@@ -1,0 +1,242 @@
+"""The Python interface: every kind of picture in, the same kind out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import rmbg_nodes
+from rmbg_nodes import (
+    BackendFailed,
+    BadOption,
+    BadPicture,
+    Cancelled,
+    LicenceRefused,
+    composite,
+    cutout,
+    open_backend,
+    remove_background,
+    remove_background_async,
+    upsample_mask,
+)
+from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
+from rmbg_nodes.tests.conformance import disc_frame
+
+
+
+def batch(*indices: int) -> torch.Tensor:
+    return torch.stack([disc_frame(index).pixels for index in indices])
+
+
+def levels(index: int = 0) -> np.ndarray:
+    return (disc_frame(index).pixels * 255).round().numpy().astype(np.uint8)
+
+
+def test_a_tensor_batch() -> None:
+    image, mask, reports = remove_background(batch(0, 1), FakeLocal())
+    assert image.shape == (2, 48, 64, 4)
+    assert mask.shape == (2, 48, 64)
+    assert image.dtype == mask.dtype == torch.float32
+    assert [report.name for report in reports] == ["picture 1 of 2", "picture 2 of 2"]
+
+
+def test_a_single_tensor_stays_single() -> None:
+    image, mask, _ = remove_background(batch(0)[0], FakeLocal())
+    assert image.shape == (48, 64, 4)
+    assert mask.shape == (48, 64)
+
+
+def test_half_precision_stays_half() -> None:
+    image, mask, _ = remove_background(batch(0).half(), FakeLocal())
+    assert image.dtype == mask.dtype == torch.float16
+
+
+def test_pil_in_pil_out() -> None:
+    image, mask, _ = remove_background(Image.fromarray(levels()), FakeLocal())
+    assert image.mode == "RGBA"
+    assert mask.mode == "L"
+    assert image.size == mask.size == (64, 48)
+
+
+def test_arrays_in_arrays_out() -> None:
+    image, mask, _ = remove_background(levels(), FakeLocal())
+    assert image.dtype == mask.dtype == np.uint8
+    assert image.shape == (48, 64, 4)
+    assert mask.shape == (48, 64)
+
+
+def test_opaque_eight_bit_values_never_change() -> None:
+    opaque = np.random.default_rng(7).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    cut = cutout(opaque, np.full((40, 50), 255, np.uint8))
+    np.testing.assert_array_equal(cut[..., :3], opaque)
+    every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    saved = cutout(torch.from_numpy(every / np.float32(255)), torch.ones(16, 16))
+    np.testing.assert_array_equal((saved[..., :3] * 255).to(torch.uint8).numpy(), every)
+
+
+class AlphaBackend(FakeLocal):
+    """Answers a given alpha of the frame's own size."""
+
+    def __init__(self, alpha: torch.Tensor) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def run(self, frames, job):
+        for frame in frames:
+            facts = Facts(self.spec.id, "fake", self.spec.licence, "cpu", 0.0)
+            yield Outcome(frame.index, Matte(self.alpha, "alpha", facts))
+
+
+def test_without_options_the_backends_alpha_comes_back() -> None:
+    alpha = torch.rand(48, 64, generator=torch.Generator().manual_seed(0))
+    _, mask, _ = remove_background(batch(0), AlphaBackend(alpha))
+    assert torch.equal(mask[0], alpha)
+
+
+def test_a_backends_nan_is_an_error_not_a_blank_picture() -> None:
+    alpha = torch.full((48, 64), float("nan"))
+    with pytest.raises(BackendFailed, match="not numbers"):
+        remove_background(batch(0), AlphaBackend(alpha))
+
+
+def test_the_old_background_never_comes_back_under_alpha_zero() -> None:
+    alpha = torch.zeros(48, 64)
+    image, _, reports = remove_background(batch(0), AlphaBackend(alpha))
+    assert image[..., :3].abs().max() == 0
+    assert "no subject found" in reports[0].warnings
+    alpha[10:30, 10:30] = 1
+    image, _, _ = remove_background(batch(0), AlphaBackend(alpha))
+    assert image[0, 0, 0, :3].abs().max() > 0
+
+
+def test_warnings_tell_what_to_look_at() -> None:
+    alpha = torch.zeros(48, 64)
+    alpha[:, :20] = 1
+    _, _, reports = remove_background(batch(0), AlphaBackend(alpha))
+    assert "touches the picture's border" in reports[0].warnings[0]
+    alpha = torch.full((48, 64), 0.6)
+    _, _, reports = remove_background(batch(0), AlphaBackend(alpha))
+    assert any("uncertain" in warning for warning in reports[0].warnings)
+    alpha = torch.zeros(48, 64)
+    alpha[2::6, 2::6] = 1
+    _, _, reports = remove_background(batch(0), AlphaBackend(alpha))
+    assert any("separate pieces" in warning for warning in reports[0].warnings)
+
+
+def test_a_report_is_text_and_data() -> None:
+    _, _, (report,) = remove_background(batch(0), FakeLocal())
+    assert "64 x 48" in report.text()
+    assert report.data()["device"] == "cpu"
+    assert report.data()["left_machine"] is False
+
+
+def test_a_backend_by_name_and_a_background() -> None:
+    image, _, _ = remove_background(batch(0), "keyer", background="#00ff00")
+    assert image.shape[-1] == 3
+    assert image[0, 0, 0].tolist() == [0, 1, 0]
+
+
+def test_failures_of_a_batch_are_named_after_the_others_are_done() -> None:
+    steps: list[int] = []
+
+    class Counting(Job):
+        def step(self, done: int) -> None:
+            steps.append(done)
+
+    with pytest.raises(BackendFailed, match=r"2 of 4 pictures failed.*picture 2.*picture 4"):
+        remove_background(batch(0, 1, 2, 3), FakeLocal(failing=[1, 3]), job=Counting())
+    assert sum(steps) == 4
+
+
+def test_bad_pictures_and_options_are_refused_in_words() -> None:
+    with pytest.raises(BadPicture):
+        remove_background(torch.full((1, 8, 8, 3), float("nan")), FakeLocal())
+    with pytest.raises(BadPicture):
+        remove_background(torch.full((1, 8, 8, 3), 2.0), FakeLocal())
+    with pytest.raises(BadPicture):
+        remove_background(torch.zeros(1, 0, 8, 3), FakeLocal())
+    with pytest.raises(BadPicture):
+        remove_background(torch.zeros(8, 8), FakeLocal())
+    with pytest.raises(BadOption):
+        remove_background("shoe.jpg", FakeLocal())  # type: ignore[arg-type]
+    with pytest.raises(BadOption):
+        remove_background(batch(0), FakeLocal(), background="greenish")
+    with pytest.raises(LicenceRefused):
+        open_backend("local/rmbg-2.0", usage="commercial")
+
+
+def test_the_gate_holds_for_an_opened_backend_too(monkeypatch) -> None:
+    backend = FakeHosted(FakeProvider())
+    monkeypatch.setenv("RMBG_OFFLINE", "1")
+    with pytest.raises(rmbg_nodes.Offline):
+        remove_background(batch(0), backend)
+
+
+def test_the_awaitable_form() -> None:
+    async def both() -> None:
+        first, second = await asyncio.gather(
+            remove_background_async(batch(0), FakeLocal()),
+            remove_background_async(batch(1), FakeLocal()),
+        )
+        assert first.image.shape == second.image.shape
+
+    asyncio.run(both())
+
+
+def test_cancelling_the_task_ends_the_run() -> None:
+    async def cancelled() -> None:
+        task = asyncio.create_task(remove_background_async(batch(0), FakeLocal(seconds=60)))
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - started < 1
+
+    before = threading.active_count()
+    asyncio.run(cancelled())
+    assert threading.active_count() <= before
+
+
+def test_cancel_by_job() -> None:
+    class Stop(Job):
+        def check(self) -> None:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        remove_background(batch(0), FakeLocal(), job=Stop())
+
+
+def test_cutout_takes_any_mask() -> None:
+    mask = Image.new("L", (32, 24), 255)
+    assert cutout(batch(0, 1), mask).shape == (2, 48, 64, 4)
+    assert cutout(batch(0)[0], torch.ones(3, 48, 64)).shape == (3, 48, 64, 4)
+    assert cutout(Image.fromarray(levels()), mask, background="white").mode == "RGB"
+
+
+def test_upsample_mask_follows_the_masks_kind() -> None:
+    small = torch.zeros(1, 12, 16)
+    small[:, 3:9, 4:12] = 1
+    assert upsample_mask(small, batch(0)).shape == (1, 48, 64)
+    assert upsample_mask(small, batch(0, 1), refine=False).shape == (2, 48, 64)
+    up = upsample_mask(Image.fromarray((small[0] * 255).byte().numpy()), levels())
+    assert up.size == (64, 48)
+
+
+def test_composite_on_colours_and_pictures() -> None:
+    cut = cutout(batch(0), torch.ones(48, 64))
+    assert composite(cut, None, "white").shape == (1, 48, 64, 3)
+    assert composite(cut, None, (0.2, 0.4, 0.6)).shape == (1, 48, 64, 3)
+    assert composite(cut, None, batch(1, 2, 3)).shape == (3, 48, 64, 3)
+    image = composite(Image.fromarray(levels()), np.zeros((48, 64), np.uint8), "black")
+    assert isinstance(image, Image.Image)
+    assert image.getextrema() == ((0, 0),) * 3
+    single = composite(batch(0)[0], torch.ones(48, 64), Image.new("RGB", (80, 60)))
+    assert single.shape == (60, 80, 3)
