@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
+from collections import namedtuple
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from . import pipeline
@@ -29,16 +33,25 @@ from .core.report import Report
 from .core.types import Backend, Job, OptionValue, Usage
 from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
 
+#: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
+#: results are made of it.)
+T = TypeVar("T", Tensor, "NDArray[np.generic]", Image.Image, "list[Image.Image]")
 
-class Result(NamedTuple):
-    """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
+if TYPE_CHECKING:
 
-    Both have the kind and dtype of the picture that was given. reports: one for each picture.
-    """
+    class Result(NamedTuple, Generic[T]):
+        """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
 
-    image: Returned
-    mask: Returned
-    reports: tuple[Report, ...]
+        Both have the kind and dtype of the picture that was given. reports: one for each picture.
+        """
+
+        image: T
+        mask: T
+        reports: tuple[Report, ...]
+
+else:
+    # Python 3.10 cannot make a generic NamedTuple; type checkers can.
+    Result = namedtuple("Result", ("image", "mask", "reports"))
 
 
 def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue) -> Backend:
@@ -53,7 +66,7 @@ def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue)
 
 
 def remove_background(
-    image: InMemory,
+    image: T,
     backend: Backend | str,
     *,
     usage: Usage | None = None,
@@ -61,7 +74,7 @@ def remove_background(
     decontaminate: float = 1.0,
     background: str = "transparent",
     job: Job | None = None,
-) -> Result:
+) -> Result[T]:
     """Cut the subject out of one picture or of a batch.
 
     image: (B, H, W, C) or (H, W, C) float in 0..1 with C = 1, 3 or 4; a PIL image or a list of them
@@ -96,21 +109,21 @@ def remove_background(
         key=lambda result: result.index,
     )
     return Result(
-        like(kind, torch.stack([result.image for result in done])),
-        like(kind, torch.stack([result.mask for result in done])),
+        cast("T", like(kind, torch.stack([result.image for result in done]))),
+        cast("T", like(kind, torch.stack([result.mask for result in done]))),
         tuple(result.report for result in done),
     )
 
 
 async def remove_background_async(
-    image: InMemory,
+    image: T,
     backend: Backend | str,
     *,
     usage: Usage | None = None,
     refine: bool = False,
     decontaminate: float = 1.0,
     background: str = "transparent",
-) -> Result:
+) -> Result[T]:
     """`remove_background` for asyncio: runs in a thread, and cancelling the task cancels the run.
 
     A cancelled run has ended before the CancelledError is raised.
@@ -139,12 +152,12 @@ async def remove_background_async(
 
 
 def cutout(
-    image: InMemory,
+    image: T,
     mask: InMemory,
     *,
     decontaminate: float = 1.0,
     background: str = "transparent",
-) -> Returned:
+) -> T:
     """Cut a picture out with a mask: (B, H, W, 4) straight alpha, or (B, H, W, 3) on a colour.
 
     mask: any size and kind; replaces the picture's own alpha. One mask goes with any number of
@@ -162,10 +175,10 @@ def cutout(
         decontaminate=decontaminate,
         background=_cutout.background_colour(background),
     )
-    return _returned(kind, result)
+    return cast("T", _returned(kind, result))
 
 
-def upsample_mask(mask: InMemory, image: InMemory, *, refine: bool = True) -> Returned:
+def upsample_mask(mask: T, image: InMemory, *, refine: bool = True) -> T:
     """Bring a mask to a picture's size: (B, H, W), refined by the picture's colours.
 
     mask: (b, h, w) in 0..1. image: (B, H, W, C). One of them may be single. refine=False is the
@@ -173,11 +186,12 @@ def upsample_mask(mask: InMemory, image: InMemory, *, refine: bool = True) -> Re
     """
     masks, kind = to_masks(mask)
     images, _ = to_images(image)
-    return _returned(kind, _finish.upsample_mask(masks, images.to(masks.device), refine=refine))
+    result = _finish.upsample_mask(masks, images.to(masks.device), refine=refine)
+    return cast("T", _returned(kind, result))
 
 
 def composite(
-    foreground: InMemory,
+    foreground: T,
     mask: InMemory | None,
     background: InMemory | str | Sequence[float],
     *,
@@ -189,7 +203,7 @@ def composite(
     opacity: float = 1.0,
     blend: Blend = "srgb",
     shadow: float = 0.0,
-) -> Returned:
+) -> T:
     """Put a foreground on a colour or on a picture: (B, H, W, 3), or 4 if the background has alpha.
 
     foreground: RGBA, or RGB with a mask; the mask replaces its alpha, None keeps it. background: a
@@ -204,7 +218,8 @@ def composite(
         fit, anchor, offset, scale, margin, opacity, blend, shadow
     )
     masks = None if mask is None else to_masks(mask)[0]
-    return _returned(kind, _composite.compose(images, masks, _backdrop(background), options)[0])
+    result, _ = _composite.compose(images, masks, _backdrop(background), options)
+    return cast("T", _returned(kind, result))
 
 
 class _StopSwitch(Job):

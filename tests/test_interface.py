@@ -30,7 +30,6 @@ from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
 from rmbg_nodes.tests.conformance import disc_frame
 
 
-
 def batch(*indices: int) -> torch.Tensor:
     return torch.stack([disc_frame(index).pixels for index in indices])
 
@@ -165,7 +164,7 @@ def test_bad_pictures_and_options_are_refused_in_words() -> None:
     with pytest.raises(BadPicture):
         remove_background(torch.zeros(8, 8), FakeLocal())
     with pytest.raises(BadOption):
-        remove_background("shoe.jpg", FakeLocal())  # type: ignore[arg-type]
+        remove_background("shoe.jpg", FakeLocal())  # type: ignore[type-var]
     with pytest.raises(BadOption):
         remove_background(batch(0), FakeLocal(), background="greenish")
     with pytest.raises(LicenceRefused):

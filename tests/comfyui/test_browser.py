@@ -68,7 +68,7 @@ def load(page: Any, path: Path) -> dict[str, Any]:
     page.evaluate("graph => app.loadGraphData(graph)", graph)
     page.wait_for_function("n => app.graph.nodes.length === n", arg=len(graph["nodes"]))
     page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-    return graph  # type: ignore[no-any-return]
+    return graph
 
 
 def shoot(page: Any, name: str) -> None:

@@ -1,0 +1,98 @@
+"""16 bits per channel, through PyAV.
+
+Pillow opens a 16-bit RGBA PNG as 8 bits, and so does it with RGB; FFmpeg's decoders keep them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+import av.error
+import av.video.codeccontext
+import numpy as np
+from numpy.typing import NDArray
+
+from .png import with_profile
+from .still import DAMAGED, Still, Unusable
+
+_PNG_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where FFmpeg keeps the channels: samples side by side in every plane, order of the planes."""
+
+    samples: int
+    planes: tuple[int, ...] = (0,)
+
+
+_LAYOUTS = {
+    "gray16": _Layout(1),
+    "ya16": _Layout(2),
+    "rgb48": _Layout(3),
+    "rgba64": _Layout(4),
+    "gbrp16": _Layout(1, (2, 0, 1)),
+    "gbrap16": _Layout(1, (2, 0, 1, 3)),
+}
+
+
+def decode_deep(still: Still, codec: str) -> NDArray[np.uint16]:
+    """Decode a 16-bit PNG or TIFF to (H, W, C), C 1 to 4, straight alpha. Raises Unusable.
+
+    codec: FFmpeg's name, "png" or "tiff". Planes of FFmpeg end in padding, which is cut off.
+    """
+    frame = _first_frame(still.data, codec)
+    name = frame.format.name
+    layout = _LAYOUTS.get(name[:-2])
+    if layout is None or (frame.width, frame.height) != still.size:
+        raise Unusable("it holds 16-bit colours of an unusual kind; save it as a 16-bit RGB PNG")
+    order = ">u2" if name.endswith("be") else "<u2"
+    columns = frame.width * layout.samples
+    parts = [
+        np.frombuffer(bytes(plane), order).reshape(frame.height, plane.line_size // 2)[:, :columns]
+        for plane in (frame.planes[index] for index in layout.planes)
+    ]
+    shape = (frame.height, frame.width, layout.samples)
+    levels = np.concatenate([part.reshape(shape) for part in parts], axis=2).astype(np.uint16)
+    if still.white_is_zero:
+        levels[..., 0] = 65535 - levels[..., 0]
+    return levels
+
+
+def _first_frame(data: bytes, codec: str) -> av.VideoFrame:
+    context = _context(codec, "r")
+    context.options = {"err_detect": "explode"}  # an error, where FFmpeg would show half a picture
+    try:
+        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+    except (av.error.FFmpegError, ValueError) as error:
+        raise Unusable(DAMAGED) from error
+    if not frames:
+        raise Unusable(DAMAGED)
+    return frames[0]
+
+
+def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> bytes:
+    """A 16-bit PNG of (H, W, C) levels, C 1, 3 or 4, with this profile and no other metadata."""
+    height, width, channels = levels.shape
+    name = _PNG_FORMATS[channels]
+    frame = av.VideoFrame(width, height, name)
+    plane = frame.planes[0]
+    padded = np.zeros((height, plane.line_size // 2), ">u2")
+    padded[:, : width * channels] = levels.reshape(height, width * channels)
+    plane.update(padded.tobytes())
+    context = _context("png", "w")
+    context.width, context.height, context.pix_fmt = width, height, name
+    context.time_base = frame.time_base = Fraction(1)
+    context.options = {"pred": "mixed"}
+    packets = [*context.encode(frame), *context.encode(None)]
+    return with_profile(b"".join(bytes(packet) for packet in packets), icc_profile)
+
+
+def _context(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
+    context = av.CodecContext.create(codec, mode)
+    assert isinstance(context, av.video.codeccontext.VideoCodecContext)
+    context.thread_count = 1  # one picture gains nothing from more
+    return context

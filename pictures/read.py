@@ -1,0 +1,192 @@
+"""A picture file to pixels: checked from its header first, and whole or not at all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import (
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from torch import Tensor
+
+from ..core.errors import BadPicture
+from .colour import carried_profile, split_alpha, to_srgb
+from .deep import decode_deep
+from .formats import LABELS, Depth, FormatId, sniff
+from .jpeg import open_jpeg
+from .png import check_png, open_png
+from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
+from .tiff import open_tiff
+from .webp import open_webp
+
+_OPENERS: dict[FormatId, Callable[[bytes], Still]] = {
+    "png": open_png,
+    "jpeg": open_jpeg,
+    "webp": open_webp,
+    "tiff": open_tiff,
+}
+# The plugins themselves, not Image.open: it would warn about large pictures, which are judged
+# here, and try decoders that other packs have registered.
+_PLUGINS: dict[FormatId, type[ImageFile.ImageFile]] = {
+    "png": PngImagePlugin.PngImageFile,
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+}
+# EXIF orientation -> exchange the axes first?, direction along rows, direction along columns
+_TURNS = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, upright.
+
+    pixels: (H, W, 3) float32, straight RGB in 0..1, sRGB unless icc_profile says otherwise.
+    alpha: (H, W) float32 in 0..1, or None where the file has none. depth: bits the file holds.
+    icc_profile: the profile that `pixels` are still in, to be written with the result: only for a
+    16-bit picture that is not sRGB, because the conversion at hand has 8 bits. Else None.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None
+    depth: Depth
+    icc_profile: bytes | None
+    name: str
+
+
+def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:
+    """Read a PNG, JPEG, WebP or TIFF file, or the bytes of one.
+
+    Upright after EXIF; 8-bit colours are converted to sRGB by their ICC profile, alpha is left as
+    it is; of several frames or pages the first. The size is judged before anything is decoded.
+    A JPEG whose scan was damaged but not shortened cannot be told from an intact one.
+
+    name: what messages call it. Raises BadPicture, in words, for whatever is wrong with it.
+    """
+    try:
+        data = source if isinstance(source, bytes) else _file(source)
+        return _picture(data, name, max_megapixels)
+    except Unusable as reason:
+        raise BadPicture(f"{name} cannot be used: {reason}.") from reason
+
+
+def _file(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise Unusable("it is a folder, not a picture")
+        if path.exists() and not path.is_file():
+            raise Unusable("it is not a regular file")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise Unusable("there is no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Unusable(f"the file cannot be read ({reason})") from error
+
+
+def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
+    if not data:
+        raise Unusable("the file is empty")
+    format = sniff(data)
+    if format is None:
+        raise Unusable(f"it is not a {LABELS} file, whatever its name says; save it as one")
+    still = _OPENERS[format.id](data)
+    width, height = still.size
+    if width < 1 or height < 1:
+        raise Unusable(NO_PIXELS)
+    if width * height > max_megapixels * 1e6:
+        raise Unusable(
+            f"{width} x {height} pixels are more than the limit of {max_megapixels:g} megapixels; "
+            "make it smaller or raise the limit"
+        )
+    if format.id == "png":
+        check_png(still)
+    if still.depth == 16:
+        colours, alpha = _sixteen_bits(still, format.id)
+        profile = carried_profile(still.icc_profile)
+    else:
+        colours, alpha = _eight_bits(still, format.id)
+        profile = None
+    return Picture(
+        pixels=_tensor(colours, still.orientation),
+        alpha=None if alpha is None else _tensor(alpha, still.orientation),
+        depth=still.depth,
+        icc_profile=profile,
+        name=name,
+    )
+
+
+def _eight_bits(
+    still: Still, format: FormatId
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    try:
+        colours, alpha = split_alpha(_decoded(still, format))
+    except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit as well
+        raise Unusable(
+            f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS"
+        ) from error
+    except DECODER_ERRORS as error:
+        raise Unusable(DAMAGED) from error
+    levels = np.asarray(to_srgb(colours, still.icc_profile))
+    return _unit(levels, 255), None if alpha is None else _unit(np.asarray(alpha), 255)
+
+
+def _decoded(still: Still, format: FormatId) -> Image.Image:
+    """Decode with Pillow, whole, whatever ImageFile.LOAD_TRUNCATED_IMAGES was set to."""
+    image = _PLUGINS[format](io.BytesIO(still.data))
+    if image.size != still.size:
+        raise Unusable(DAMAGED)
+    if format != "jpeg":
+        image.load()
+        return image
+    # `load` would hide a decoder's error under that switch; `frombytes` does not know it.
+    decoder, _, _, arguments = image.tile[0]
+    return Image.frombytes(image.mode, image.size, still.data, decoder, arguments)
+
+
+def _sixteen_bits(
+    still: Still, codec: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    levels = decode_deep(still, codec)
+    channels = levels.shape[2]
+    alpha = _unit(levels[..., -1], 65535) if channels in (2, 4) else None
+    colours = _unit(levels[..., :3] if channels >= 3 else levels[..., :1].repeat(3, axis=2), 65535)
+    if still.premultiplied and alpha is not None:
+        visible = alpha[..., None] > 0
+        np.divide(colours, alpha[..., None], out=colours, where=visible)
+        np.minimum(colours, 1, out=colours)
+    return colours, alpha
+
+
+def _unit(levels: NDArray[np.uint8] | NDArray[np.uint16], top: int) -> NDArray[np.float32]:
+    values = levels.astype(np.float32)
+    values /= top
+    return values
+
+
+def _tensor(values: NDArray[np.float32], orientation: int) -> Tensor:
+    """(H, W, ...) as stored -> (H, W, ...) upright."""
+    exchange, rows, columns = _TURNS[orientation]
+    turned = values.swapaxes(0, 1) if exchange else values
+    return torch.from_numpy(np.ascontiguousarray(turned[::rows, ::columns]))

@@ -1,0 +1,172 @@
+"""What a user names on the command line, to the files that are read and written."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import BadOption, BadPicture
+from .formats import by_suffix
+
+STDIN = "-"
+_MARK = "-cutout"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture to read, or the reason why an argument names none.
+
+    name: what messages call it. path: None for standard input and where there is a reason.
+    """
+
+    name: str
+    path: Path | None = None
+    reason: str | None = None
+
+    def content(self) -> Path | bytes:
+        """What `read_picture` takes: the path, or the bytes of standard input, read here.
+
+        Raises BadPicture with the reason where there is one.
+        """
+        if self.reason is not None:
+            raise BadPicture(self.reason)
+        return sys.stdin.buffer.read() if self.path is None else self.path
+
+
+def expand(arguments: Sequence[str], *, recursive: bool = False) -> list[Source]:
+    """Files, folders, patterns and "-" (standard input) to sources, in the order given.
+
+    A folder gives the pictures in it, not those in its folders unless `recursive`, hidden files
+    apart, sorted as people count (2 before 10). A pattern does the same, because the Windows shells
+    leave it to the program. A file named twice comes once. What is missing is a Source with a
+    reason, so that the other pictures go on.
+    """
+    seen: set[str] = set()
+    sources: list[Source] = []
+    for argument in arguments:
+        for source in _expand_one(argument, recursive):
+            key = STDIN if source.path is None else _key(source.path)
+            if source.reason is None and key in seen:
+                continue
+            if source.reason is None:
+                seen.add(key)
+            sources.append(source)
+    return sources
+
+
+def output_path(source: Source, out: str | None, suffix: str = ".png") -> Path:
+    """Where the result of one source goes; see `output_paths`."""
+    path = output_paths([source], out, suffix)[0]
+    if path is None:
+        raise BadOption(source.reason or f"{source.name} is no picture.")
+    return path
+
+
+def output_paths(
+    sources: Sequence[Source], out: str | None, suffix: str = ".png"
+) -> list[Path | None]:
+    """Where the result of every source goes; None for a source with a reason.
+
+    out: None puts `shoe-cutout.png` beside `shoe.jpg`. A name with a picture's suffix is the file
+    for the one source. Anything else is a folder, which gets `shoe.png`.
+    No result takes the name of any source, nor that of another result: a.jpg and a.webp give a.png
+    and a-2.png. Names are compared as the strictest file system does (links followed, case and
+    Unicode form ignored). Raises BadOption when `out` cannot be meant.
+    """
+    if out is not None and _means_file(out):
+        return [_single_file(sources, Path(out))]
+    taken = {_key(source.path) for source in sources if source.path is not None}
+    next_number: dict[str, int] = {}
+    return [
+        None if source.reason else _free(_wanted(source, out, suffix), taken, next_number)
+        for source in sources
+    ]
+
+
+def _expand_one(argument: str, recursive: bool) -> list[Source]:
+    if argument == STDIN:
+        return [Source("standard input")]
+    path = Path(argument)
+    try:
+        if path.is_dir():
+            found = path.rglob("*") if recursive else path.iterdir()
+            pictures = _pictures(found)
+            return pictures or [_missing(argument, "holds no picture files")]
+        if path.exists():
+            return [Source(argument, path)]
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        return [_missing(argument, f"cannot be looked into ({reason})")]
+    if not glob.has_magic(argument):
+        return [_missing(argument, "does not exist")]
+    matches = (Path(match) for match in glob.iglob(argument, recursive=True))
+    return _pictures(matches) or [_missing(argument, "matches no picture files")]
+
+
+def _pictures(found: Iterator[Path]) -> list[Source]:
+    chosen = [
+        path
+        for path in found
+        if by_suffix(path) is not None and not path.name.startswith(".") and path.is_file()
+    ]
+    return [Source(str(path), path) for path in sorted(chosen, key=_natural)]
+
+
+def _missing(argument: str, what: str) -> Source:
+    return Source(argument, reason=f"{argument} {what}.")
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Runs of digits compare as numbers, the rest without case; the exact name decides a tie."""
+    runs = re.findall(r"[0-9]+|[^0-9]+", str(path))
+    order = [(0, int(run), "") if run.isdecimal() else (1, 0, run.casefold()) for run in runs]
+    return order, str(path)
+
+
+def _key(path: Path) -> str:
+    """One string for all the names that some file system takes for the same file."""
+    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+
+
+def _means_file(out: str) -> bool:
+    is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    return not is_folder and by_suffix(Path(out)) is not None
+
+
+def _single_file(sources: Sequence[Source], out: Path) -> Path | None:
+    if len(sources) != 1:
+        raise BadOption(f"{out} is one file, but there are {len(sources)} pictures; name a folder.")
+    (source,) = sources
+    if source.reason is not None:
+        return None
+    if source.path is not None and _key(source.path) == _key(out):
+        raise BadOption(f"{out} is the picture that is read; choose another name for the result.")
+    return out
+
+
+def _wanted(source: Source, out: str | None, suffix: str) -> Path:
+    if source.path is not None:
+        stem, beside = source.path.stem, source.path.parent
+    elif out is not None:
+        stem, beside = "stdin", Path(out)
+    else:
+        raise BadOption("A picture from standard input has no folder; name the file to write.")
+    return beside / f"{stem}{_MARK}{suffix}" if out is None else Path(out) / f"{stem}{suffix}"
+
+
+def _free(wanted: Path, taken: set[str], next_number: dict[str, int]) -> Path:
+    """The wanted name, or the first of name-2, name-3 and so on that is not taken; then it is."""
+    first = _key(wanted)
+    path = wanted
+    while _key(path) in taken:
+        number = next_number.get(first, 2)
+        next_number[first] = number + 1
+        path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    taken.add(_key(path))
+    return path

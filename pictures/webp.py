@@ -1,0 +1,44 @@
+"""WebP files, chunk by chunk (RFC 9649)."""
+
+from __future__ import annotations
+
+import struct
+
+from .still import CUT_OFF, DAMAGED, Still, Unusable
+from .tags import orientation_of
+
+
+def open_webp(data: bytes) -> Still:
+    """Take a WebP apart. Of an animation, the first frame. Raises Unusable.
+
+    The size is read here and not by the decoder, which reserves memory for the canvas to tell it.
+    """
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise Unusable(CUT_OFF)
+    chunks: dict[bytes, bytes] = {}
+    position = 12
+    while position + 8 <= end:
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if position + 8 + length > end:
+            raise Unusable(CUT_OFF)
+        chunks.setdefault(kind, data[position + 8 : position + 8 + length])
+        position += 8 + length + length % 2
+    size = _size(chunks)
+    if size is None:
+        raise Unusable(DAMAGED)
+    return Still(size, 8, data, orientation_of(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP"))
+
+
+def _size(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:
+    extended, lossless, lossy = (chunks.get(kind, b"") for kind in (b"VP8X", b"VP8L", b"VP8 "))
+    if len(extended) >= 10:
+        width, height = (int.from_bytes(extended[at : at + 3], "little") + 1 for at in (4, 7))
+        return width, height
+    if len(lossless) >= 5 and lossless[0] == 0x2F:
+        bits = int.from_bytes(lossless[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if len(lossy) >= 10 and lossy[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", lossy, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    return None

@@ -1,0 +1,175 @@
+"""Command-line inputs to files, and the files that results go to."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from rmbg_nodes.core.errors import BadOption, BadPicture
+from rmbg_nodes.pictures.sources import Source, expand, output_path, output_paths
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name in ("img10.png", "Img2.JPG", "img1.webp", "notes.txt", ".hidden.png", "more/deep.png"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def names(sources: list[Source]) -> list[str]:
+    return [source.path.name if source.path else source.name for source in sources]
+
+
+def paths(*files: str, folder: Path) -> list[Source]:
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(b"x")
+    return [Source(file, folder / file) for file in files]
+
+
+def test_a_folder_gives_its_pictures_as_people_count(photos: Path) -> None:
+    assert names(expand([str(photos)])) == ["img1.webp", "Img2.JPG", "img10.png"]
+
+
+def test_folders_below_are_entered_when_asked(photos: Path) -> None:
+    assert "deep.png" in names(expand([str(photos)], recursive=True))
+
+
+def test_patterns_are_expanded_here(photos: Path) -> None:
+    assert names(expand([str(photos / "img1*")])) == ["img1.webp", "img10.png"]
+    assert names(expand([str(photos / "*")])) == ["img1.webp", "Img2.JPG", "img10.png"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "shoe[1].png").write_bytes(b"x")
+    assert names(expand([str(tmp_path / "shoe[1].png")])) == ["shoe[1].png"]
+
+
+def test_order_is_kept_and_a_file_comes_once(photos: Path) -> None:
+    first, second = str(photos / "img10.png"), str(photos / "Img2.JPG")
+    assert names(expand([first, second, str(photos), first])) == [
+        "img10.png",
+        "Img2.JPG",
+        "img1.webp",
+    ]
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(photos: Path) -> None:
+    assert names(expand([str(photos / "notes.txt")])) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("none.png", "none.png does not exist."),
+        ("*.png", "*.png matches no picture files."),
+        ("empty", "empty holds no picture files."),
+        ("a\0b", "a\0b"),
+    ],
+)
+def test_what_is_missing_is_reported_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "here.jpg").write_bytes(b"x")
+    missing, here = expand([argument, "here.jpg"])
+    assert here.reason is None
+    assert missing.reason is not None
+    assert missing.reason.startswith(words)
+    with pytest.raises(BadPicture):
+        missing.content()
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stdin:
+        buffer = io.BytesIO(b"bytes of a picture")
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    (source,) = expand(["-", "-"])
+    assert source.name == "standard input"
+    assert source.content() == b"bytes of a picture"
+
+
+def test_beside_the_input(tmp_path: Path) -> None:
+    (source,) = paths("a.jpg", folder=tmp_path)
+    assert output_path(source, None) == tmp_path / "a-cutout.png"
+    assert output_path(source, None, ".webp") == tmp_path / "a-cutout.webp"
+
+
+def test_into_a_folder_or_a_file(tmp_path: Path) -> None:
+    (source,) = paths("a.jpg", folder=tmp_path)
+    out = str(tmp_path / "out")
+    assert output_path(source, out) == tmp_path / "out" / "a.png"
+    assert output_path(source, out + ".v2") == tmp_path / "out.v2" / "a.png"
+    assert output_path(source, out + ".WebP") == tmp_path / "out.WebP"
+    assert output_path(source, out + ".png/") == tmp_path / "out.png" / "a.png"
+    (tmp_path / "old.png").mkdir()
+    assert output_path(source, str(tmp_path / "old.png")) == tmp_path / "old.png" / "a.png"
+
+
+def test_equal_stems_get_distinct_names(tmp_path: Path) -> None:
+    sources = paths(
+        "a.jpg", "a.png", "b/A.webp", "a-2.jpg", "c/\u00e9.png", "d/e\u0301.png", folder=tmp_path
+    )
+    result = output_paths(sources, str(tmp_path / "out"))
+    stems = [path.name for path in result if path is not None]
+    assert stems == ["a.png", "a-2.png", "A-3.png", "a-2-2.png", "\u00e9.png", "e\u0301-2.png"]
+    assert result == output_paths(sources, str(tmp_path / "out"))
+
+
+def test_no_result_takes_the_name_of_an_input(tmp_path: Path) -> None:
+    """The folder of the results is the folder of the pictures."""
+    sources = paths("a.jpg", "a.png", "B.PNG", folder=tmp_path)
+    result = output_paths(sources, str(tmp_path))
+    assert [path.name for path in result if path is not None] == ["a-2.png", "a-3.png", "B-2.png"]
+
+
+def test_an_input_is_recognised_through_a_link(tmp_path: Path) -> None:
+    sources = paths("real/a.png", folder=tmp_path)
+    try:
+        (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+        (tmp_path / "alias.png").symlink_to(tmp_path / "real" / "a.png")
+    except OSError:
+        pytest.skip("no links here")
+    assert output_path(sources[0], str(tmp_path / "link")).name == "a-2.png"
+    with pytest.raises(BadOption, match="is the picture that is read"):
+        output_path(sources[0], str(tmp_path / "alias.png"))
+
+
+def test_an_output_file_may_not_be_the_input_in_another_case(tmp_path: Path) -> None:
+    (source,) = paths("a.png", folder=tmp_path)
+    with pytest.raises(BadOption, match="is the picture that is read"):
+        output_path(source, str(tmp_path / "A.PNG"))
+
+
+def test_one_file_for_several_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="there are 2 pictures; name a folder"):
+        output_paths(paths("a.jpg", "b.jpg", folder=tmp_path), str(tmp_path / "out.png"))
+
+
+def test_standard_input_needs_a_named_output(tmp_path: Path) -> None:
+    stdin = Source("standard input")
+    assert output_path(stdin, str(tmp_path)) == tmp_path / "stdin.png"
+    with pytest.raises(BadOption, match="name the file to write"):
+        output_path(stdin, None)
+
+
+def test_a_source_without_a_file_has_no_output(tmp_path: Path) -> None:
+    missing = Source("x.png", reason="x.png does not exist.")
+    (here,) = paths("x.jpg", folder=tmp_path)
+    assert output_paths([missing, here], str(tmp_path / "o")) == [None, tmp_path / "o" / "x.png"]
+    with pytest.raises(BadOption, match="does not exist"):
+        output_path(missing, None)
+
+
+def test_5000_pictures_of_one_name_are_named_quickly(tmp_path: Path) -> None:
+    sources = [Source("f", Path(f"{os.sep}{number}", "f.png")) for number in range(5000)]
+    result = output_paths(sources, str(tmp_path))
+    assert len({str(path) for path in result}) == 5000
+    assert result[-1] == tmp_path / "f-5000.png"
