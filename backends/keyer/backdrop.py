@@ -1,0 +1,121 @@
+"""What a plain backdrop looks like: one colour that changes slowly across the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .colour import Array, lab_distance, srgb_to_lab
+from .resample import resize, size_within
+
+Mask: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.intp]
+
+FIT_SIDE = 128  # the border is judged at this size: sensor noise and JPEG blocks average out
+RING = 0.02  # the border's width, as a share of the shorter side
+STRETCHES = 32  # the border is judged in this many pieces of equal length
+INLIER = 5.0  # Lab distance up to which a border pixel belongs to the backdrop
+MOST_SPREAD = 2.0  # median Lab distance within a clean stretch
+LEAST_CLEAN = 0.60  # share of clean stretches: a subject may cover one long side of a 16:10 picture
+PLANE_ROUNDS = 16
+REACHES = (0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.06, 0.06)  # in sRGB units
+GRID = 65  # the smooth surface is evaluated on a grid of this many points and interpolated
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """A quadratic surface of sRGB colour over the picture.
+
+    coefficients: (6, 3) float32 for 1, x, y, x^2, x y, y^2, where x and y run from -1 to 1.
+    """
+
+    coefficients: Array
+
+    def colours(self, size: tuple[int, int]) -> Array:
+        """The backdrop at every pixel of a picture of size (H, W): (H, W, 3) float32 in 0..1."""
+        height, width = min(size[0], GRID), min(size[1], GRID)
+        y, x = np.mgrid[0:height, 0:width]
+        surface = _basis((x + 0.5) / width * 2 - 1, (y + 0.5) / height * 2 - 1) @ self.coefficients
+        return resize(np.clip(surface, 0, 1).astype(np.float32), size)
+
+
+def fit_backdrop(rgb: Array) -> Backdrop | None:
+    """The plain backdrop of a picture (H, W, 3) float32 in 0..1, or None when it has none.
+
+    A quadratic surface is fitted to the pixels along the border, first to the least absolute error,
+    then without those that are far from it, so that a subject may touch one side. The picture is
+    plain when most stretches of the border lie on the surface almost entirely: a subject leaves
+    whole stretches clean where a texture, a brick wall say, spoils a part of each. A picture with a
+    side of less than three pixels is all border and cannot be judged: None.
+    """
+    if min(rgb.shape[:2]) < 3:
+        return None
+    height, width = size_within((rgb.shape[0], rgb.shape[1]), FIT_SIDE)
+    size = (max(height, 3), max(width, 3))
+    small = resize(rgb, size)
+    x, y, stretch = _border(size)
+    colours = small[y, x]
+    basis = _basis((x + 0.5) / size[1] * 2 - 1, (y + 0.5) / size[0] * 2 - 1)
+    coefficients = _robust_fit(basis, colours)
+    surface = (basis @ coefficients).astype(np.float32)
+    error = lab_distance(srgb_to_lab(colours), srgb_to_lab(surface))
+    clean = [
+        np.percentile(error[stretch == piece], 90) < INLIER
+        and np.median(error[stretch == piece]) < MOST_SPREAD
+        for piece in np.unique(stretch)
+    ]
+    return Backdrop(coefficients) if np.mean(clean) >= LEAST_CLEAN else None
+
+
+def border_ring(size: tuple[int, int]) -> Mask:
+    """True along the border of a picture of size (H, W), two pixels in a hundred wide."""
+    ring = max(1, round(RING * min(size)))
+    border = np.ones(size, bool)
+    border[ring : size[0] - ring, ring : size[1] - ring] = False
+    return border
+
+
+def _border(size: tuple[int, int]) -> tuple[Indices, Indices, Indices]:
+    """x, y and stretch number of the pixels along the border of a picture of size (H, W)."""
+    height, width = size
+    y, x = np.nonzero(border_ring(size))
+    # The way around the picture, clockwise from the top left corner, for the nearest side.
+    sides = np.stack([y, width - 1 - x, height - 1 - y, x])
+    nearest = np.argmin(sides, axis=0)
+    ways = np.stack([x, width + y, 2 * width + height - 1 - x, 2 * (width + height) - 1 - y])
+    way = np.take_along_axis(ways, nearest[None], axis=0)[0]
+    return x, y, way * STRETCHES // (2 * (width + height))
+
+
+def _basis(x: NDArray[np.float64], y: NDArray[np.float64]) -> Array:
+    return np.asarray(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1), np.float32)
+
+
+def _robust_fit(basis: Array, colours: Array) -> Array:
+    """(n, 6) and (n, 3) -> (6, 3), by reweighted least squares.
+
+    First a plane of least absolute error: a curved surface would bend to a subject that covers most
+    of one side. Then the curved one, by Tukey's biweight with a reach that shrinks.
+    """
+    plane = _weighted_fit(basis[:, :3], colours, np.ones(len(basis), np.float32))
+    for _ in range(PLANE_ROUNDS):
+        error = np.linalg.norm(basis[:, :3] @ plane - colours, axis=1)
+        plane = _weighted_fit(basis[:, :3], colours, 1 / np.maximum(error, 0.01))
+    error = np.linalg.norm(basis[:, :3] @ plane - colours, axis=1)
+    solution = np.zeros((basis.shape[1], 3), np.float32)
+    for reach in REACHES:
+        weights = np.square(np.clip(1 - np.square(error / reach), 0, None)) + np.float32(1e-6)
+        solution = _weighted_fit(basis, colours, weights)
+        error = np.linalg.norm(basis @ solution - colours, axis=1)
+    return solution
+
+
+def _weighted_fit(basis: Array, colours: Array, weights: Array) -> Array:
+    # The ridge keeps the surface flat where the border cannot tell, as on a three-pixel side.
+    weighted = basis * weights[:, None]
+    ridge = np.diag([0.0] + [1e-3] * (basis.shape[1] - 1)) * weights.sum()
+    solution: Array = np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ colours)
+    return solution.astype(np.float32)

@@ -1,0 +1,109 @@
+"""Alpha for a picture before a plain backdrop, from the colours alone.
+
+With the backdrop B known at every pixel and the subject's colour F estimated near it, the
+compositing equation I = A F + (1 - A) B gives A = (I - B).(F - B) / |F - B|^2: soft edges and hair
+are measured, not guessed, and holes are kept. What has the backdrop's colour is taken for backdrop,
+and an even pane of glass for a solid of its mixed colour: one picture cannot tell these apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .backdrop import Backdrop, Mask
+from .colour import Array, srgb_to_lab
+from .resample import resize, rows_of, size_within, spread
+from .shading import lit_backdrop
+
+WORK_SIDE = 1536  # larger pictures are understood at this size and measured at their own
+BAND_ROWS = 256
+PLATEAU = 12  # pixels: the widest soft edge within which the subject's own colour is looked for
+FAINT = 3.0  # noise sigmas above which a pixel may be subject
+FAINT_LEAST = 0.7
+STRONG = 5.0  # noise sigmas, as the mean of 3 x 3 pixels, that prove a subject; what is faint
+STRONG_LEAST = 4.5  # counts only when it is joined to such a place
+# RGB to luma and two colour differences (ITU-R BT.601), these at half weight: JPEG and video store
+# colour at half the resolution of light.
+LUMA_FIRST = np.array(
+    [
+        [0.299, -0.1687 * 0.5, 0.5 * 0.5],
+        [0.587, -0.3313 * 0.5, -0.4187 * 0.5],
+        [0.114, 0.5 * 0.5, -0.0813 * 0.5],
+    ],
+    np.float32,
+)
+FULL = 0.93  # share of the plateau at which an edge has ended
+
+
+def key_plain(rgb: Array, backdrop: Backdrop) -> Array:
+    """(H, W, 3) float32 sRGB in 0..1 and its backdrop -> alpha (H, W) float32 in 0..1.
+
+    All zero when nothing stands out from the backdrop's noise.
+    """
+    full = (rgb.shape[0], rgb.shape[1])
+    size = size_within(full, WORK_SIDE)
+    small = resize(rgb, size)
+    behind, distance, sigma = lit_backdrop(small, srgb_to_lab(small), backdrop)
+    strength = ndimage.uniform_filter(distance, 3)
+    subject = _joined(
+        distance > FAINT * sigma + FAINT_LEAST, strength > max(STRONG * sigma, STRONG_LEAST)
+    )
+    if not subject.any():
+        return np.zeros(full, np.float32)
+    front = _subject_colour(small, distance * subject)
+    alpha = _project(small, front, behind) * subject
+    alpha = np.maximum(alpha, _interior(alpha, subject))
+    return alpha if size == full else _measure_at_full_size(rgb, front, behind, alpha)
+
+
+def _project(rgb: Array, front: Array, behind: Array) -> Array:
+    """A of the compositing equation, clipped to 0..1."""
+    span = (front - behind) @ LUMA_FIRST
+    length = np.maximum(np.einsum("hwc,hwc->hw", span, span), np.float32(1e-4))
+    share = np.einsum("hwc,hwc->hw", (rgb - behind) @ LUMA_FIRST, span) / length
+    return np.asarray(np.clip(share, 0, 1), np.float32)
+
+
+def _joined(faint: Mask, strong: Mask) -> Mask:
+    """The connected parts of `faint` that hold a strong pixel (Canny's hysteresis)."""
+    labels, count = ndimage.label(faint, np.ones((3, 3)))
+    kept = np.zeros(count + 1, bool)
+    kept[labels[strong & faint]] = True
+    result: Mask = kept[labels]
+    return result
+
+
+def _subject_colour(rgb: Array, distance: Array) -> Array:
+    """F everywhere: the mean of the pixels that differ most from the backdrop in their vicinity."""
+    peak = ndimage.maximum_filter(distance, 2 * PLATEAU + 1)
+    weight = (distance / np.maximum(peak, np.float32(1e-3))) ** 6
+    size = distance.shape
+    grid = size_within(size, max(1, max(size) // 4))
+    return resize(spread(rgb, weight, grid, ((1.5, 1.0), (5.0, 1e-2), (20.0, 1e-5))), size)
+
+
+def _interior(alpha: Array, subject: Mask) -> Array:
+    """1 behind the soft edge, whose width is read off the median alpha at each depth."""
+    depth = ndimage.distance_transform_edt(subject).astype(np.float32)
+    whole = np.minimum(np.rint(depth), 2 * PLATEAU).astype(np.intp)
+    medians = ndimage.median(alpha, whole, np.arange(1, 2 * PLATEAU))
+    levels = np.nan_to_num(np.asarray(medians))
+    width = 1.5 + float(np.argmax(levels >= FULL * levels.max()))
+    return np.asarray(np.clip((depth - width) / 2, 0, 1), np.float32)
+
+
+def _measure_at_full_size(rgb: Array, front: Array, behind: Array, alpha: Array) -> Array:
+    """Project the full picture, band by band, where the small alpha leaves room for an edge."""
+    size = (rgb.shape[0], rgb.shape[1])
+    least = ndimage.minimum_filter(alpha, 3)
+    # A hair narrower than a small pixel is faint there and solid here: only near 0 does it bind.
+    most = np.clip(ndimage.maximum_filter(alpha, 3) * 8, 0, 1)
+    result = np.empty(size, np.float32)
+    for start in range(0, size[0], BAND_ROWS):
+        stop = min(start + BAND_ROWS, size[0])
+        small = (rows_of(part, start, stop, size) for part in (front, behind, least, most))
+        front_rows, behind_rows, least_rows, most_rows = small
+        measured = _project(rgb[start:stop], front_rows, behind_rows)
+        result[start:stop] = np.clip(measured, least_rows, np.maximum(least_rows, most_rows))
+    return result
