@@ -18,11 +18,26 @@ class Photo:
 
 
 PHOTOS = (
-    Photo("coffee", "coffee.png", "Rachel Michetti, CC0", ""),
-    Photo("rocket", "rocket.jpg", "SpaceX, CC0", ""),
-    Photo("coins", "coins.png", "Brooklyn Museum, no known restrictions", ""),
-    Photo("cat", "chelsea.png", "Stefan van der Walt, CC0", ""),
-    Photo("astronaut", "astronaut.png", "NASA, public domain", ""),
+    Photo(
+        "coffee",
+        "coffee.png",
+        "Rachel Michetti, CC0",
+        "cup and saucer found, the table's reflections half kept",
+    ),
+    Photo("rocket", "rocket.jpg", "SpaceX, CC0", "rocket found, and the towers' lamps with it"),
+    Photo(
+        "coins",
+        "coins.png",
+        "Brooklyn Museum, no known restrictions",
+        "most coins found, one dark coin lost",
+    ),
+    Photo("cat", "chelsea.png", "Stefan van der Walt, CC0", "missed: only eyes and nose"),
+    Photo(
+        "astronaut",
+        "astronaut.png",
+        "NASA, public domain",
+        "suit found, face and helmet half lost, flag kept",
+    ),
 )
 
 

@@ -17,7 +17,7 @@ from ..pictures.read import read_picture
 from ..pictures.write import encode, write_atomic
 from ..pipeline import Done, Failed, Input, Treatment, open_backend, remove
 from .photos import Photo, find_photos
-from .scenes import product_shot
+from .product import product_shot
 from .sheet import Row, contact_sheet
 
 PRODUCT_SIDE = 1024

@@ -18,7 +18,9 @@ from rmbg_nodes.backends.keyer.colour import srgb_to_lab
 from rmbg_nodes.backends.keyer.plain import key_plain
 from rmbg_nodes.backends.keyer.saliency import preview
 from rmbg_nodes.backends.keyer.superpixels import superpixels
-from rmbg_nodes.demo.scenes import PLAIN_LOOKS, Kind, Look, Scene, product_shot, render
+from rmbg_nodes.demo.product import product_shot
+from rmbg_nodes.demo.scenes import PLAIN_LOOKS, Kind, Look, render
+from rmbg_nodes.demo.shapes import Scene
 
 OPAQUE_KINDS: tuple[Kind, ...] = ("hard", "soft", "holes", "hair", "thin")
 LIT_LOOKS: tuple[Look, ...] = (*PLAIN_LOOKS, "shadow")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rmbg_nodes.demo.scenes import KINDS, LOOKS, Kind, Look, Scene, product_shot, render
+from rmbg_nodes.demo.product import product_shot
+from rmbg_nodes.demo.scenes import KINDS, LOOKS, Kind, Look, render
+from rmbg_nodes.demo.shapes import Scene
 
 
 def composite(scene: Scene) -> np.ndarray:
