@@ -48,7 +48,7 @@ def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
             left = GAP + column * (CELL + GAP)
             sheet.paste(_fitted(cell), (left, top + CAPTION))
             if column:
-                draw.text((left + CELL, top + 19), head, fill=FAINT, font=small, anchor="ra")
+                draw.text((left + CELL, top), head, fill=FAINT, font=small, anchor="ra")
         top += CELL + CAPTION + GAP
     return sheet
 
