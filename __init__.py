@@ -40,35 +40,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "interface": (
-        "Result",
-        "composite",
-        "cutout",
-        "open_backend",
-        "remove_background",
-        "remove_background_async",
-        "upsample_mask",
-    ),
-    "core.errors": (
-        "BackendFailed",
-        "BackendMissing",
-        "BackendUnknown",
-        "BadOption",
-        "BadPicture",
-        "Cancelled",
-        "KeyMissing",
-        "LicenceRefused",
-        "MayBeBilled",
-        "NoPlainBackdrop",
-        "Offline",
-        "OverBudget",
-        "PictureError",
-        "Refusal",
-        "RmbgError",
-    ),
-}
-
 __all__ = [
     "BackendFailed",
     "BackendMissing",
@@ -98,9 +69,11 @@ __all__ = [
 if not TYPE_CHECKING:  # so that type checkers still report a misspelt name
 
     def __getattr__(name: str) -> object:
-        for home, names in _HOMES.items():
-            if name in names:
-                return getattr(importlib.import_module(f".{home}", __name__), name)
+        if name in __all__:
+            for home in (".core.errors", ".interface"):  # the light one first
+                module = importlib.import_module(home, __name__)
+                if hasattr(module, name):
+                    return getattr(module, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
