@@ -16,6 +16,7 @@ COMMANDS = {
     "remove": "cut the subject out of pictures",
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",
+    "weights": "list, fetch, verify or convert the files of local models",
     "licences": "list the licences, or the attribution lines",
     "demo": "make pictures with what this machine has, and say how good they are",
 }

@@ -26,12 +26,14 @@ from .core.types import (
     BackendSpec,
     Failure,
     Frame,
+    Host,
     Job,
     Matte,
     OptionValue,
     Outcome,
     Usage,
 )
+from .host import PlainHost
 from .settings import Settings, read_settings
 
 
@@ -97,17 +99,23 @@ def open_backend(
     usage: Usage | None = None,
     settings: Settings | None = None,
     options: Mapping[str, OptionValue] | None = None,
+    host: Host | None = None,
 ) -> Backend:
     """Open a backend by id after the gate has let it through.
 
-    RMBG_BACKEND replaces the id; options meant for another provider are then left aside. Raises
-    BackendUnknown, LicenceRefused, Offline, BackendMissing or BadOption.
+    RMBG_BACKEND replaces the id; options meant for another provider are then left aside. host: the
+    program we run in, a plain one by default. Raises BackendUnknown, LicenceRefused, Offline,
+    BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
     """
     current = settings or read_settings()
     asked = catalogue.find(backend_id)
     spec = catalogue.find(current.backend) if current.backend else asked
     allow(spec, usage, current)
-    return catalogue.load(spec, (options or {}) if spec.provider == asked.provider else {})
+    chosen = (options or {}) if spec.provider == asked.provider else {}
+    backend = catalogue.load(spec, chosen, host or PlainHost())
+    # Weights that are not the released ones have another licence than the row.
+    allow(backend.spec, usage, current)
+    return backend
 
 
 def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[Usage, str]:

@@ -12,10 +12,38 @@ from decimal import Decimal
 from typing import cast
 
 from ..core.errors import BackendMissing, BackendUnknown, BadOption
-from ..core.types import Backend, BackendSpec, Option, OptionValue, Price
+from ..core.types import Backend, BackendSpec, Host, Option, OptionValue, Price
 from ..invocation import command
 
 _HOSTED_PRICE = Decimal("0.018")
+
+_LOCAL_OPTIONS = (
+    Option(
+        "resolution",
+        0,
+        "The side of the square that the model works on, a multiple of 32. 0 = the model's own "
+        "(1024). Larger finds finer detail, needs more memory, and is not what it was trained at.",
+        limits=(0, 2560, 32),
+    ),
+    Option(
+        "precision",
+        "auto",
+        "auto: half precision where the device is fast in it, float32 on a CPU.",
+        choices=("auto", "float32", "float16", "bfloat16"),
+    ),
+    Option(
+        "weights",
+        "",
+        "A weight file of your own. Empty = the released file, looked for in the model folders. "
+        "The licence of an unknown file counts as non-commercial.",
+    ),
+    Option(
+        "download",
+        False,
+        "Download the released weights if they are not found. Switching this on says that you "
+        "accept their licence; RMBG-2.0 also needs HF_TOKEN.",
+    ),
+)
 
 _ROWS = (
     BackendSpec(
@@ -24,8 +52,9 @@ _ROWS = (
         summary="BRIA's current model (BiRefNet); free for non-commercial use",
         location="local",
         licence="bria-rmbg-2.0",
-        target="",
+        target="local.engine:open_local",
         window=8,
+        options=_LOCAL_OPTIONS,
     ),
     BackendSpec(
         id="local/rmbg-1.4",
@@ -33,8 +62,9 @@ _ROWS = (
         summary="BRIA's smaller, older model (IS-Net); free for non-commercial use",
         location="local",
         licence="bria-rmbg-1.4",
-        target="",
+        target="local.engine:open_local",
         window=8,
+        options=_LOCAL_OPTIONS,
     ),
     BackendSpec(
         id="local/birefnet",
@@ -42,8 +72,9 @@ _ROWS = (
         summary="the architecture of RMBG-2.0 with MIT-licensed weights",
         location="local",
         licence="birefnet-mit",
-        target="",
+        target="local.engine:open_local",
         window=8,
+        options=_LOCAL_OPTIONS,
     ),
     BackendSpec(
         id="bria/rmbg-2.0",
@@ -162,8 +193,9 @@ def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[s
     return values
 
 
-def load(spec: BackendSpec, options: Mapping[str, OptionValue]) -> Backend:
-    """Import and open the backend of this row. Raises BackendMissing or BadOption."""
+def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
+    """Import and open the backend of this row. Raises BackendMissing, BadOption, and what the
+    backend itself refuses."""
     values = check_options(spec, options)
     if not spec.target:
         raise BackendMissing(
@@ -174,4 +206,4 @@ def load(spec: BackendSpec, options: Mapping[str, OptionValue]) -> Backend:
     module_name, _, function_name = spec.target.partition(":")
     module = importlib.import_module(f".{module_name}", __package__)
     opener = cast("Callable[..., Backend]", getattr(module, function_name))
-    return opener(spec, **values)
+    return opener(spec, host, **values)

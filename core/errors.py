@@ -8,7 +8,9 @@
     |   |-- OverBudget            raise the limit, or send fewer pictures
     |   |-- BackendUnknown        choose one of the listed ids
     |   |-- BackendMissing        this installation lacks a part that the backend needs
-    |   `-- BadOption             a setting or argument has a value that cannot work
+    |   |-- BadOption             a setting or argument has a value that cannot work
+    |   |-- WeightsMissing        fetch the weights, or put the file where it is looked for
+    |   `-- WeightsUnusable       get the weights again, or choose the model they belong to
     |-- Cancelled                 the user stopped the run
     `-- PictureError              one picture failed; the others go on
         |-- BadPicture            the picture itself cannot be used
@@ -74,6 +76,18 @@ class BackendMissing(Refusal):
 
 class BadOption(Refusal, ValueError):
     """A setting or an argument has a value that cannot work; the message names it."""
+
+    __module__ = "rmbg_nodes"
+
+
+class WeightsMissing(Refusal):
+    """The weights were not found, or could not be fetched."""
+
+    __module__ = "rmbg_nodes"
+
+
+class WeightsUnusable(Refusal):
+    """The weights are damaged, incomplete, or those of another network."""
 
     __module__ = "rmbg_nodes"
 

@@ -1,4 +1,4 @@
-"""The contract between the pipeline and its backends: plain data and three protocols.
+"""The contract between the pipeline and its backends: plain data and protocols.
 
 Protocols, not base classes: ComfyUI loads this package by path, so the same class can exist twice
 in one process, and `isinstance` across the two would be false. The rules that no signature can
@@ -9,15 +9,17 @@ backend to them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from .errors import PictureError
 
 if TYPE_CHECKING:  # facts about backends are read without waiting for torch
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 Location = Literal["local", "hosted"]
 Usage = Literal["non-commercial", "commercial"]
@@ -115,12 +117,14 @@ class Ticket:
 @dataclass(frozen=True)
 class Option:
     """One setting of a backend: a widget in ComfyUI, a keyword in Python, --option on the command
-    line. Its type is its default's type; `choices` lists the allowed texts, if there is a list."""
+    line. Its type is its default's type. choices: the allowed texts, if there is a list. limits:
+    least, most and step of a whole number."""
 
     name: str
     default: OptionValue
     tooltip: str
     choices: tuple[str, ...] = ()
+    limits: tuple[int, int, int] = (0, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -215,3 +219,38 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what the backend holds. Calling it twice is harmless."""
+
+
+class Host(Protocol):
+    """The machine as its program sees it: ComfyUI's folders inside ComfyUI, plain ones outside.
+
+    Folders need not exist.
+    """
+
+    def model_folders(self) -> Sequence[Path]:
+        """Where weights may lie, in search order; fetched files go into the first."""
+
+    def data_folder(self) -> Path:
+        """Where this package keeps what it wants to remember."""
+
+    def precision(self) -> torch.dtype:
+        """What a network computes in on this host's device when the user does not choose."""
+
+    def room(self, bytes_each: int) -> int:
+        """How many pictures that take this much working memory go side by side; at least one."""
+
+    def adopt(self, network: nn.Module) -> Resident:
+        """Take a network into this host's memory management."""
+
+    def free_memory(self) -> None:
+        """Give cached device memory back, after an allocation failed."""
+
+
+class Resident(Protocol):
+    """A network whose place the host decides."""
+
+    def on_device(self, working_bytes: int) -> nn.Module:
+        """The network on the computing device, with about this much memory free beside it."""
+
+    def release(self) -> None:
+        """Nothing of the network stays on the device; it may be asked for again."""

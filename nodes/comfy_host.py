@@ -1,12 +1,25 @@
-"""The only file that knows ComfyUI's internals: its progress bar and its Cancel button."""
+"""The only file that knows ComfyUI's internals: progress, Cancel, folders and memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.errors import Cancelled
 from ..core.types import Job
+from ..host import PlainHost
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Core's own key for models like ours, since ComfyUI 0.21.
+_KEY = "background_removal"
+# Folders beside it where other packs keep the same files. In extra_model_paths.yaml they are keys,
+# in whatever case the pack's readme spells them.
+_LEGACY = ("RMBG", "rembg", "BiRefNet", "RMBG-2.0", "RMBG-1.4")
 
 
 class ComfyJob(Job):
@@ -41,3 +54,89 @@ def comfy_job(total: int) -> Iterator[ComfyJob]:
 
         throw_exception_if_processing_interrupted()
         raise
+
+
+class ComfyHost:
+    """A Host with ComfyUI's folders: those of extra_model_paths.yaml and --base-directory too."""
+
+    def __init__(self) -> None:
+        from folder_paths import add_model_folder_path, folder_names_and_paths, models_dir
+
+        from ..backends.local.find import SUFFIXES
+
+        add_model_folder_path(_KEY, str(Path(models_dir, _KEY)))
+        folders, suffixes = folder_names_and_paths[_KEY]
+        if not suffixes:
+            # Before 0.21 this key is new, and without suffixes it would list every file.
+            folder_names_and_paths[_KEY] = (folders, set(SUFFIXES))
+
+    def model_folders(self) -> list[Path]:
+        """background_removal first, then other packs' folders, then those outside ComfyUI, where
+        the command line puts what it fetches."""
+        from folder_paths import folder_names_and_paths, get_folder_paths, models_dir
+
+        legacy = {name.casefold() for name in _LEGACY}
+        keys = [key for key in folder_names_and_paths if key.casefold() in legacy]
+        registered = [Path(folder) for key in (_KEY, *keys) for folder in get_folder_paths(key)]
+        beside = [Path(models_dir, name) for name in _LEGACY]
+        return list(dict.fromkeys([*registered, *beside, *PlainHost().model_folders()]))
+
+    def data_folder(self) -> Path:
+        """In ComfyUI's user directory; a name that begins with __ is never served over HTTP."""
+        from folder_paths import get_user_directory
+
+        return Path(get_user_directory(), "__rmbg_nodes")
+
+    def precision(self) -> torch.dtype:
+        """What ComfyUI would compute in on this device; --force-fp32 and the like are obeyed."""
+        import torch
+        from comfy.model_management import get_torch_device, should_use_bf16, should_use_fp16
+
+        device = get_torch_device()
+        if should_use_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if should_use_fp16(device) else torch.float32
+
+    def room(self, bytes_each: int) -> int:
+        """What fits into the device's free memory; on a CPU one, because more are not faster."""
+        from comfy.model_management import get_free_memory, get_torch_device, is_device_cpu
+
+        device = get_torch_device()
+        if is_device_cpu(device):
+            return 1
+        return max(1, int(get_free_memory(device)) * 4 // 5 // bytes_each)
+
+    def adopt(self, network: nn.Module) -> ComfyResident:
+        """Under ComfyUI's memory management: loaded, offloaded and counted like its own models."""
+        return ComfyResident(network)
+
+    def free_memory(self) -> None:
+        """Everything else leaves the device before a smaller batch is tried."""
+        from comfy.model_management import soft_empty_cache, unload_all_models
+
+        unload_all_models()
+        soft_empty_cache()
+
+
+class ComfyResident:
+    """A network in a ModelPatcher, so that --lowvram, --cpu and "unload models" hold for it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        from comfy.model_management import get_torch_device, unet_offload_device
+        from comfy.model_patcher import ModelPatcher
+
+        self._patcher = ModelPatcher(
+            network, load_device=get_torch_device(), offload_device=unet_offload_device()
+        )
+
+    def on_device(self, working_bytes: int) -> nn.Module:
+        """Loaded whole: a network of plain layers cannot be streamed, and fits where half of it
+        would."""
+        from comfy.model_management import load_models_gpu
+
+        load_models_gpu([self._patcher], memory_required=working_bytes, force_full_load=True)
+        return self._patcher.model
+
+    def release(self) -> None:
+        """Off the device. ComfyUI drops the rest with its last reference."""
+        self._patcher.detach()

@@ -8,6 +8,7 @@ from ..backends.catalogue import BACKENDS, DEFAULT_IDS
 from ..core.licences import COMMERCIAL_MEANS, LICENCES
 from ..core.types import BackendSpec, Option, OptionValue, Usage
 from ..pipeline import open_backend
+from .comfy_host import ComfyHost
 from .remover import Remover
 from .widgets import ALIASES, CATEGORY, REMOVER_TYPE
 
@@ -55,7 +56,8 @@ class LoadRmbg(io.ComfyNode):
         provider = str(options.pop("backend"))
         model = str(options.pop("model", ""))
         backend_id = f"{provider}/{model}" if model else provider
-        return io.NodeOutput(Remover(open_backend(backend_id, usage=usage, options=options), usage))
+        opened = open_backend(backend_id, usage=usage, options=options, host=ComfyHost())
+        return io.NodeOutput(Remover(opened, usage))
 
 
 def _menu_entry(provider: str) -> io.DynamicCombo.Option:
@@ -79,9 +81,22 @@ def _model_input(rows: list[BackendSpec]) -> io.Input:
 
 
 def _widget(option: Option) -> io.Input:
-    return io.Combo.Input(
+    """A menu, a switch, a number or a text, by what the option's default is."""
+    default = option.default
+    if option.choices:
+        return io.Combo.Input(
+            option.name, options=option.choices, default=str(default), tooltip=option.tooltip
+        )
+    if isinstance(default, bool):
+        return io.Boolean.Input(option.name, default=default, tooltip=option.tooltip)
+    if isinstance(default, str):
+        return io.String.Input(option.name, default=default, tooltip=option.tooltip)
+    low, high, step = option.limits
+    return io.Int.Input(
         option.name,
-        options=option.choices,
-        default=str(option.default),
+        default=int(default),
+        min=low,
+        max=high,
+        step=step,
         tooltip=option.tooltip,
     )

@@ -16,6 +16,7 @@ from rmbg_nodes.core.errors import (
     Offline,
 )
 from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from rmbg_nodes.host import PlainHost
 from rmbg_nodes.pipeline import allow, open_backend
 from rmbg_nodes.settings import Settings, read_settings
 
@@ -151,7 +152,7 @@ def test_what_this_version_lacks_is_said() -> None:
     lacking = [spec for spec in BACKENDS.values() if not spec.target]
     for spec in lacking:
         with pytest.raises(BackendMissing, match="not part of this version"):
-            load(spec, {})
+            load(spec, {}, PlainHost())
 
 
 def test_the_licence_table_stands_in_the_readme(root) -> None:

@@ -18,6 +18,7 @@ from ...core.types import (
     Facts,
     Failure,
     Frame,
+    Host,
     Job,
     Matte,
     OptionValue,
@@ -31,8 +32,8 @@ from .saliency import preview
 _PREVIEW_NOTE = "this is a preview by saliency, not the work of a model"
 
 
-def open_keyer(spec: BackendSpec, *, mode: OptionValue) -> Keyer:
-    """mode: "plain" or "preview"."""
+def open_keyer(spec: BackendSpec, _host: Host, *, mode: OptionValue) -> Keyer:
+    """mode: "plain" or "preview". The keyer needs nothing of the host: it computes on the CPU."""
     return Keyer(spec, preview_mode=mode == "preview")
 
 

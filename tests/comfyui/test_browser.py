@@ -131,7 +131,15 @@ def test_the_backend_setting_switches_its_widgets(page: Any) -> None:
     assert names == [
         ["usage", "backend", "backend.mode"],
         ["usage", "backend", "backend.model"],
-        ["usage", "backend", "backend.model"],
+        [
+            "usage",
+            "backend",
+            "backend.model",
+            "backend.resolution",
+            "backend.precision",
+            "backend.weights",
+            "backend.download",
+        ],
     ]
 
 

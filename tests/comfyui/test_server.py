@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from scipy import ndimage
 
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.tests.support.comfy_server import Entry, Server, python_of
+from rmbg_nodes.tests.support.networks import small_birefnet
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
@@ -161,6 +163,61 @@ def test_lists_of_mixed_sizes(server: Server, scene) -> None:
     assert server.pictures(entry, "11")[0].shape == (256, 320, 4)
 
 
+def test_a_local_network_lives_in_comfyuis_memory_management(server: Server, scene) -> None:
+    """Small random weights of RMBG-2.0's family, loaded by path; before and after an unload."""
+    path = server.folder / "models" / "small.safetensors"
+    weights = small_birefnet().float().state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    local = {
+        "usage": "non-commercial",
+        "backend": "local",
+        "backend.model": "birefnet",
+        "backend.resolution": 256,
+        "backend.precision": "auto",
+        "backend.weights": str(path),
+        "backend.download": False,
+    }
+
+    def masks(prefix: str) -> np.ndarray:
+        graph = cut_graph() | {
+            "2": node("RMBG_Load", **local),
+            "9": node("RepeatImageBatch", image=["1", 0], amount=3),
+            "3": node("RMBG_RemoveBackground", remover=["2", 0], image=["9", 0], **REMOVE),
+            "4": node("MaskToImage", mask=["3", 1]),
+            "5": node("SaveImage", images=["4", 0], filename_prefix=prefix),
+            "6": node("PreviewAny", source=["3", 2]),
+        }
+        entry = server.run(graph)
+        assert entry["status"]["status_str"] == "success", entry["status"]
+        return np.stack(server.pictures(entry, "5"))
+
+    first = masks("local-a")
+    assert first.shape == (3, 256, 320, 3)
+    assert first.std() > 0
+    np.testing.assert_array_equal(first[0], first[2])
+    server.post("/free", {"unload_models": True, "free_memory": False})
+    time.sleep(1)
+    np.testing.assert_array_equal(masks("local-b"), first)
+
+
+def test_missing_weights_are_told_with_folder_and_command(server: Server, scene) -> None:
+    load = {"usage": "non-commercial", "backend": "local", "backend.model": "rmbg-2.0"}
+    defaults = {
+        "backend.resolution": 0,
+        "backend.precision": "auto",
+        "backend.weights": "",
+        "backend.download": False,
+    }
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **load, **defaults),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
+    }
+    message = message_of(server.run(graph))
+    assert "rmbg_nodes.WeightsMissing" in message
+    assert "background_removal" in message
+    assert str(server.pack) in message  # the command line of this very installation
+
+
 def message_of(entry: Entry) -> str:
     messages = entry["status"]["messages"]
     errors = [detail for name, detail in messages if name == "execution_error"]
@@ -172,7 +229,15 @@ def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
     graph = cut_graph() | {
         "2": node(
             "RMBG_Load",
-            **{"usage": "commercial", "backend": "local", "backend.model": "rmbg-2.0"},
+            **{
+                "usage": "commercial",
+                "backend": "local",
+                "backend.model": "rmbg-2.0",
+                "backend.resolution": 0,
+                "backend.precision": "auto",
+                "backend.weights": "",
+                "backend.download": False,
+            },
         ),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
     }

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 
@@ -19,8 +20,9 @@ class InterruptProcessingException(BaseException):
 
 @dataclass
 class Control:
-    """The Cancel button and the progress bar of the stand-in."""
+    """The Cancel button, the progress bar and the folder of the stand-in."""
 
+    base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
     progress: list[tuple[int, int]] = field(default_factory=list)
     _asked: int = 0
@@ -146,6 +148,7 @@ def _modules(control: Control) -> dict[str, ModuleType]:
         throw_exception_if_processing_interrupted
     )
     return {
+        "folder_paths": _folder_paths(control.base),
         "comfy": ModuleType("comfy"),
         "comfy.utils": utils,
         "comfy.model_management": management,
@@ -154,10 +157,34 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     }
 
 
+def _folder_paths(base: Path) -> ModuleType:
+    """ComfyUI's model folders as they were before 0.21, without a key for background removal."""
+    module = ModuleType("folder_paths")
+    registered: dict[str, tuple[list[str], set[str]]] = {}
+
+    def add_model_folder_path(folder_name: str, full_folder_path: str) -> None:
+        folders, _ = registered.setdefault(folder_name, ([], set()))
+        if full_folder_path not in folders:
+            folders.append(full_folder_path)
+
+    def get_folder_paths(folder_name: str) -> list[str]:
+        return list(registered[folder_name][0])
+
+    module.models_dir = str(base / "models")  # type: ignore[attr-defined]
+    module.folder_names_and_paths = registered  # type: ignore[attr-defined]
+    module.add_model_folder_path = add_model_folder_path  # type: ignore[attr-defined]
+    module.get_folder_paths = get_folder_paths  # type: ignore[attr-defined]
+    module.get_user_directory = lambda: str(base / "user")  # type: ignore[attr-defined]
+    return module
+
+
 @contextmanager
-def standing_in() -> Iterator[Control]:
-    """Put the stand-in where the nodes look for ComfyUI, and take it and the nodes away again."""
-    control = Control()
+def standing_in(base: Path = Path("ComfyUI")) -> Iterator[Control]:
+    """Put the stand-in where the nodes look for ComfyUI, and take it and the nodes away again.
+
+    base: the folder that ComfyUI would be in.
+    """
+    control = Control(base=base)
     modules = _modules(control)
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)

@@ -1,0 +1,64 @@
+"""Any readable weights to a safetensors file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...core.errors import BadOption, WeightsUnusable
+from .detect import without_prefixes
+from .files import read_state_dict
+
+
+def convert(source: Path, target: Path, *, half: bool = False) -> int:
+    """Write the tensors of `source` to `target` as safetensors; returns how many.
+
+    Names stay, but for the prefixes of wrappers ("module.", "_orig_mod."). half: floating-point
+    tensors become float16, indices and counters stay integers. The target appears whole or not at
+    all, and nothing is overwritten. Raises WeightsUnusable for a source that cannot be read or has
+    values beyond float16, BadOption for a target that cannot be written.
+    """
+    if target.suffix != ".safetensors":
+        raise BadOption(f"{target} must end in .safetensors, the format that is written.")
+    if target.exists():
+        raise BadOption(f"{target} is there already; choose another name.")
+    tensors = without_prefixes(read_state_dict(source))
+    written = {
+        name: _own(_halved(value, name) if half else value) for name, value in tensors.items()
+    }
+    part = target.parent / f".rmbg-{secrets.token_hex(8)}.part"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(written, part, metadata={"format": "pt"})
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise BadOption(
+            f"{target} cannot be written ({error}). Choose another place or free some disk space."
+        ) from error
+    return len(written)
+
+
+def _halved(value: Tensor, name: str) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    narrow = value.to(torch.float16)
+    if not torch.equal(narrow.isfinite(), value.isfinite()):
+        raise WeightsUnusable(
+            f"{name} has values beyond the range of float16. Convert without --fp16."
+        )
+    return narrow
+
+
+def _own(value: Tensor) -> Tensor:
+    """A tensor that is alone in its memory, as the format wants it."""
+    alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
+    return value if alone else value.clone(memory_format=torch.contiguous_format)

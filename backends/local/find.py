@@ -1,0 +1,187 @@
+"""Where weights are looked for, and how a file is known to be the right one.
+
+Released files are found by size and sha256 under any name, so the folders of other node packs need
+no table of their names. Names serve to tell a broken file from a missing one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import WeightsMissing, WeightsUnusable
+from ...core.licences import LICENCES
+from ...core.types import Host
+from ...invocation import command
+from .released import RELEASED, Released, rows_of
+from .verify import sha256_of
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# models/RMBG/RMBG-2.0/onnx/... : as deep as published folders go.
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """A weight file that exists. released: None for one that is not in our table."""
+
+    path: Path
+    sha256: str
+    released: Released | None
+
+    @property
+    def licence(self) -> str:
+        """The licence's id; what is in no table is not established and counts as non-commercial."""
+        return self.released.licence if self.released else "not-established"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file that may be the row's. fits: it has the row's size. named: it lies where the row's
+    file would."""
+
+    path: Path
+    row: Released
+    fits: bool
+    named: bool
+
+
+def find_weights(
+    model: str,
+    host: Host,
+    *,
+    path: str = "",
+    rows: Sequence[Released] = RELEASED,
+    environment: Mapping[str, str] | None = None,
+) -> Found:
+    """The weights of a model: those at `path` when it is given, else the released file.
+
+    path: a file with any weights, or a folder with the released ones. Else the host's model folders
+    are searched, then the cache of the Hugging Face Hub, on disk. Opens no socket. Raises
+    WeightsMissing with the searched folders, WeightsUnusable when a file is there but is not the
+    released one, BadOption for an unknown model.
+    """
+    wanted = rows_of(model, rows)
+    given = Path(path).expanduser()
+    if path and given.is_file():
+        return identify(given, host, rows=rows)
+    if path and not given.exists():
+        raise WeightsMissing(f"There is no file {given}. {_ways_out(wanted[0], host)}")
+    places = [given] if path else search_places(host, wanted, environment)
+    blocked: list[str] = []
+    seen = sightings(wanted, places, blocked)
+    for sighting in seen:
+        if sighting.fits and sha256_of(sighting.path, host.data_folder()) == sighting.row.sha256:
+            return Found(sighting.path, sighting.row.sha256, sighting.row)
+    for sighting in seen:
+        if sighting.named:
+            raise WeightsUnusable(_not_it(sighting))
+    unread = f" {' and '.join(blocked)} could not be read." if blocked else ""
+    raise WeightsMissing(
+        f"The weights of {wanted[0].name} were not found: there is no {wanted[0].file} "
+        f"({wanted[0].size:,} bytes) under {', '.join(str(place) for place in places)}.{unread} "
+        f"{_ways_out(wanted[0], host)}"
+    )
+
+
+def identify(path: Path, host: Host, *, rows: Sequence[Released] = RELEASED) -> Found:
+    """What this file is, by its sha256. Raises WeightsUnusable when it cannot be read."""
+    sha256 = sha256_of(path, host.data_folder())
+    return Found(path, sha256, next((row for row in rows if row.sha256 == sha256), None))
+
+
+def search_places(
+    host: Host, rows: Sequence[Released], environment: Mapping[str, str] | None = None
+) -> list[Path]:
+    """The host's model folders, then the Hub's cache of the rows' repositories."""
+    cache = hub_cache(os.environ if environment is None else environment)
+    cached = dict.fromkeys(cache / _cache_name(row) / "snapshots" for row in rows)
+    return [*dict.fromkeys(host.model_folders()), *cached]
+
+
+def sightings(
+    rows: Sequence[Released], places: Sequence[Path], blocked: list[str] | None = None
+) -> list[Sighting]:
+    """Every file below the places that may be one of the rows', the likeliest first.
+
+    blocked: takes the folders that could not be read.
+    """
+    unread = [] if blocked is None else blocked
+    found = [
+        Sighting(path, row, fits=size == row.size, named=_is_named(path, row))
+        for place in places
+        for path, size in _weight_files(place, unread)
+        for row in rows
+        if path.suffix == Path(row.file).suffix or size == row.size
+    ]
+    likely = [sighting for sighting in found if sighting.fits or sighting.named]
+    return sorted(likely, key=lambda seen: (not seen.named, rows.index(seen.row)))
+
+
+def hub_cache(environment: Mapping[str, str]) -> Path:
+    """The Hub's cache folder, by the variables that its own client reads."""
+    xdg = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.get("HF_HOME") or f"{xdg}/huggingface"
+    cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
+    return Path(os.path.expandvars(cache or f"{home}/hub")).expanduser()
+
+
+def fetch_line(row: Released) -> str:
+    """The command that fetches this model, for a message."""
+    return command(f"weights get {row.model} --accept-license")
+
+
+def _weight_files(folder: Path, blocked: list[str]) -> Iterator[tuple[Path, int]]:
+    """Files with a weights suffix and their sizes, in a fixed order. A missing folder has none."""
+
+    def note(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            blocked.append(str(error.filename))
+
+    for place, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        folders.sort()
+        if len(Path(place).relative_to(folder).parts) >= _DEPTH:
+            folders.clear()
+        for name in sorted(names):
+            if not name.lower().endswith(SUFFIXES):
+                continue
+            path = Path(place, name)
+            try:
+                yield path, path.stat().st_size
+            except OSError:  # a link into nothing: an interrupted download of the Hub's client
+                continue
+
+
+def _is_named(path: Path, row: Released) -> bool:
+    """Whether this is where the row's file is put, by us, by other packs or by the Hub's client."""
+    if path.stem.casefold() == row.name.casefold():
+        return path.suffix == Path(row.file).suffix
+    return path.name == row.file and (
+        path.parent.name.casefold() == row.name.casefold() or _cache_name(row) in path.parts
+    )
+
+
+def _cache_name(row: Released) -> str:
+    return f"models--{row.repo.replace('/', '--')}"
+
+
+def _ways_out(row: Released, host: Host) -> str:
+    licence = LICENCES[row.licence]
+    return (
+        f"Fetch them with `{fetch_line(row)}` if you accept their licence ({licence.name}, "
+        f"{licence.licence_page}), or put the file into {host.model_folders()[0] / row.name}."
+    )
+
+
+def _not_it(sighting: Sighting) -> str:
+    row, path = sighting.row, sighting.path
+    reason = "its sha256 is another"
+    if not sighting.fits:
+        reason = f"it has {path.stat().st_size:,} bytes instead of {row.size:,}"
+    return (
+        f"{path} is not the released {row.name}: {reason}. Delete it and fetch it again with "
+        f"`{fetch_line(row)}`, or name it in the setting `weights` if it is your own."
+    )

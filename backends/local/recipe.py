@@ -1,0 +1,84 @@
+"""What a network is fed and what its logits mean, as its model card says; one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...core.layout import to_planes
+from .networks.isnet import IsNet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """resolution: the side of the square that the model was trained at. antialias: how its card
+    shrinks a picture (torchvision's Resize on PIL does, RMBG-1.4's F.interpolate does not). mean,
+    std: of the normalisation. stretched: the card stretches every picture's alpha to 0..1.
+    bytes_per_pixel: working memory of one float32 forward, for each pixel of the square, measured
+    on a CPU (bench/networks.py)."""
+
+    resolution: int
+    antialias: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    stretched: bool
+    bytes_per_pixel: int
+
+
+# Model cards of briaai/RMBG-2.0 and briaai/RMBG-1.4. The card of 1.4 also truncates the resized
+# picture to bytes; its later pipeline does not, and neither do we.
+BIREFNET = Recipe(1024, True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), False, 1200)
+ISNET = Recipe(1024, False, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), True, 800)
+
+
+def recipe_of(network: nn.Module) -> Recipe:
+    """By architecture: weights of a fine-tune are fed like those they were tuned from."""
+    return ISNET if isinstance(network, IsNet) else BIREFNET
+
+
+def prepare(pictures: Sequence[Tensor], side: int, recipe: Recipe, device: torch.device) -> Tensor:
+    """(H, W, 3) pictures of any sizes, 0..1 -> (B, 3, side, side) normalised, on the device.
+
+    The picture is squeezed into the square, as the models were trained.
+    """
+    mean = torch.tensor(recipe.mean, device=device)[:, None, None]
+    std = torch.tensor(recipe.std, device=device)[:, None, None]
+    squares = [_square(picture.to(device), side, recipe.antialias) for picture in pictures]
+    return (torch.cat(squares) - mean) / std
+
+
+def _square(picture: Tensor, side: int, antialias: bool) -> Tensor:
+    planes = to_planes(picture[None])
+    if planes.shape[2:] == (side, side):
+        return planes
+    return _where_it_runs(
+        lambda at: F.interpolate(
+            at, (side, side), mode="bilinear", align_corners=False, antialias=antialias
+        ),
+        planes,
+    )
+
+
+def _where_it_runs(operation: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+    """On the value's device, or on the CPU where that device lacks the operation."""
+    try:
+        return operation(value)
+    except NotImplementedError:
+        return operation(value.cpu()).to(value.device)
+
+
+def stretch(alpha: Tensor) -> Tensor:
+    """(h, w) alpha stretched so that it reaches 0 and 1, as RMBG-1.4's card does; a flat map, in
+    which there is no subject, stays as it is instead of dividing by zero."""
+    low, high = torch.aminmax(alpha)
+    if float(high - low) < _FLAT:
+        return alpha
+    return (alpha - low) / (high - low)
+
+
+#: A map whose values lie closer together than this shows no subject: stretched, it would show noise.
+_FLAT = 1e-2

@@ -1,0 +1,108 @@
+"""The published weight files, one row each: what is looked for, fetched and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ...core.errors import BadOption
+
+if TYPE_CHECKING:
+    from .networks.birefnet import PatchOrder
+
+
+@dataclass(frozen=True)
+class Released:
+    """One file of one model.
+
+    model: the part of the backend's id after "local/". repo, file, revision: where the Hugging
+    Face Hub has it. licence: a row of core/licences.py. dtype: of its tensors. patch_order: what
+    `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none.
+    """
+
+    model: str
+    repo: str
+    file: str
+    size: int
+    sha256: str
+    licence: str
+    dtype: Literal["float32", "float16"]
+    revision: str = "main"
+    patch_order: PatchOrder = "wg hg c"
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its publisher calls the model; also the name of the folder that it is put into."""
+        return self.repo.rpartition("/")[2]
+
+    @property
+    def page(self) -> str:
+        """Where a person reads about it, accepts its terms and downloads it by hand."""
+        return f"https://huggingface.co/{self.repo}"
+
+
+# The first row of a model is the one that is fetched. The revision is the full commit where it is
+# known; the sha256 pins every file.
+RELEASED = (
+    Released(
+        model="rmbg-2.0",
+        repo="briaai/RMBG-2.0",
+        file="model.safetensors",
+        size=884_878_856,
+        sha256="566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
+        licence="bria-rmbg-2.0",
+        dtype="float32",
+        note="gated: accept the terms on its page first, then set HF_TOKEN",
+    ),
+    Released(
+        model="rmbg-1.4",
+        repo="briaai/RMBG-1.4",
+        file="model.safetensors",
+        size=176_381_984,
+        sha256="46ef7fe46f2ae284d8f1aaa24bfa5fca5ef25a34e2c7caa890a0029eb100e87f",
+        licence="bria-rmbg-1.4",
+        dtype="float32",
+    ),
+    Released(
+        model="rmbg-1.4",
+        repo="briaai/RMBG-1.4",
+        file="model.pth",
+        size=176_718_373,
+        sha256="893c16c340b1ddafc93e78457a4d94190da9b7179149f8574284c83caebf5e8c",
+        licence="bria-rmbg-1.4",
+        dtype="float32",
+        note="older format, used where it is already there",
+    ),
+    Released(
+        model="rmbg-1.4",
+        repo="briaai/RMBG-1.4",
+        file="pytorch_model.bin",
+        size=176_574_018,
+        sha256="59569acdb281ac9fc9f78f9d33b6f9f17f68e25086b74f9025c35bb5f2848967",
+        licence="bria-rmbg-1.4",
+        dtype="float32",
+        note="older format, used where it is already there",
+    ),
+    Released(
+        model="birefnet",
+        repo="ZhengPeng7/BiRefNet",
+        file="model.safetensors",
+        size=444_473_596,
+        sha256="9ab37426bf4de0567af6b5d21b16151157349139362e6e8992021b8ce356a154",
+        licence="birefnet-mit",
+        dtype="float16",
+        revision="e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
+        note="the general model",
+    ),
+)
+
+
+def rows_of(model: str, rows: Sequence[Released] = RELEASED) -> list[Released]:
+    """The files of one model. Raises BadOption for a name that no row has."""
+    found = [row for row in rows if row.model == model]
+    if not found:
+        names = ", ".join(dict.fromkeys(row.model for row in rows))
+        raise BadOption(f"There is no model {model!r}. Choose one of: {names}.")
+    return found

@@ -1,0 +1,163 @@
+"""`rmbg weights`: the files of local models, listed, fetched, verified and converted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..backends.catalogue import find
+from ..backends.local.convert import convert
+from ..backends.local.find import Sighting, search_places, sightings
+from ..backends.local.released import RELEASED, Released, rows_of
+from ..backends.local.verify import remembered, sha256_of
+from ..backends.local.weights import fetch
+from ..core.errors import WeightsMissing
+from ..core.licences import LICENCES
+from ..core.types import Host
+from ..host import MODELS_VARIABLE, PlainHost
+from ..pipeline import allow
+from ..settings import read_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    models = ", ".join(dict.fromkeys(row.model for row in RELEASED))
+    listing = actions.add_parser("list", help="the released files, and which are here")
+    listing.add_argument("--json", action="store_true", help="print one JSON list")
+    get = actions.add_parser("get", help="fetch a model from the Hugging Face Hub")
+    get.add_argument("model", metavar="MODEL", help=f"one of: {models}")
+    get.add_argument("--accept-license", action="store_true", help="I accept the model's licence")
+    get.add_argument("--to", metavar="FOLDER", help="the model folder to put it into")
+    get.add_argument("--usage", choices=("non-commercial", "commercial"), help="what it is for")
+    verify = actions.add_parser("verify", help="compare files with the released sha256")
+    verify.add_argument("target", nargs="?", metavar="FILE|MODEL", help="default: all that is here")
+    conversion = actions.add_parser("convert", help="write any readable weights as safetensors")
+    conversion.add_argument("source", metavar="SRC", type=Path)
+    conversion.add_argument("target", metavar="DST", type=Path)
+    conversion.add_argument("--fp16", action="store_true", help="store in half precision")
+
+
+def run(
+    arguments: argparse.Namespace,
+    *,
+    host: Host | None = None,
+    rows: Sequence[Released] = RELEASED,
+    endpoint: str | None = None,
+) -> int:
+    machine = host or PlainHost()
+    if arguments.action == "list":
+        return _list(machine, rows, as_json=arguments.json)
+    if arguments.action == "get":
+        return _get(arguments, machine, rows, endpoint)
+    if arguments.action == "verify":
+        return _verify(arguments.target, machine, rows)
+    count = convert(arguments.source, arguments.target, half=arguments.fp16)
+    size = arguments.target.stat().st_size
+    print(f"{arguments.target}: {count} tensors, {size / 1e6:,.1f} MB.")
+    return 0
+
+
+def _list(host: Host, rows: Sequence[Released], *, as_json: bool) -> int:
+    places = search_places(host, rows)
+    seen = sightings(rows, places)
+    if as_json:
+        print(json.dumps([_facts(row, seen, host) for row in rows], indent=2))
+        return 0
+    for row in rows:
+        print(
+            f"{row.model:<10}{row.file:<20}{row.size / 1e6:>7,.1f} MB  {row.dtype}  "
+            f"{LICENCES[row.licence].name}"
+        )
+        here = [sighting for sighting in seen if sighting.row is row]
+        for sighting in here:
+            print(f"{'':<10}{sighting.path}: {_state(sighting, host)}")
+        if not here:
+            print(f"{'':<10}missing{f' ({row.note})' if row.note else ''}")
+    print("Searched, with subfolders:", *places, sep="\n  ")
+    return 0
+
+
+def _facts(row: Released, seen: Sequence[Sighting], host: Host) -> dict[str, object]:
+    return {
+        "model": row.model,
+        "file": row.file,
+        "bytes": row.size,
+        "sha256": row.sha256,
+        "dtype": row.dtype,
+        "licence": LICENCES[row.licence].name,
+        "page": row.page,
+        "found": [
+            {"path": str(sighting.path), "state": _state(sighting, host)}
+            for sighting in seen
+            if sighting.row is row
+        ],
+    }
+
+
+def _state(sighting: Sighting, host: Host) -> str:
+    """What is known without reading the file."""
+    if not sighting.fits:
+        return "not the released file: another size"
+    sha256 = remembered(sighting.path, host.data_folder())
+    if sha256 is None:
+        return "found, not verified yet"
+    return "verified" if sha256 == sighting.row.sha256 else "not the released file: another sha256"
+
+
+def _get(
+    arguments: argparse.Namespace, host: Host, rows: Sequence[Released], endpoint: str | None
+) -> int:
+    row = rows_of(arguments.model, rows)[0]
+    settings = read_settings()
+    _, ground = allow(find(f"local/{row.model}"), arguments.usage, settings)
+    folder = Path(arguments.to).expanduser() if arguments.to else host.model_folders()[0]
+    path = fetch(
+        row,
+        folder,
+        host.data_folder(),
+        accepted=arguments.accept_license,
+        offline=settings.offline,
+        endpoint=endpoint,
+    )
+    print(f"{path}: {row.name}, verified ({ground}).")
+    if folder not in host.model_folders():
+        print(
+            f"To have it found, name {folder} in {MODELS_VARIABLE}, or give the backend its path."
+        )
+    return 0
+
+
+def _verify(target: str | None, host: Host, rows: Sequence[Released]) -> int:
+    paths = _chosen(target, host, rows)
+    if not paths:
+        print("No weights were found; `weights list` says where they are looked for.")
+    unknown = 0 if paths else 1
+    for path in paths:
+        sha256 = sha256_of(path, host.data_folder(), anew=True)
+        row = next((row for row in rows if row.sha256 == sha256), None)
+        unknown += row is None
+        print(f"{path}: {_verdict(row, sha256)}", flush=True)
+    return 1 if unknown else 0
+
+
+def _chosen(target: str | None, host: Host, rows: Sequence[Released]) -> list[Path]:
+    """The file itself, the files of the model of this name, or all files that may be released."""
+    if target and Path(target).expanduser().is_file():
+        return [Path(target).expanduser()]
+    wanted = [row for row in rows if target in (None, row.model)]
+    if not wanted:
+        models = ", ".join(dict.fromkeys(row.model for row in rows))
+        raise WeightsMissing(f"{target} is neither a file nor a model. The models are: {models}.")
+    seen = sightings(wanted, search_places(host, wanted))
+    return list(dict.fromkeys(sighting.path for sighting in seen))
+
+
+def _verdict(row: Released | None, sha256: str) -> str:
+    if row is None:
+        return (
+            f"none of the released files (sha256 {sha256}). Its licence is not established, so it "
+            "counts as non-commercial."
+        )
+    return f"{row.name} {row.file}, verified ({LICENCES[row.licence].name})."

@@ -1,0 +1,93 @@
+"""The machine outside ComfyUI: folders by the platform's convention and the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .core.types import Resident
+
+MODELS_VARIABLE = "RMBG_MODELS"
+DEVICE_VARIABLE = "RMBG_DEVICE"
+
+_NAME = "rmbg-nodes"
+
+
+class PlainHost:
+    """A Host from environment variables.
+
+    RMBG_MODELS lists model folders, separated like PATH. Data and configuration live where the
+    platform keeps them: XDG_DATA_HOME and XDG_CONFIG_HOME (else ~/.local/share and ~/.config),
+    ~/Library/Application Support on macOS, LOCALAPPDATA and APPDATA on Windows.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        *,
+        platform: str = sys.platform,
+        home: Path | None = None,
+    ) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._platform = platform
+        self._home = home or Path.home()
+
+    def model_folders(self) -> list[Path]:
+        """RMBG_MODELS first, then `models` in the data folder."""
+        listed = self._environment.get(MODELS_VARIABLE, "").split(os.pathsep)
+        named = [Path(folder.strip()).expanduser() for folder in listed if folder.strip()]
+        return [*named, self.data_folder() / "models"]
+
+    def data_folder(self) -> Path:
+        """What this package remembers for this user."""
+        return self._folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "AppData/Local")
+
+    def config_folder(self) -> Path:
+        """What this user has set up for this package."""
+        return self._folder("XDG_CONFIG_HOME", ".config", "APPDATA", "AppData/Roaming")
+
+    def device(self) -> torch.device:
+        """RMBG_DEVICE ("cpu", "cuda:1", "mps"), else the best there is."""
+        from .devices import best_device
+
+        return best_device(self._environment.get(DEVICE_VARIABLE, ""))
+
+    def precision(self) -> torch.dtype:
+        """bfloat16 or float16 where the device computes in it, float32 on a CPU."""
+        from .devices import best_precision
+
+        return best_precision(self.device())
+
+    def room(self, bytes_each: int) -> int:
+        """What fits into the device's free memory; on a CPU one, because more are not faster."""
+        from .devices import free_bytes
+
+        return max(1, free_bytes(self.device()) // bytes_each)
+
+    def adopt(self, network: nn.Module) -> Resident:
+        """Moved to the device at first use, and dropped when released."""
+        from .devices import PlainResident
+
+        return PlainResident(network, self.device())
+
+    def free_memory(self) -> None:
+        """Give the device's cached memory back."""
+        from .devices import empty_cache
+
+        empty_cache(self.device())
+
+    def _folder(self, variable: str, usual: str, on_windows: str, usual_there: str) -> Path:
+        if self._platform == "darwin":
+            return self._home / "Library/Application Support" / _NAME
+        windows = self._platform == "win32"
+        given = self._environment.get(on_windows if windows else variable, "")
+        # The XDG specification: a relative path is invalid and to be ignored.
+        base = Path(given) if given and Path(given).is_absolute() else None
+        return (base or self._home / (usual_there if windows else usual)) / _NAME

@@ -1,0 +1,269 @@
+"""The local engine on small networks that are loaded from real files."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from rmbg_nodes.backends.catalogue import find
+from rmbg_nodes.backends.local import network_from_state_dict
+from rmbg_nodes.backends.local.engine import LocalBackend, open_local
+from rmbg_nodes.backends.local.files import read_state_dict
+from rmbg_nodes.backends.local.recipe import BIREFNET, ISNET, prepare, stretch
+from rmbg_nodes.core.errors import (
+    BadOption,
+    Cancelled,
+    LicenceRefused,
+    WeightsMissing,
+    WeightsUnusable,
+)
+from rmbg_nodes.core.types import Backend, Failure, Job, Matte
+from rmbg_nodes.devices import PlainResident
+from rmbg_nodes.host import PlainHost
+from rmbg_nodes.interface import remove_background
+from rmbg_nodes.pipeline import open_backend
+from rmbg_nodes.tests.conformance import BackendContract, Recorder, disc_frame
+from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
+
+SIDE = 256
+
+
+def write_weights(path: Path, family: str) -> Path:
+    """A small network's weights as a real file."""
+    network = small_isnet() if family == "isnet" else small_birefnet()
+    tensors = network.float().state_dict().items()
+    save_file({name: value.contiguous() for name, value in tensors}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("weights")
+    return {
+        family: write_weights(folder / f"{family}.safetensors", family)
+        for family in ("birefnet", "isnet")
+    }
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> PlainHost:
+    return PlainHost({"XDG_DATA_HOME": str(tmp_path), "RMBG_DEVICE": "cpu"}, platform="linux")
+
+
+def opened(host: Any, path: Path, **options: Any) -> LocalBackend:
+    values = {"resolution": SIDE, "precision": "float32", "weights": str(path), "download": False}
+    return open_local(find("local/rmbg-2.0"), host, **(values | options))
+
+
+def one(backend: Backend, index: int = 0) -> Matte:
+    (outcome,) = backend.run([disc_frame(index)], Job())
+    assert isinstance(outcome.result, Matte)
+    return outcome.result
+
+
+@pytest.mark.parametrize("family", ["birefnet", "isnet"])
+def test_the_answer_is_the_networks_own(host: PlainHost, files: dict[str, Path], family: str):
+    matte = one(opened(host, files[family]))
+    network = network_from_state_dict(read_state_dict(files[family]))
+    recipe = BIREFNET if family == "birefnet" else ISNET
+    batch = prepare([disc_frame(0).pixels], SIDE, recipe, torch.device("cpu"))
+    with torch.no_grad():
+        logits = network(batch)[0, 0]
+    expected = logits if family == "birefnet" else stretch(logits.sigmoid())
+    assert matte.kind == ("logits" if family == "birefnet" else "alpha")
+    torch.testing.assert_close(matte.values, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_facts_name_file_hash_and_device(host: PlainHost, files: dict[str, Path]):
+    facts = one(opened(host, files["birefnet"])).facts
+    assert facts.model == "birefnet.safetensors"
+    assert facts.weights_sha256 is not None
+    assert len(facts.weights_sha256) == 64
+    assert facts.device == "cpu, float32"
+    assert facts.licence == "not-established"
+
+
+def test_unknown_weights_are_refused_for_commercial_use(files: dict[str, Path]):
+    options = {"weights": str(files["birefnet"]), "resolution": SIDE}
+    with pytest.raises(LicenceRefused, match="not established"):
+        open_backend("local/birefnet", usage="commercial", options=options)
+    backend = open_backend("local/birefnet", usage="non-commercial", options=options)
+    with pytest.raises(LicenceRefused, match="not established"):
+        remove_background(disc_frame(0).pixels[None], backend, usage="commercial")
+
+
+def test_missing_weights_are_looked_for_and_named(tmp_path: Path):
+    host = PlainHost({"XDG_DATA_HOME": str(tmp_path), "HF_HOME": str(tmp_path)}, platform="linux")
+    with pytest.raises(WeightsMissing, match=r"model\.safetensors"):
+        open_backend("local/rmbg-2.0", host=host)
+
+
+def test_neither_loading_nor_inference_opens_a_socket(
+    host: PlainHost, files: dict[str, Path], monkeypatch
+):
+    def refuse(*_arguments, **_options):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    one(opened(host, files["birefnet"]))
+
+
+@pytest.mark.parametrize("side", [100, 250, 33, 4096, -32])
+def test_a_resolution_that_cannot_work_is_refused(host: PlainHost, files, side: int):
+    with pytest.raises(BadOption, match="multiple of 32"):
+        opened(host, files["birefnet"], resolution=side)
+
+
+def test_a_damaged_file_is_refused_in_a_sentence(host: PlainHost, files, tmp_path: Path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(files["birefnet"].read_bytes()[:5000])
+    with pytest.raises(WeightsUnusable):
+        one(opened(host, damaged))
+
+
+class SmallMemory(PlainHost):
+    """A device that runs out of memory above `most` pictures at a time."""
+
+    def __init__(self, most: int, folder: Path) -> None:
+        super().__init__({"XDG_DATA_HOME": str(folder)}, platform="linux")
+        self.most = most
+        self.sizes: list[int] = []
+        self.freed = 0
+
+    def room(self, bytes_each: int) -> int:
+        return 99
+
+    def free_memory(self) -> None:
+        self.freed += 1
+
+    def adopt(self, network: nn.Module) -> PlainResident:
+        host = self
+
+        class Limited(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network
+
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                host.sizes.append(len(images))
+                if len(images) > host.most:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+                return network(images)
+
+        return PlainResident(Limited(), torch.device("cpu"))
+
+
+def test_out_of_memory_halves_the_chunk_and_goes_on(files, tmp_path: Path):
+    small = SmallMemory(3, tmp_path)
+    backend = opened(small, files["birefnet"])
+    outcomes = list(backend.run((disc_frame(i) for i in range(16)), Job()))
+    assert [outcome.index for outcome in outcomes] == list(range(16))
+    assert all(isinstance(outcome.result, Matte) for outcome in outcomes)
+    assert small.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]  # halved, and never tried larger again
+    assert small.freed == 2
+    for index in (0, 7, 15):
+        expected = one(opened(SmallMemory(99, tmp_path), files["birefnet"]), index)
+        result = outcomes[index].result
+        assert isinstance(result, Matte)
+        torch.testing.assert_close(result.values, expected.values, atol=1e-4, rtol=1e-4)
+
+
+def test_on_a_cpu_pictures_go_one_by_one(host: PlainHost, files):
+    assert host.room(1) == 1
+    backend = opened(host, files["isnet"])
+    held, most = 0, 0
+
+    def source():
+        nonlocal held, most
+        for index in range(4):
+            held += 1
+            most = max(most, held)
+            yield disc_frame(index)
+
+    for _ in backend.run(source(), Job()):
+        held -= 1
+    assert most == 1
+
+
+def test_out_of_memory_at_one_picture_says_what_to_lower(files, tmp_path: Path):
+    backend = opened(SmallMemory(0, tmp_path), files["birefnet"])
+    outcomes = list(backend.run([disc_frame(0), disc_frame(1)], Job()))
+    for outcome in outcomes:
+        assert isinstance(outcome.result, Failure)
+        assert "Lower the resolution" in str(outcome.result.error)
+
+
+def test_half_precision_that_overflows_is_redone_in_float32(host: PlainHost, tmp_path: Path):
+    path = write_weights(tmp_path / "large.safetensors", "birefnet")
+    weights = load_file(path)
+    weights["decoder.decoder_block1.conv_in.weight"] *= 1e7
+    save_file(weights, path)
+    matte = one(opened(host, path, precision="float16"))
+    assert matte.values.isfinite().all()
+    assert any("float32" in note for note in matte.facts.notes)
+    assert matte.facts.device == "cpu, float32"
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_is_near(host: PlainHost, files, precision: str):
+    half = one(opened(host, files["birefnet"], precision=precision))
+    full = one(opened(host, files["birefnet"]))
+    assert half.values.dtype == torch.float32
+    assert (half.values.sigmoid() - full.values.sigmoid()).abs().mean() < 0.02
+
+
+def test_cancel_arrives_inside_a_forward(host: PlainHost, files):
+    backend = opened(host, files["birefnet"])
+    one(backend)
+    counting = Recorder()
+    list(backend.run([disc_frame(0)], counting))
+    assert counting.checks > 20
+    with pytest.raises(Cancelled):
+        list(backend.run([disc_frame(0)], Recorder(cancel_after_checks=counting.checks // 2)))
+    started = time.monotonic()
+    one(backend)
+    assert time.monotonic() - started < 60
+
+
+def test_closing_gives_the_network_back_and_a_later_run_loads_it_again(host: PlainHost, files):
+    backend = opened(host, files["isnet"])
+    before = one(backend).values
+    backend.close()
+    assert torch.equal(one(backend).values, before)
+
+
+def test_a_flat_map_is_not_stretched():
+    flat = torch.full((8, 8), 0.3)
+    assert torch.equal(stretch(flat), flat)
+    ramp = torch.linspace(0.2, 0.8, 64).reshape(8, 8)
+    assert stretch(ramp).min() == 0
+    assert stretch(ramp).max() == 1
+
+
+def test_shrinking_follows_each_models_card():
+    """RMBG-2.0's card shrinks with antialiasing, RMBG-1.4's without."""
+    lines = torch.zeros(1024, 1024, 3)
+    lines[:, ::4] = 1
+    device = torch.device("cpu")
+    smooth = prepare([lines], 256, BIREFNET, device) * torch.tensor(BIREFNET.std)[:, None, None]
+    smooth = smooth + torch.tensor(BIREFNET.mean)[:, None, None]
+    assert (smooth[..., 4:-4] - 0.25).abs().max() < 0.01
+    sharp = prepare([lines], 256, ISNET, device) + 0.5
+    assert (sharp - 0.25).abs().min() > 0.2
+
+
+class TestLocalBackend(BackendContract):
+    @pytest.fixture
+    def make(self, host: PlainHost, files: dict[str, Path]) -> Callable[[], Backend]:
+        return lambda: opened(host, files["birefnet"])
+
+    # Random weights find no subject: which side is 1 is what the goldens test.
+    test_the_subject_is_one = None  # type: ignore[assignment]
