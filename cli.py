@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import cast
 
 from . import __version__
@@ -17,6 +18,8 @@ COMMANDS = {
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",
     "weights": "list, fetch, verify or convert the files of local models",
+    "evaluate": "measure masks against the true ones: IoU, MAE, F and S-measure",
+    "doctor": "report what this machine has and what works on it, to be pasted",
     "licences": "list the licences, or the attribution lines",
     "demo": "make pictures with what this machine has, and say how good they are",
 }
@@ -24,7 +27,23 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file name may hold what the console cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except (Refusal, PictureError) as error:
+        print(f"rmbg: {error}", file=sys.stderr)
+        return 2 if isinstance(error, Refusal) else 1
+    except (Cancelled, KeyboardInterrupt):
+        print("rmbg: stopped. What was written is whole.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
+        return 1
+
+
+def _run(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="rmbg", description="Background removal with BRIA RMBG, on this machine or licensed."
     )
@@ -36,17 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == chosen:
             _module(name, "add_arguments")(command)
     arguments = parser.parse_args(given)
-    try:
-        return int(cast("int", _module(arguments.command, "run")(arguments)))
-    except (Refusal, PictureError) as error:
-        print(f"rmbg: {error}", file=sys.stderr)
-        return 2 if isinstance(error, Refusal) else 1
-    except (Cancelled, KeyboardInterrupt):
-        print("rmbg: stopped. What was written is whole.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
-        return 1
+    return int(cast("int", _module(arguments.command, "run")(arguments)))
 
 
 def _module(command: str, function: str) -> Callable[[object], object]:

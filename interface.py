@@ -13,6 +13,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Sequence
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -57,7 +58,8 @@ else:
 def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue) -> Backend:
     """Open a backend: "keyer", "local/rmbg-2.0", "bria/rmbg-2.0", ..., or a provider alone.
 
-    usage: "commercial" or "non-commercial" (the default). RMBG_USAGE and RMBG_BACKEND override.
+    usage: "commercial" or "non-commercial" (the default); the backend keeps it for every use.
+    RMBG_USAGE and RMBG_BACKEND override.
     options: the backend's own, as `rmbg backends` lists them. Close it when done: `close()`.
 
     Raises LicenceRefused, Offline, BackendUnknown, BackendMissing, KeyMissing or BadOption.
@@ -213,7 +215,7 @@ def composite(
     strength of a soft contact shadow. One picture goes with any number, on either side. The result
     has the foreground's kind. Raises BadPicture or BadOption.
     """
-    images, kind = to_images(foreground)
+    images, kind = to_images(foreground, "foreground")
     options = _composite.CompositeOptions(
         fit, anchor, offset, scale, margin, opacity, blend, shadow
     )
@@ -237,10 +239,10 @@ def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Se
     if isinstance(background, str):
         return background
     if isinstance(background, Sequence):
-        numbers = [value for value in background if isinstance(value, (int, float))]
+        numbers = [float(value) for value in background if isinstance(value, Real)]
         if len(numbers) == len(background):
             return numbers
-    return to_images(cast("InMemory", background))[0]
+    return to_images(cast("InMemory", background), "background")[0]
 
 
 def _returned(kind: Kind, values: Tensor) -> Returned:

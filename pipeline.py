@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from .backends import catalogue
+from .core.checks import check_share
 from .core.cutout import cutout
-from .core.errors import Offline, PictureError
+from .core.errors import BackendUnknown, BadOption, Offline, PictureError, Refusal
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import warnings_for
 from .core.intake import check_matte, split_pixels
@@ -63,6 +65,9 @@ class Treatment:
     decontaminate: float = 1.0
     background: tuple[float, float, float] | None = None
 
+    def __post_init__(self) -> None:
+        check_share(self.decontaminate, "decontamination")
+
 
 @dataclass(frozen=True)
 class Done:
@@ -85,6 +90,31 @@ class Failed:
     failure: Failure
 
 
+class OpenBackend:
+    """A backend that the gate let through, and the use it was opened for."""
+
+    def __init__(self, backend: Backend, usage: Usage | None) -> None:
+        self._backend = backend
+        self.usage = usage
+
+    @property
+    def spec(self) -> BackendSpec:
+        """The row of the catalogue; its licence is that of the weights in use."""
+        return self._backend.spec
+
+    def work(self, frame: Frame) -> str | None:
+        """See `Backend.work`."""
+        return self._backend.work(frame)
+
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        """See `Backend.run`."""
+        return self._backend.run(frames, job)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._backend.close()
+
+
 @dataclass(frozen=True)
 class _Prepared:
     frame: Frame
@@ -100,7 +130,7 @@ def open_backend(
     settings: Settings | None = None,
     options: Mapping[str, OptionValue] | None = None,
     host: Host | None = None,
-) -> Backend:
+) -> OpenBackend:
     """Open a backend by id after the gate has let it through.
 
     RMBG_BACKEND replaces the id; options meant for another provider are then left aside. host: the
@@ -109,13 +139,20 @@ def open_backend(
     """
     current = settings or read_settings()
     asked = catalogue.find(backend_id)
-    spec = catalogue.find(current.backend) if current.backend else asked
+    spec = _pinned(current.backend) if current.backend else asked
     allow(spec, usage, current)
     chosen = (options or {}) if spec.provider == asked.provider else {}
     backend = catalogue.load(spec, chosen, host or PlainHost())
     # Weights that are not the released ones have another licence than the row.
     allow(backend.spec, usage, current)
-    return backend
+    return OpenBackend(backend, usage)
+
+
+def _pinned(backend_id: str) -> BackendSpec:
+    try:
+        return catalogue.find(backend_id)
+    except BackendUnknown as error:
+        raise BackendUnknown(f"RMBG_BACKEND is set to a backend that is none. {error}") from error
 
 
 def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[Usage, str]:
@@ -125,14 +162,17 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
     Offline.
     """
     in_force = settings.usage or usage or "non-commercial"
+    if in_force not in get_args(Usage):
+        raise BadOption(f"usage is {in_force!r}; it is commercial or non-commercial.")
     ground = check_licence(
         LICENCES[spec.licence],
         in_force,
         grants=settings.grants,
         alternatives=[
-            row.id
+            row.id if row.target else f"{row.id} (not in this version)"
             for row in catalogue.BACKENDS.values()
             if LICENCES[row.licence].commercial in ("yes", "terms")
+            and not (settings.offline and row.location == "hosted")
         ],
     )
     if settings.offline and spec.location == "hosted":
@@ -154,11 +194,14 @@ def remove(
 ) -> Iterator[Done | Failed]:
     """Cut the subject out of every input; results come as they complete, in any order.
 
+    usage: None keeps the one that the backend was opened for.
+
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
     others. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
     refusals later. At most the backend's window of pictures is in memory.
     """
-    in_force, ground = allow(backend.spec, usage, settings or read_settings())
+    opened_for: Usage | None = getattr(backend, "usage", None)
+    in_force, ground = allow(backend.spec, usage or opened_for, settings or read_settings())
     watch = job or Job()
     in_flight: dict[int, _Prepared] = {}
     unusable: deque[Failed] = deque()
@@ -174,10 +217,15 @@ def remove(
             in_flight[item.index] = prepared
             yield prepared.frame
 
-    for outcome in backend.run(frames(), watch):
-        while unusable:
-            yield unusable.popleft()
-        yield _finish(in_flight.pop(outcome.index), outcome, treatment, in_force, ground)
+    try:
+        for outcome in backend.run(frames(), watch):
+            while unusable:
+                yield unusable.popleft()
+            prepared = in_flight.pop(outcome.index)
+            yield _finish(prepared, outcome, treatment, in_force, ground, watch)
+    except Refusal:
+        yield from unusable  # what went wrong before is told before the run ends
+        raise
     yield from unusable
 
 
@@ -207,7 +255,12 @@ def _prepare(item: Input) -> _Prepared:
 
 @torch.no_grad()
 def _finish(
-    prepared: _Prepared, outcome: Outcome, treatment: Treatment, usage: Usage, ground: str
+    prepared: _Prepared,
+    outcome: Outcome,
+    treatment: Treatment,
+    usage: Usage,
+    ground: str,
+    job: Job,
 ) -> Done | Failed:
     frame, result = prepared.frame, outcome.result
     if isinstance(result, Failure):
@@ -218,6 +271,7 @@ def _finish(
         return Failed(frame.index, frame.name, Failure(error, result.facts.request_id))
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
+    job.check()
     image = cutout(
         frame.pixels[None],
         alpha[None],
@@ -238,7 +292,7 @@ def _finish(
 
 
 def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
-    values = check_matte(matte.values, frame.name).to(frame.pixels.device)[None]
+    values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
     if treatment.refine:
         return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
     height, width, _ = frame.pixels.shape

@@ -11,10 +11,15 @@ from ..core.types import BackendSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON list")
+    form.add_argument("--markdown", action="store_true", help="print the table of the README")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.markdown:
+        print(markdown_table())
+        return 0
     rows = [_row(spec) for spec in BACKENDS.values()]
     if arguments.json:
         print(json.dumps(rows, indent=2))
@@ -25,7 +30,19 @@ def run(arguments: argparse.Namespace) -> int:
             f"{'':<20}commercial use: {row['commercial_use']}; price: {row['price']}; "
             f"{row['state']}"
         )
+        for option in BACKENDS[row["id"]].options:
+            choices = f" ({', '.join(option.choices)})" if option.choices else ""
+            print(f"{'':<20}--option {option.name}={option.default}{choices}")
     return 0
+
+
+def markdown_table() -> str:
+    """The README's table; a test compares the two."""
+    lines = ["| backend | what | price | state |", "|---|---|---|---|"]
+    for spec in BACKENDS.values():
+        row = _row(spec)
+        lines.append(f"| `{row['id']}` | {row['summary']} | {row['price']} | {row['state']} |")
+    return "\n".join(lines)
 
 
 def _row(spec: BackendSpec) -> dict[str, str]:

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from ..core.composite import CompositeOptions, compose
-from ..core.errors import BadOption
+from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
-from .shared import STDOUT, add_reading, pixels_of, read, write
+from ..pictures.read import Picture
+from .shared import OTHER_COLOURS, STDOUT, add_reading, pixels_of, read, write
 
 _DEFAULTS = CompositeOptions()
 
@@ -20,7 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("background", metavar="BACKGROUND", nargs="?", help="the picture behind")
     add("-o", "--output", metavar="OUT", required=True, help="the file to write; - is stdout")
     add("--mask", metavar="FILE", help="replaces the foreground's alpha; white is subject")
-    add("--colour", default="white", help="the background when there is no picture (white)")
+    add(
+        "--color",
+        "--colour",
+        dest="colour",
+        default="white",
+        help="the background when there is no picture (white)",
+    )
     add("--fit", choices=FITS, default=_DEFAULTS.fit)
     add("--anchor", choices=tuple(ANCHORS), default=_DEFAULTS.anchor)
     add("--offset", nargs=2, type=int, default=_DEFAULTS.offset, metavar=("X", "Y"))
@@ -30,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--blend", choices=BLENDS, default=_DEFAULTS.blend)
     add("--shadow", type=float, default=_DEFAULTS.shadow, help="strength of a contact shadow")
     add_reading(parser)
+
+
+def _check_colours(picture: Picture) -> None:
+    if picture.icc_profile:
+        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,12 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
     foreground = read(arguments.foreground, arguments.max_megapixels)
     depth, mask, background = foreground.depth, None, None
+    _check_colours(foreground)
     if arguments.mask:
         mask = read(arguments.mask, arguments.max_megapixels).pixels.mean(dim=-1)
     if arguments.background:
         picture = read(arguments.background, arguments.max_megapixels)
         background = pixels_of(picture)[None]
         depth = max(depth, picture.depth)
+        _check_colours(picture)
     image, _ = compose(
         pixels_of(foreground)[None],
         mask,

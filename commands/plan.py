@@ -23,30 +23,33 @@ class Plan:
 
 
 def make_plans(
-    inputs: Sequence[str], *, output: str | None, mask: str | None, suffix: str, opaque: bool
+    inputs: Sequence[str],
+    *,
+    output: str | None,
+    mask: str | None,
+    suffix: str,
+    opaque: bool,
+    recursive: bool,
 ) -> list[Plan]:
     """A plan for every source, those with a reason included.
 
     opaque: the results have no alpha, so JPEG can hold them. Raises BadOption for what could only
-    fail later: one file for many pictures, transparency in a JPEG, a name taken twice.
+    fail later: one file for many pictures, transparency in a JPEG, one name for two results.
     """
-    sources = expand(inputs)
+    sources = expand(inputs, recursive=recursive)
     if output == STDOUT:
         if len(sources) != 1:
             raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
         outputs: list[Path | None] = [None]
     else:
         outputs = output_paths(sources, output, suffix)
-    masks = _mask_paths(sources, mask)
+    masks = _mask_paths(sources, mask, [path for path in outputs if path is not None])
     for path in outputs:
         row = by_suffix(path) if path is not None else None
         if row is not None and 4 not in row.channels and not opaque:
             raise BadOption(
                 f"{path} cannot hold transparency. Name a .png file, or choose a --background."
             )
-    written = [path for path in (*outputs, *masks) if path is not None]
-    if len(set(written)) < len(written):
-        raise BadOption("A mask and a result would get the same name; name another folder.")
     return [Plan(*plan) for plan in zip(sources, outputs, masks, strict=True)]
 
 
@@ -67,10 +70,11 @@ def check_writable(plans: Sequence[Plan]) -> None:
             raise BadOption(f"{folder} cannot be written to; choose another place.")
 
 
-def _mask_paths(sources: Sequence[Source], mask: str | None) -> list[Path | None]:
+def _mask_paths(
+    sources: Sequence[Source], mask: str | None, outputs: Sequence[Path]
+) -> list[Path | None]:
     if mask is None:
         return [None] * len(sources)
-    paths = output_paths(sources, mask)
-    if by_suffix(Path(mask)) is not None and len(paths) == 1:
-        return paths
-    return [path and path.with_name(f"{path.stem}-mask{path.suffix}") for path in paths]
+    if mask == STDOUT:
+        raise BadOption("The mask cannot go to standard output; use --only-mask -o - for that.")
+    return output_paths(sources, mask, mark="-mask", avoid=outputs)

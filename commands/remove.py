@@ -13,22 +13,29 @@ from typing import NoReturn
 from torch import Tensor
 from tqdm import tqdm
 
-from ..backends.catalogue import BACKENDS, find
+from ..backends.catalogue import BACKENDS, check_options, find
 from ..core.cutout import background_colour
-from ..core.errors import BadOption, RmbgError
+from ..core.errors import BadOption, BadPicture, RmbgError
 from ..core.report import JsonValue
 from ..core.types import BackendSpec, Job
 from ..pictures.read import read_picture
 from ..pipeline import Done, Failed, Input, Treatment, allow, open_backend, remove
 from ..settings import read_settings
 from .plan import Plan, check_writable, make_plans
-from .shared import STDOUT, add_reading, fail, parse_options, pixels_of, write
+from .shared import OTHER_COLOURS, STDOUT, add_reading, fail, parse_options, pixels_of, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IN", help="files, folders, patterns, or - for stdin")
-    add("-o", "--output", metavar="OUT", help="a file for one picture, else a folder; - is stdout")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="a file for one picture, else a folder; - is stdout (default: NAME.png beside each "
+        "picture, NAME-cutout.png where that file exists)",
+    )
+    add("-r", "--recursive", action="store_true", help="also the folders inside folders")
     add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
     add("--usage", choices=("non-commercial", "commercial"), help="what the pictures are for")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
@@ -72,14 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
         mask=arguments.mask,
         suffix=f".{arguments.format}",
         opaque=arguments.only_mask or treatment.background is not None,
+        recursive=arguments.recursive,
     )
+    options = parse_options(arguments.option)
     if arguments.dry_run:
-        return _say_plans(plans, spec, ground)
+        check_options(spec, options if spec.provider == find(arguments.backend).provider else {})
+        return _say_plans(plans, spec, ground, as_json=arguments.json)
     backend = open_backend(
-        arguments.backend,
-        usage=arguments.usage,
-        settings=settings,
-        options=parse_options(arguments.option),
+        arguments.backend, usage=arguments.usage, settings=settings, options=options
     )
     check_writable(plans)
     origins: dict[int, _Origin] = {}
@@ -105,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
                     with bar.external_write_mode(file=sys.stderr):
                         fail(plan.source.name, str(error))
                 if arguments.json:
-                    print(json.dumps(_row(result, plan, error), ensure_ascii=False), flush=True)
+                    print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
     finally:
         backend.close()
     return 1 if failed else 0
@@ -143,6 +150,8 @@ def _deliver(
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
     try:
+        if origin.icc_profile and result.image.shape[-1] == 3 and not only_mask:
+            raise BadPicture(OTHER_COLOURS.format(name=plan.source.name))
         if plan.mask is not None:
             write(mask, plan.mask, depth=origin.depth, icc_profile=None)
         if only_mask:
@@ -164,11 +173,24 @@ def _row(result: Done | Failed, plan: Plan, error: RmbgError | None) -> dict[str
     return {**row, "report": result.report.data() if isinstance(result, Done) else None}
 
 
-def _say_plans(plans: Sequence[Plan], spec: BackendSpec, ground: str) -> int:
-    for plan in plans:
-        print(f"{plan.source.name} -> {plan.source.reason or plan.output or 'standard output'}")
+def _say_plans(plans: Sequence[Plan], spec: BackendSpec, ground: str, *, as_json: bool) -> int:
+    """What would be done; the status is that of pictures that could not even be found."""
     usable = sum(plan.source.reason is None for plan in plans)
     price = spec.price
-    cost = f"{usable * price.amount} {price.currency} at most" if price else "nothing"
-    print(f"{usable} pictures with {spec.id} ({ground}). Cost: {cost}. Nothing was done.")
-    return 0
+    if as_json:
+        for plan in plans:
+            row = {
+                "input": plan.source.name,
+                "output": None if plan.output is None else str(plan.output),
+                "mask": None if plan.mask is None else str(plan.mask),
+                "error": plan.source.reason,
+                "backend": spec.id,
+                "cost_at_most": str(price.amount) if price and not plan.source.reason else "0",
+            }
+            print(json.dumps(row))
+    else:
+        for plan in plans:
+            print(f"{plan.source.name} -> {plan.source.reason or plan.output or 'standard output'}")
+        cost = f"{usable * price.amount} {price.currency} at most" if price else "nothing"
+        print(f"{usable} pictures with {spec.id} ({ground}). Cost: {cost}. Nothing was done.")
+    return 0 if usable == len(plans) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +19,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STDOUT = "-"
+OTHER_COLOURS = (
+    "{name} has 16 bits in another colour space than sRGB, where a colour or a second picture "
+    "would come out wrong. Convert it to sRGB first, or keep the background transparent."
+)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """The limit on what is read."""
     parser.add_argument(
         "--max-megapixels",
-        type=float,
+        type=_positive,
         default=64.0,
         metavar="N",
         help="refuse larger pictures before decoding them (default 64)",
     )
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
 
 
 def fail(name: str, reason: str) -> None:
@@ -57,8 +69,13 @@ def write(image: Tensor, out: Path | None, *, depth: int, icc_profile: bytes | N
     deep = depth == 16 and format in ("png", "tiff")
     data = encode(image, format, depth=16 if deep else 8, icc_profile=icc_profile)
     if out is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise  # the reader has gone: cli.py ends quietly
+        except OSError as error:
+            raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:
         write_atomic(out, data)
 

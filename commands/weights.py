@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..backends.catalogue import find
 from ..backends.local.convert import convert
 from ..backends.local.find import Sighting, search_places, sightings
+from ..backends.local.networks.birefnet import PatchOrder
 from ..backends.local.released import RELEASED, Released, rows_of
 from ..backends.local.verify import remembered, sha256_of
 from ..backends.local.weights import fetch
-from ..core.errors import WeightsMissing
+from ..core.errors import BackendMissing, WeightsMissing
 from ..core.licences import LICENCES
 from ..core.types import Host
 from ..host import MODELS_VARIABLE, PlainHost
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get.add_argument("--accept-license", action="store_true", help="I accept the model's licence")
     get.add_argument("--to", metavar="FOLDER", help="the model folder to put it into")
     get.add_argument("--usage", choices=("non-commercial", "commercial"), help="what it is for")
+    get.add_argument(
+        "--transformers",
+        action="store_true",
+        help="also write what transformers needs to load that folder",
+    )
     verify = actions.add_parser("verify", help="compare files with the released sha256")
     verify.add_argument("target", nargs="?", metavar="FILE|MODEL", help="default: all that is here")
     conversion = actions.add_parser("convert", help="write any readable weights as safetensors")
@@ -113,6 +119,7 @@ def _get(
     settings = read_settings()
     _, ground = allow(find(f"local/{row.model}"), arguments.usage, settings)
     folder = Path(arguments.to).expanduser() if arguments.to else host.model_folders()[0]
+    complete = _completion() if arguments.transformers else None
     path = fetch(
         row,
         folder,
@@ -122,11 +129,29 @@ def _get(
         endpoint=endpoint,
     )
     print(f"{path}: {row.name}, verified ({ground}).")
+    if complete is not None:
+        complete(path, row.patch_order)
+        print(
+            f"{path.parent}: AutoModelForImageSegmentation.from_pretrained loads this folder, after "
+            "`import rmbg_nodes.hf`."
+        )
     if folder not in host.model_folders():
         print(
             f"To have it found, name {folder} in {MODELS_VARIABLE}, or give the backend its path."
         )
     return 0
+
+
+def _completion() -> Callable[[Path, PatchOrder], Path]:
+    """What makes a folder one of transformers; asked for before anything is fetched."""
+    try:
+        from ..hf import complete_folder
+    except ImportError as error:
+        raise BackendMissing(
+            "--transformers needs transformers 5: `pip install 'transformers>=5'`. Without it, "
+            "leave --transformers out."
+        ) from error
+    return complete_folder
 
 
 def _verify(target: str | None, host: Host, rows: Sequence[Released]) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_finite, check_share, check_values, common_batch
+from .checks import check_finite, check_range, check_share, check_values, common_batch
 from .errors import BadOption, BadPicture
 from .morphology import dilate, erode
 from .regions import Plane, Region, holes, islands
@@ -163,20 +163,21 @@ def keep_and_drop(mask: Tensor, keep: Tensor | None, drop: Tensor | None) -> Ten
     """
     batch, height, width = mask.shape
     if keep is not None:
-        mask = torch.maximum(mask, match_mask(keep, height, width, batch).to(mask))
+        mask = torch.maximum(mask, match_mask(keep, height, width, batch, "keep mask").to(mask))
         batch = len(mask)
     if drop is not None:
-        mask = torch.minimum(mask, 1 - match_mask(drop, height, width, batch).to(mask))
+        mask = torch.minimum(mask, 1 - match_mask(drop, height, width, batch, "drop mask").to(mask))
     return mask
 
 
-def match_mask(mask: Tensor, height: int, width: int, batch: int) -> Tensor:
+def match_mask(mask: Tensor, height: int, width: int, batch: int, name: str = "mask") -> Tensor:
     """Bring a mask to the size and number of the pictures that it belongs to.
 
-    mask: (H, W), (B, H, W), (B, 1, H, W) or (B, H, W, 1), of any size; values are clamped to 0..1.
+    mask: (H, W), (B, H, W), (B, 1, H, W) or (B, H, W, 1), of any size; the overshoot of a
+    resampler is clamped.
     Returns (N, height, width), bilinear with antialiasing, in the mask's dtype. N is `batch`, or
     the mask's own number when `batch` is 1. Raises BadPicture for any other shape and for values
-    that are not finite floats, BadOption when neither number is 1 and they differ.
+    that are not finite floats in 0..1, BadOption when neither number is 1 and they differ.
     """
     if mask.ndim == 2:
         mask = mask[None]
@@ -187,17 +188,18 @@ def match_mask(mask: Tensor, height: int, width: int, batch: int) -> Tensor:
             mask = mask[..., 0]
         elif mask.shape[1] == 1:
             mask = mask[:, 0]
-    _check_mask(mask)
-    count = common_batch({"mask": len(mask), "image": batch})
+    _check_mask(mask, name)
+    check_range(mask, name)
+    count = common_batch({name: len(mask), "image": batch})
     return resize_mask(mask.clamp(0, 1), height, width).expand(count, height, width)
 
 
-def _check_mask(mask: Tensor) -> None:
+def _check_mask(mask: Tensor, name: str = "mask") -> None:
     if mask.ndim != 3:
         raise BadPicture(
-            f"The mask has the shape {tuple(mask.shape)}. It must be (batch, height, width)."
+            f"The {name} has the shape {tuple(mask.shape)}. It must be (batch, height, width)."
         )
-    check_values(mask, "mask")
+    check_values(mask, name)
 
 
 def _repaint(mask: Tensor, find: Callable[[Plane], Region], value: float) -> Tensor:

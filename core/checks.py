@@ -10,6 +10,9 @@ from torch import Tensor
 from .errors import BadOption, BadPicture
 
 CHANNELS = (1, 3, 4)
+#: Resamplers overshoot at hard edges, by up to a tenth of the step; that much is clipped and
+#: reported. More means that the values are not 0..1 at all (0..255, -1..1, a latent).
+OVERSHOOT = 0.1
 
 
 def check_values(values: Tensor, name: str) -> None:
@@ -26,6 +29,16 @@ def check_values(values: Tensor, name: str) -> None:
         raise BadPicture(f"The {name} is empty: its shape is {tuple(values.shape)}.")
     if not bool(torch.isfinite(values).all()):
         raise BadPicture(f"The {name} holds values that are not finite numbers (NaN or infinity).")
+
+
+def check_range(values: Tensor, name: str) -> None:
+    """Raise BadPicture for values outside 0..1 by more than the overshoot of a resampler."""
+    low, high = (float(bound) for bound in torch.aminmax(values))
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise BadPicture(
+            f"The {name} has values from {low:.3g} to {high:.3g}; they must lie in 0..1. "
+            "Divide by 255, or look at the step before this."
+        )
 
 
 def check_image(image: Tensor, name: str) -> None:

@@ -49,6 +49,8 @@ class CompositeOptions:
         for name, value, allowed in menus:
             if value not in allowed:
                 raise BadOption(f"{value!r} is not a {name}. Choose one of {', '.join(allowed)}.")
+        if not all(isinstance(pixels, int) for pixels in self.offset):
+            raise BadOption(f"The offset is {self.offset}; it must be two whole numbers of pixels.")
         check_finite(self.scale, "scale")
         if self.scale <= 0:
             raise BadOption(f"The scale is {self.scale}; it must be more than 0.")

@@ -7,11 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from .checks import OVERSHOOT
 from .errors import BackendFailed, BadPicture
-
-#: Resamplers overshoot at hard edges, by up to a tenth of the step; that much is clipped and
-#: reported. More means that the values are not 0..1 at all (0..255, -1..1, a latent).
-OVERSHOOT = 0.1
+from .types import Matte
 
 
 def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
@@ -49,12 +47,12 @@ def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tupl
     return values.expand(-1, -1, 3), None, warnings
 
 
-def check_matte(values: Tensor, name: str) -> Tensor:
-    """A backend's values themselves, if every one is finite; else BackendFailed: a picture that
-    went wrong never becomes a blank one."""
-    if not bool(values.isfinite().all()):
+def check_matte(matte: Matte, name: str) -> Tensor:
+    """The matte's values, alpha inside 0..1. Raises BackendFailed for values that are no numbers:
+    a picture that went wrong never becomes a blank one."""
+    if not bool(matte.values.isfinite().all()):
         raise BackendFailed(
             f"{name}: the model answered values that are not numbers. "
             "Try full precision, or another backend."
         )
-    return values
+    return matte.values.clamp(0, 1) if matte.kind == "alpha" else matte.values

@@ -30,7 +30,7 @@ class Report:
         facts = self.facts
         where = "sent to the provider" if facts.left_machine else "stayed on this machine"
         lines = [
-            f"{self.name}: {self.width} x {self.height}, {facts.backend}, "
+            f"{self.name}: {self.width} x {self.height}, {facts.backend} ({facts.model}), "
             f"{facts.seconds:.2f} s on {facts.device}",
             f"Licence: {LICENCES[facts.licence].name}; {self.ground}",
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",

@@ -71,15 +71,16 @@ class ComfyHost:
             folder_names_and_paths[_KEY] = (folders, set(SUFFIXES))
 
     def model_folders(self) -> list[Path]:
-        """background_removal first, then other packs' folders, then those outside ComfyUI, where
-        the command line puts what it fetches."""
+        """background_removal first, then other packs' folders where there are any, then those
+        outside ComfyUI, where the command line puts what it fetches."""
         from folder_paths import folder_names_and_paths, get_folder_paths, models_dir
 
         legacy = {name.casefold() for name in _LEGACY}
         keys = [key for key in folder_names_and_paths if key.casefold() in legacy]
         registered = [Path(folder) for key in (_KEY, *keys) for folder in get_folder_paths(key)]
         beside = [Path(models_dir, name) for name in _LEGACY]
-        return list(dict.fromkeys([*registered, *beside, *PlainHost().model_folders()]))
+        there = [folder for folder in beside if folder.is_dir()]
+        return list(dict.fromkeys([*registered, *there, *PlainHost().model_folders()]))
 
     def data_folder(self) -> Path:
         """In ComfyUI's user directory; a name that begins with __ is never served over HTTP."""

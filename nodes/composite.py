@@ -42,7 +42,7 @@ class Composite(io.ComfyNode):
                     "canvas of the foreground's size.",
                 ),
                 io.String.Input(
-                    "colour",
+                    "color",
                     default="#ffffff",
                     tooltip="The background when no picture is connected: #rrggbb or a name.",
                 ),
@@ -128,7 +128,7 @@ class Composite(io.ComfyNode):
     def execute(
         cls,
         foreground: Tensor,
-        colour: str,
+        color: str,
         fit: Fit,
         anchor: Anchor,
         offset_x: int,
@@ -156,7 +156,7 @@ class Composite(io.ComfyNode):
             blend=blend,
             shadow=shadow,
         )
-        behind = colour if background is None else background
+        behind = color if background is None else background
         with comfy_job(max(len(foreground), 1 if background is None else len(background))) as job:
             image, coverage = compose(foreground, mask, behind, options, job)
         return io.NodeOutput(image, coverage)

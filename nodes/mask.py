@@ -130,7 +130,7 @@ class ApplyMask(io.ComfyNode):
         feather: float,
         decontaminate: float,
         background: str,
-        colour: str,
+        color: str,
         keep: Tensor | None = None,
         drop: Tensor | None = None,
     ) -> io.NodeOutput:
@@ -145,11 +145,11 @@ class ApplyMask(io.ComfyNode):
             grow=grow,
             feather=feather,
         )
-        backdrop = background_of(background, colour)
+        backdrop = background_of(background, color)
         height, width = image.shape[1:3]
         painted = {"mask": mask, "keep": keep, "drop": drop}
         masks = {
-            name: match_mask(given.to(image.device), height, width, 1)
+            name: match_mask(given.to(image.device), height, width, 1, name)
             for name, given in painted.items()
             if given is not None
         }

@@ -82,13 +82,13 @@ class RemoveBackground(io.ComfyNode):
         refine_edges: list[bool],
         decontaminate: list[float],
         background: list[str],
-        colour: list[str],
+        color: list[str],
     ) -> io.NodeOutput:
         plugged = as_remover(only(remover, "remover"))
         treatment = Treatment(
             refine=only(refine_edges, "refine_edges"),
             decontaminate=only(decontaminate, "decontaminate"),
-            background=background_of(only(background, "background"), only(colour, "colour")),
+            background=background_of(only(background, "background"), only(color, "color")),
         )
         work = (plugged.backend, plugged.usage, image, treatment)
         if plugged.backend.spec.location == "hosted":

@@ -7,7 +7,9 @@ from typing import cast
 from torch import Tensor
 
 from ..core.types import Backend, Usage
-from ..pipeline import Treatment
+from ..pipeline import Treatment, open_backend
+from ..settings import read_settings
+from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
 from .run import run_batches
 
@@ -38,4 +40,7 @@ def as_remover(plugged: Remover | CoreModel) -> Remover:
     """
     if hasattr(plugged, "backend") and hasattr(plugged, "usage"):
         return cast("Remover", plugged)
+    pinned = read_settings().backend
+    if pinned:  # a pinned deployment runs nothing else, whatever the graph says
+        return Remover(open_backend(pinned, host=ComfyHost()), usage=None)
     return Remover(CoreModelBackend(plugged), usage=None)

@@ -16,7 +16,7 @@ REMOVER_TYPE = "BACKGROUND_REMOVAL"
 
 T = TypeVar("T")
 
-_BACKGROUNDS = ("transparent", "white", "black", "colour")
+_BACKGROUNDS = ("transparent", "white", "black", "color")
 
 
 def decontaminate_input() -> io.Input:
@@ -42,16 +42,16 @@ def background_inputs() -> list[io.Input]:
             "give an RGB image without the old background.",
         ),
         io.String.Input(
-            "colour",
+            "color",
             default="#ffffff",
-            tooltip="The background when the menu above says colour: #rrggbb or a name.",
+            tooltip="The background when the menu above says color: #rrggbb or a name.",
         ),
     ]
 
 
-def background_of(background: str, colour: str) -> tuple[float, float, float] | None:
+def background_of(background: str, color: str) -> tuple[float, float, float] | None:
     """The chosen colour in 0..1, None for transparent. Raises BadOption for an unknown colour."""
-    return background_colour(colour if background == "colour" else background)
+    return background_colour(color if background == "color" else background)
 
 
 def only(values: Sequence[T], name: str) -> T:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..core.checks import OVERSHOOT
 from ..core.errors import BadOption, BadPicture
-from ..core.intake import OVERSHOOT
 from .pil import Array, What, levels_of
 
 InMemory: TypeAlias = "Tensor | Array | Image.Image | Sequence[Image.Image]"
@@ -39,15 +39,15 @@ class Kind:
     device: torch.device
 
 
-def to_images(value: InMemory) -> tuple[Tensor, Kind]:
+def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
     """Any picture in memory to (B, H, W, C) float32 in 0..1, C 1, 3 or 4 (straight alpha).
 
     value: a float tensor (B, H, W, C) or (H, W, C), as ComfyUI has it; a numpy array (H, W),
     (H, W, C) or (B, H, W, C) of uint8, uint16 or floats in 0..1; a PIL image of any mode, or a list
     of them of one size. A PIL image is turned upright after its EXIF and converted to sRGB by its
     profile, as a file would be; a mixed list gets the channels of its richest picture.
-    Values just outside 0..1 are clamped. The value is never written to; a float32 tensor is
-    returned without a copy.
+    name: what messages call it. Values just outside 0..1 are clamped. The value is never written
+    to; a float32 tensor is returned without a copy.
 
     Raises BadOption for a type that is no picture, BadPicture for wrong shapes, dtypes and values.
     """
@@ -62,10 +62,10 @@ def to_images(value: InMemory) -> tuple[Tensor, Kind]:
         first = values.ndim == 4 and values.shape[1] in _CHANNELS
         hint = " The channels come last: permute the axes." if first else ""
         raise BadPicture(f"A picture needs {expected} with 1, 3 or 4 channels, not {shape}.{hint}")
-    return _checked(values), kind
+    return _checked(values, name), kind
 
 
-def to_masks(value: InMemory) -> tuple[Tensor, Kind]:
+def to_masks(value: InMemory, name: str = "mask") -> tuple[Tensor, Kind]:
     """Any mask in memory to (B, H, W) float32 in 0..1.
 
     value: a float tensor (B, H, W) or (H, W); a numpy array of the same shapes, of bool, uint8,
@@ -79,7 +79,7 @@ def to_masks(value: InMemory) -> tuple[Tensor, Kind]:
         raise BadPicture(
             f"A mask needs (batch, height, width) or (height, width), not {tuple(values.shape)}."
         )
-    return _checked(values), kind
+    return _checked(values, name), kind
 
 
 def like(kind: Kind, values: Tensor) -> Returned:
@@ -151,14 +151,18 @@ def _levels(values: Tensor, dtype: np.dtype[np.generic]) -> Array:
     return np.asarray(numbers.clip(0, 1) * top + np.float32(0.5), np.int32).astype(dtype)
 
 
-def _checked(values: Tensor) -> Tensor:
+def _checked(values: Tensor, name: str) -> Tensor:
     if values.numel() == 0:
-        raise BadPicture(f"There are no pixels in {tuple(values.shape)}.")
-    lowest, highest = (float(bound) for bound in values.aminmax())
-    if not math.isfinite(lowest) or not math.isfinite(highest):
-        raise BadPicture("There are values that are not numbers (NaN or infinity).")
-    if lowest < -OVERSHOOT or highest > 1 + OVERSHOOT:
-        raise BadPicture(
-            f"The values reach from {lowest:g} to {highest:g}, but must lie in 0..1; rescale them."
-        )
-    return values.clamp(0, 1) if lowest < 0 or highest > 1 else values
+        raise BadPicture(f"The {name} has no pixels: its shape is {tuple(values.shape)}.")
+    for number, one in enumerate(values, 1):
+        which = f"{name} {number} of {len(values)}" if len(values) > 1 else name
+        lowest, highest = (float(bound) for bound in one.aminmax())
+        if not math.isfinite(lowest) or not math.isfinite(highest):
+            raise BadPicture(f"The {which} holds values that are not numbers (NaN or infinity).")
+        if lowest < -OVERSHOOT or highest > 1 + OVERSHOOT:
+            raise BadPicture(
+                f"The {which} has values from {lowest:.3g} to {highest:.3g}; they must lie in "
+                "0..1. Divide by 255, or look at the step before this."
+            )
+    low, high = values.aminmax()
+    return values.clamp(0, 1) if low < 0 or high > 1 else values

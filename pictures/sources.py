@@ -7,15 +7,17 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
-from .formats import by_suffix
+from .formats import LABELS, by_suffix
 
 STDIN = "-"
 _MARK = "-cutout"
+# What else a user may mean by a picture file; taken for a folder's name, it would surprise.
+_NOT_WRITTEN = frozenset((".avif", ".bmp", ".gif", ".heic", ".jp2", ".jxl", ".pdf", ".psd", ".svg"))
 
 
 @dataclass(frozen=True)
@@ -60,31 +62,32 @@ def expand(arguments: Sequence[str], *, recursive: bool = False) -> list[Source]
     return sources
 
 
-def output_path(source: Source, out: str | None, suffix: str = ".png") -> Path:
-    """Where the result of one source goes; see `output_paths`."""
-    path = output_paths([source], out, suffix)[0]
-    if path is None:
-        raise BadOption(source.reason or f"{source.name} is no picture.")
-    return path
-
-
 def output_paths(
-    sources: Sequence[Source], out: str | None, suffix: str = ".png"
+    sources: Sequence[Source],
+    out: str | None,
+    suffix: str = ".png",
+    *,
+    mark: str = "",
+    avoid: Iterable[Path] = (),
 ) -> list[Path | None]:
     """Where the result of every source goes; None for a source with a reason.
 
-    out: None puts `shoe-cutout.png` beside `shoe.jpg`. A name with a picture's suffix is the file
-    for the one source. Anything else is a folder, which gets `shoe.png`.
-    No result takes the name of any source, nor that of another result: a.jpg and a.webp give a.png
-    and a-2.png. Names are compared as the strictest file system does (links followed, case and
-    Unicode form ignored). Raises BadOption when `out` cannot be meant.
+    out: None puts `shoe.png` beside `shoe.jpg`, or `shoe-cutout.png` where some file has that name.
+    A name with a picture's suffix is the file for the one source. Anything else is a folder, which
+    gets `shoe.png`; with the mark "-mask" it gets `shoe-mask.png`.
+    No result takes the name of any source, of another result, or of a path to avoid: a.jpg and
+    a.webp give a.png and a-2.png. Names are compared as the strictest file system does (links
+    followed, case and Unicode form ignored). Raises BadOption when `out` cannot be meant.
     """
+    avoided = {_key(path) for path in avoid}
     if out is not None and _means_file(out):
-        return [_single_file(sources, Path(out))]
-    taken = {_key(source.path) for source in sources if source.path is not None}
+        return [_single_file(sources, Path(out), avoided)]
+    taken = avoided | {_key(source.path) for source in sources if source.path is not None}
     next_number: dict[str, int] = {}
     return [
-        None if source.reason else _free(_wanted(source, out, suffix), taken, next_number)
+        None
+        if source.reason
+        else _free(_wanted(source, out, f"{mark}{suffix}"), taken, next_number)
         for source in sources
     ]
 
@@ -136,10 +139,12 @@ def _key(path: Path) -> str:
 
 def _means_file(out: str) -> bool:
     is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    if not is_folder and Path(out).suffix.lower() in _NOT_WRITTEN:
+        raise BadOption(f"{out} is not a format that is written; name a {LABELS} file.")
     return not is_folder and by_suffix(Path(out)) is not None
 
 
-def _single_file(sources: Sequence[Source], out: Path) -> Path | None:
+def _single_file(sources: Sequence[Source], out: Path, avoided: set[str]) -> Path | None:
     if len(sources) != 1:
         raise BadOption(f"{out} is one file, but there are {len(sources)} pictures; name a folder.")
     (source,) = sources
@@ -147,6 +152,8 @@ def _single_file(sources: Sequence[Source], out: Path) -> Path | None:
         return None
     if source.path is not None and _key(source.path) == _key(out):
         raise BadOption(f"{out} is the picture that is read; choose another name for the result.")
+    if _key(out) in avoided:
+        raise BadOption(f"{out} is named twice; a mask and a result need a name each.")
     return out
 
 
@@ -157,7 +164,10 @@ def _wanted(source: Source, out: str | None, suffix: str) -> Path:
         stem, beside = "stdin", Path(out)
     else:
         raise BadOption("A picture from standard input has no folder; name the file to write.")
-    return beside / f"{stem}{_MARK}{suffix}" if out is None else Path(out) / f"{stem}{suffix}"
+    if out is not None:
+        return Path(out) / f"{stem}{suffix}"
+    plain = beside / f"{stem}{suffix}"
+    return beside / f"{stem}{_MARK}{suffix}" if plain.exists() else plain
 
 
 def _free(wanted: Path, taken: set[str], next_number: dict[str, int]) -> Path:

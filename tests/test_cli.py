@@ -275,3 +275,63 @@ def test_the_demo_writes_what_it_says(tmp_path: Path, capsys) -> None:
     assert opened(tmp_path / "demo" / "contact-sheet.png").shape[1] > 1000
     for part in ("", "-cutout", "-mask", "-composite"):
         assert (tmp_path / "demo" / f"product-shot{part}.png").exists()
+
+
+def test_no_mask_is_written_over_an_input(tmp_path: Path) -> None:
+    hat = picture(tmp_path / "in" / "hat.jpg")
+    taken = picture(tmp_path / "in" / "hat-mask.png", seed=4)
+    before = taken.read_bytes()
+    places = ["-o", str(tmp_path / "o"), "--mask", str(hat.parent)]
+    assert main(["remove", str(hat), str(taken), *places, *KEYER]) == 0
+    assert taken.read_bytes() == before
+    assert (hat.parent / "hat-mask-2.png").exists()
+
+
+def test_without_an_output_the_result_lies_beside_and_replaces_nothing(tmp_path: Path) -> None:
+    first = picture(tmp_path / "a.jpg")
+    assert main(["remove", str(first), *KEYER]) == 0
+    assert opened(tmp_path / "a.png").shape[-1] == 4
+    before = (tmp_path / "a.png").read_bytes()
+    assert main(["remove", str(first), *KEYER]) == 0
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert (tmp_path / "a-cutout.png").exists()
+
+
+def test_a_suffix_that_is_not_written_is_no_folder(shot: Path, tmp_path: Path, capsys) -> None:
+    assert main(["remove", str(shot), "-o", str(tmp_path / "y.bmp"), *KEYER]) == 2
+    assert "PNG, JPEG, WebP or TIFF" in capsys.readouterr().err
+    assert not (tmp_path / "y.bmp").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only there")
+def test_names_that_no_console_can_show(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("\udcff.png", "鞋.png", "b.png"):
+        picture(tmp_path / "in" / name)
+    folders = [str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    for extra in (["--json"], ["--dry-run"], ["--json", "--dry-run"]):
+        result = run("remove", *folders, *KEYER, *extra, PYTHONIOENCODING="ascii")
+        assert result.returncode == 0, result.stderr
+        if "--json" in extra:
+            assert len([json.loads(line) for line in result.stdout.splitlines()]) == 3
+
+
+def test_a_dry_run_tells_bad_options_and_missing_files(shot: Path, capsys) -> None:
+    assert main(["remove", str(shot), *KEYER, "--dry-run", "--option", "mode=x"]) == 2
+    assert main(["remove", str(shot), "missing.png", *KEYER, "--dry-run"]) == 1
+
+
+@pytest.mark.parametrize("limit", ["nan", "0", "-3", "inf"])
+def test_a_limit_that_is_none_is_refused(shot: Path, limit: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["remove", str(shot), *KEYER, "--max-megapixels", limit])
+
+
+def test_folders_inside_folders_on_request(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "deep" / "a.png")
+    picture(tmp_path / "in" / "b.png")
+    arguments = ["remove", str(tmp_path / "in"), *KEYER, "-o"]
+    assert main([*arguments, str(tmp_path / "flat")]) == 0
+    assert main([*arguments, str(tmp_path / "all"), "-r"]) == 0
+    assert [p.name for p in (tmp_path / "flat").iterdir()] == ["b.png"]
+    assert sorted(p.name for p in (tmp_path / "all").iterdir()) == ["a.png", "b.png"]

@@ -239,3 +239,34 @@ def test_composite_on_colours_and_pictures() -> None:
     assert image.getextrema() == ((0, 0),) * 3
     single = composite(batch(0)[0], torch.ones(48, 64), Image.new("RGB", (80, 60)))
     assert single.shape == (60, 80, 3)
+
+
+def test_errors_name_the_input_and_the_picture() -> None:
+    bad = torch.zeros(3, 8, 8, 3)
+    bad[1, 0, 0, 0] = float("nan")
+    with pytest.raises(BadPicture, match="picture 2 of 3"):
+        remove_background(bad, FakeLocal())
+    with pytest.raises(BadPicture, match="mask"):
+        cutout(torch.zeros(8, 8, 3), torch.full((8, 8), float("nan")))
+    with pytest.raises(BadPicture, match="background 2 of 3"):
+        composite(torch.zeros(8, 8, 3), None, bad)
+
+
+def test_a_treatment_that_cannot_work_is_refused_before_anything_is_paid() -> None:
+    provider = FakeProvider()
+    with pytest.raises(BadOption, match="decontamination"):
+        remove_background(batch(0), FakeHosted(provider), decontaminate=5)
+    assert provider.billed == []
+
+
+def test_an_alpha_outside_its_range_is_clamped() -> None:
+    alpha = torch.linspace(-0.5, 1.7, 48 * 64).reshape(48, 64)
+    _, mask, _ = remove_background(batch(0), AlphaBackend(alpha))
+    assert mask.min() == 0
+    assert mask.max() == 1
+
+
+def test_offsets_are_whole_pixels() -> None:
+    with pytest.raises(BadOption, match="whole numbers"):
+        composite(batch(0), torch.ones(48, 64), "white", offset=(1.5, 0))  # type: ignore[arg-type]
+    assert composite(batch(0), None, [np.float32(0.5)] * 3).shape == (1, 48, 64, 3)

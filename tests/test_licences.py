@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS, check_options, find, load
-from rmbg_nodes.commands.licences import markdown_table
+from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.core.errors import (
     BackendMissing,
     BackendUnknown,
@@ -17,8 +17,9 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
 from rmbg_nodes.host import PlainHost
-from rmbg_nodes.pipeline import allow, open_backend
+from rmbg_nodes.pipeline import Done, Input, Treatment, allow, open_backend, remove
 from rmbg_nodes.settings import Settings, read_settings
+from rmbg_nodes.tests.conformance import disc_frame
 
 WANTED_IDS = {
     "bria/rmbg-2.0",
@@ -155,5 +156,33 @@ def test_what_this_version_lacks_is_said() -> None:
             load(spec, {}, PlainHost())
 
 
-def test_the_licence_table_stands_in_the_readme(root) -> None:
-    assert markdown_table() in (root / "README.md").read_text(encoding="utf-8")
+def test_the_tables_of_the_readme_are_made_of_the_rows(root) -> None:
+    """To renew them: rmbg licences --markdown, rmbg backends --markdown."""
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert licences.markdown_table() in readme
+    assert backends.markdown_table() in readme
+
+
+def test_a_mistyped_usage_is_refused() -> None:
+    with pytest.raises(BadOption, match="comercial"):
+        allow(find("keyer"), "comercial", Settings())
+
+
+def test_a_mistyped_pin_names_its_variable() -> None:
+    with pytest.raises(BackendUnknown, match="RMBG_BACKEND"):
+        open_backend("keyer", settings=Settings(backend="foo"))
+
+
+def test_offline_refusals_name_nothing_that_is_not_here() -> None:
+    with pytest.raises(LicenceRefused) as refusal:
+        allow(find("local"), "commercial", Settings(offline=True))
+    assert "bria/rmbg-2.0" not in str(refusal.value)
+    assert "keyer" in str(refusal.value)
+
+
+def test_a_backend_keeps_the_use_it_was_opened_for() -> None:
+    backend = open_backend("keyer", usage="commercial", settings=Settings())
+    inputs = [Input(0, "a picture", lambda: disc_frame(0).pixels)]
+    (result,) = remove(inputs, backend, Treatment())
+    assert isinstance(result, Done)
+    assert result.report.usage == "commercial"

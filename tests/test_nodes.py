@@ -58,7 +58,7 @@ def remove(nodes: ModuleType, plug: Any, images: list[torch.Tensor], **changed: 
         "refine_edges": True,
         "decontaminate": 1.0,
         "background": "transparent",
-        "colour": "#ffffff",
+        "color": "#ffffff",
     } | changed
     wrapped = {name: [value] for name, value in values.items()}
     output = asyncio.run(nodes.RemoveBackground.execute(remover=[plug], image=images, **wrapped))
@@ -222,7 +222,7 @@ def test_the_inputs_own_alpha_is_multiplied_in(nodes: ModuleType) -> None:
 
 def test_on_a_colour_the_image_has_three_channels(nodes: ModuleType) -> None:
     images, masks, _ = remove(
-        nodes, remover(nodes, FakeLocal()), [batch(0)], background="colour", colour="#ff0000"
+        nodes, remover(nodes, FakeLocal()), [batch(0)], background="color", color="#ff0000"
     )
     assert images[0].shape[-1] == 3
     outside = masks[0] == 0
@@ -299,7 +299,7 @@ def test_hosted_waits_do_not_block_other_nodes(nodes: ModuleType) -> None:
             refine_edges=[True],
             decontaminate=[1.0],
             background=["transparent"],
-            colour=["#ffffff"],
+            color=["#ffffff"],
         )
         other.cancel()
 
@@ -316,7 +316,7 @@ def test_a_list_of_different_settings_is_refused(nodes: ModuleType) -> None:
                 refine_edges=[True],
                 decontaminate=[1.0],
                 background=["transparent", "white"],
-                colour=["#ffffff"],
+                color=["#ffffff"],
             )
         )
 
@@ -352,6 +352,21 @@ def test_cores_model_is_refused_for_commercial_use(nodes: ModuleType, monkeypatc
     monkeypatch.setenv("RMBG_USAGE", "commercial")
     with pytest.raises(LicenceRefused, match="not established"):
         remove(nodes, CoreModel(), [batch(0)])
+
+
+def test_a_pinned_backend_replaces_cores_model(nodes: ModuleType, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_BACKEND", "keyer")
+    _, _, reports = remove(nodes, CoreModel(), [batch(0)])
+    assert "keyer" in reports[0]
+    assert "core" not in reports[0]
+
+
+@pytest.mark.parametrize("name", ["mask", "keep", "drop"])
+def test_masks_outside_their_range_are_refused(nodes: ModuleType, name: str) -> None:
+    masks = {"mask": disc_mask(), name: torch.full((48, 64), 255.0)}
+    given = masks.pop("mask")
+    with pytest.raises(BadPicture, match=rf"{name}.*from 255 to 255"):
+        apply_mask(nodes, batch(0), given, **masks)
 
 
 class TestCoreModelBackend(BackendContract):

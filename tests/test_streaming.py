@@ -1,4 +1,4 @@
-"""Thousands of pictures through the whole pipeline in bounded memory: a sample here, all in soak."""
+"""Thousands of pictures through the pipeline in bounded memory; `make soak` runs them all."""
 
 from __future__ import annotations
 

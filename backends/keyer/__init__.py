@@ -50,7 +50,7 @@ class Keyer:
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         job.check()
         for frame in frames:
-            outcome = Outcome(frame.index, self._answer(frame))
+            outcome = Outcome(frame.index, self._answer(frame, job))
             job.step(1)
             yield outcome
             job.check()
@@ -58,16 +58,16 @@ class Keyer:
     def close(self) -> None:
         """Nothing is held between runs."""
 
-    def _answer(self, frame: Frame) -> Matte | Failure:
+    def _answer(self, frame: Frame, job: Job) -> Matte | Failure:
         started = time.perf_counter()
         rgb = np.ascontiguousarray(frame.pixels.cpu().numpy())
-        alpha = preview(rgb) if self._preview_mode else _key(rgb)
+        alpha = preview(rgb) if self._preview_mode else _key(rgb, job)
         if alpha is None:
             return Failure(
                 NoPlainBackdrop(
                     f"{frame.name} has no plain backdrop, and the keyer needs one. Choose a model "
-                    "(local, bria, fal or replicate), or try the graph out with the keyer's "
-                    "preview mode."
+                    "(local, bria, fal or replicate), or try things out with the keyer's "
+                    "preview (mode=preview)."
                 )
             )
         facts = Facts(
@@ -81,6 +81,7 @@ class Keyer:
         return Matte(torch.from_numpy(alpha), "alpha", facts)
 
 
-def _key(rgb: Array) -> Array | None:
+def _key(rgb: Array, job: Job) -> Array | None:
     backdrop = fit_backdrop(rgb)
-    return None if backdrop is None else key_plain(rgb, backdrop)
+    job.check()
+    return None if backdrop is None else key_plain(rgb, backdrop, job.check)

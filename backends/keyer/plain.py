@@ -8,6 +8,8 @@ and an even pane of glass for a solid of its mixed colour: one picture cannot te
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -36,10 +38,11 @@ LUMA_FIRST = np.array(
 FULL = 0.93  # share of the plateau at which an edge has ended
 
 
-def key_plain(rgb: Array, backdrop: Backdrop) -> Array:
+def key_plain(rgb: Array, backdrop: Backdrop, check: Callable[[], None] = lambda: None) -> Array:
     """(H, W, 3) float32 sRGB in 0..1 and its backdrop -> alpha (H, W) float32 in 0..1.
 
-    All zero when nothing stands out from the backdrop's noise.
+    check is called now and then, and may raise. All zero when nothing stands out from the
+    backdrop's noise.
     """
     full = (rgb.shape[0], rgb.shape[1])
     size = size_within(full, WORK_SIDE)
@@ -54,7 +57,8 @@ def key_plain(rgb: Array, backdrop: Backdrop) -> Array:
     front = _subject_colour(small, distance * subject)
     alpha = _project(small, front, behind) * subject
     alpha = np.maximum(alpha, _interior(alpha, subject))
-    return alpha if size == full else _measure_at_full_size(rgb, front, behind, alpha)
+    check()
+    return alpha if size == full else _measure_at_full_size(rgb, front, behind, alpha, check)
 
 
 def _project(rgb: Array, front: Array, behind: Array) -> Array:
@@ -93,7 +97,9 @@ def _interior(alpha: Array, subject: Mask) -> Array:
     return np.asarray(np.clip((depth - width) / 2, 0, 1), np.float32)
 
 
-def _measure_at_full_size(rgb: Array, front: Array, behind: Array, alpha: Array) -> Array:
+def _measure_at_full_size(
+    rgb: Array, front: Array, behind: Array, alpha: Array, check: Callable[[], None]
+) -> Array:
     """Project the full picture, band by band, where the small alpha leaves room for an edge."""
     size = (rgb.shape[0], rgb.shape[1])
     least = ndimage.minimum_filter(alpha, 3)
@@ -101,6 +107,7 @@ def _measure_at_full_size(rgb: Array, front: Array, behind: Array, alpha: Array)
     most = np.clip(ndimage.maximum_filter(alpha, 3) * 8, 0, 1)
     result = np.empty(size, np.float32)
     for start in range(0, size[0], BAND_ROWS):
+        check()
         stop = min(start + BAND_ROWS, size[0])
         small = (rows_of(part, start, stop, size) for part in (front, behind, least, most))
         front_rows, behind_rows, least_rows, most_rows = small

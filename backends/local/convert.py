@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -29,14 +30,12 @@ def convert(source: Path, target: Path, *, half: bool = False) -> int:
     if target.exists():
         raise BadOption(f"{target} is there already; choose another name.")
     tensors = without_prefixes(read_state_dict(source))
-    written = {
-        name: _own(_halved(value, name) if half else value) for name, value in tensors.items()
-    }
+    written = {name: _halved(value, name) if half else value for name, value in tensors.items()}
     part = target.parent / f".rmbg-{secrets.token_hex(8)}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            save_file(written, part, metadata={"format": "pt"})
+            save_file(_apart(written), part, metadata={"format": "pt"})
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
@@ -58,7 +57,14 @@ def _halved(value: Tensor, name: str) -> Tensor:
     return narrow
 
 
-def _own(value: Tensor) -> Tensor:
-    """A tensor that is alone in its memory, as the format wants it."""
-    alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
-    return value if alone else value.clone(memory_format=torch.contiguous_format)
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor alone in its memory and in order, as the format wants it."""
+    taken: set[int] = set()
+    apart = {}
+    for name, value in tensors.items():
+        storage = value.untyped_storage()
+        alone = storage.nbytes() == value.nbytes and storage.data_ptr() not in taken
+        taken.add(storage.data_ptr())
+        own = value if alone else value.clone()
+        apart[name] = own.contiguous()
+    return apart

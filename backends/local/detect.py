@@ -121,7 +121,13 @@ def _swin(weights: Weights) -> SwinConfig:
     reach = math.isqrt(_size(weights, tables[0], 0))  # 2 window - 1
     embed = _size(weights, "bb.patch_embed.proj.weight", 0)
     hidden = _size(weights, "bb.layers.0.blocks.0.mlp.fc1.weight", 0)
-    return SwinConfig(embed, tuple(depths), heads, (reach + 1) // 2, hidden // embed)
+    swin = SwinConfig(embed, tuple(depths), heads, (reach + 1) // 2, hidden // embed)
+    if any(channels % count for channels, count in zip(swin.channels, heads, strict=True)):
+        raise WeightsUnusable(
+            f"These weights are damaged: {heads} attention heads cannot share {swin.channels} "
+            "channels. Get the file again."
+        )
+    return swin
 
 
 def _isnet(weights: Weights) -> IsNetConfig:

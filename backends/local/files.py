@@ -66,7 +66,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if head[4:9] == b"\0\0\0\0{":
         return _read_safetensors(path)
     if head.startswith(_TORCH):
-        return _read_torch(path, mapped=head.startswith(_ARCHIVE))
+        # torch.load takes a path that ends in .safetensors for that format, and maps only paths.
+        mapped = head.startswith(_ARCHIVE) and path.suffix != ".safetensors"
+        return _read_torch(path, mapped=mapped)
     for beginning, sentence in _IMPOSTORS:
         if head.lstrip().startswith(beginning):
             raise WeightsUnusable(f"{path} {sentence}.")
@@ -86,7 +88,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path, *, mapped: bool) -> dict[str, Tensor]:
     try:
-        loaded: object = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
+        with path.open("rb") as file:
+            source = str(path) if mapped else file
+            loaded: object = torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except UnpicklingError as error:
         raise WeightsUnusable(
             f"{path} holds more than tensors, or is damaged; it was not loaded, because such a "
@@ -101,12 +105,22 @@ def _read_torch(path: Path, *, mapped: bool) -> dict[str, Tensor]:
             f"{path} holds {_kind(loaded)} instead of named tensors. Save the model's state_dict."
         )
     for name, value in loaded.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
+        if not isinstance(name, str) or not _is_plain(value):
             raise WeightsUnusable(
-                f"{path} holds {_kind(value)} under {name!r} instead of a tensor. Save the model's "
-                "state_dict alone."
+                f"{path} holds {_kind(value)} under {name!r} instead of a plain tensor. Save the "
+                "model's state_dict alone."
             )
     return dict(loaded)
+
+
+def _is_plain(value: object) -> bool:
+    """Dense numbers in memory: neither sparse nor quantised nor without values."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"
+    )
 
 
 def _kind(value: object) -> str:

@@ -80,5 +80,5 @@ def stretch(alpha: Tensor) -> Tensor:
     return (alpha - low) / (high - low)
 
 
-#: A map whose values lie closer together than this shows no subject: stretched, it would show noise.
+#: A map whose values lie closer together than this shows no subject; stretched, only noise.
 _FLAT = 1e-2

@@ -189,7 +189,7 @@ def _download(
             if isinstance(error, OSError) and error.errno in _DISK:
                 raise
             if _size(part) > before:
-                continue  # the connection broke, but every attempt brings some more
+                continue  # older clients (1.0) give up at once, though every attempt brings more
             raise WeightsMissing(
                 "The Hugging Face Hub could not be reached, or the connection broke "
                 f"({type(error).__name__}). What has arrived is kept: check the network or the "

@@ -24,10 +24,10 @@ REMOVE = {
     "refine_edges": True,
     "decontaminate": 1.0,
     "background": "transparent",
-    "colour": "#ffffff",
+    "color": "#ffffff",
 }
 COMPOSITE = {
-    "colour": "white",
+    "color": "white",
     "fit": "none",
     "anchor": "center",
     "offset_x": 0,
@@ -127,7 +127,7 @@ def test_masks_have_cores_meaning(server: Server, scene) -> None:
         "feather": 0.0,
         "decontaminate": 1.0,
         "background": "transparent",
-        "colour": "#ffffff",
+        "color": "#ffffff",
     }
     back = {
         "1": node("LoadImage", image="joined.png"),
@@ -155,12 +155,13 @@ def test_lists_of_mixed_sizes(server: Server, scene) -> None:
     server.put_picture("small.png", (small.image * 255).round().astype(np.uint8))
     graph = cut_graph() | {
         "8": node("LoadImage", image="small.png"),
-        "9": node("RebatchImages", images=["1", 0], batch_size=1),
+        "9": node("CreateList", **{"inputs.input0": ["1", 0], "inputs.input1": ["8", 0]}),
         "10": node("RMBG_RemoveBackground", remover=["2", 0], image=["9", 0], **REMOVE),
         "11": node("SaveImage", images=["10", 0], filename_prefix="list"),
     }
     entry = server.run(graph)
-    assert server.pictures(entry, "11")[0].shape == (256, 320, 4)
+    shapes = [picture.shape for picture in server.pictures(entry, "11")]
+    assert shapes == [(256, 320, 4), (128, 96, 4)]
 
 
 def test_a_local_network_lives_in_comfyuis_memory_management(server: Server, scene) -> None:

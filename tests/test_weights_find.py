@@ -1,0 +1,320 @@
+"""Where weights are looked for, what is found there, and what is said when they are not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.backends.local.find import (
+    Found,
+    find_weights,
+    hub_cache,
+    identify,
+    search_places,
+    sightings,
+)
+from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
+from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of
+from rmbg_nodes.core.errors import BadOption, WeightsMissing, WeightsUnusable
+from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.host import PlainHost
+
+WHOLE = b"the whole RMBG-2.0, in forty bytes......"
+OLDER = b"RMBG-1.4 as it was saved in March"
+
+
+def row(model: str, repo: str, file: str, content: bytes, licence: str) -> Released:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Released(model, repo, file, len(content), sha256, licence, "float32")
+
+
+ROWS = (
+    row("rmbg-2.0", "briaai/RMBG-2.0", "model.safetensors", WHOLE, "bria-rmbg-2.0"),
+    row("rmbg-1.4", "briaai/RMBG-1.4", "model.safetensors", b"unused", "bria-rmbg-1.4"),
+    row("rmbg-1.4", "briaai/RMBG-1.4", "model.pth", OLDER, "bria-rmbg-1.4"),
+)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> PlainHost:
+    folders = os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "second")])
+    return PlainHost(
+        {"RMBG_MODELS": folders, "XDG_DATA_HOME": str(tmp_path / "data")}, platform="linux"
+    )
+
+
+@pytest.fixture
+def look(host: PlainHost, tmp_path: Path) -> Callable[..., Found]:
+    def find(model: str = "rmbg-2.0", path: str = "") -> Found:
+        cache = {"HF_HOME": str(tmp_path / "hf")}
+        return find_weights(model, host, path=path, rows=ROWS, environment=cache)
+
+    return find
+
+
+def put(path: Path, content: bytes = WHOLE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "first/RMBG-2.0/model.safetensors",  # ours, and 1038lab's and Easy-Use's
+        "second/RMBG-2.0/model.safetensors",
+        "first/model.safetensors",
+        "first/rmbg2.safetensors",  # renamed by its owner
+        "first/BiRefNet/RMBG-2.0/model.safetensors",
+        "data/rmbg-nodes/models/RMBG-2.0/model.safetensors",
+        "hf/hub/models--briaai--RMBG-2.0/snapshots/5df4c9c7/model.safetensors",
+    ],
+)
+def test_found_in(tmp_path: Path, look: Callable[..., Found], place: str) -> None:
+    path = put(tmp_path / place)
+    found = look()
+    assert found.path == path
+    assert found.released is ROWS[0]
+    assert found.licence == "bria-rmbg-2.0"
+
+
+def test_the_first_folder_wins(tmp_path: Path, look: Callable[..., Found]) -> None:
+    put(tmp_path / "hf/hub/models--briaai--RMBG-2.0/snapshots/5df4c9c7/model.safetensors")
+    put(tmp_path / "second/RMBG-2.0/model.safetensors")
+    assert look().path == tmp_path / "second/RMBG-2.0/model.safetensors"
+    put(tmp_path / "first/RMBG-2.0/model.safetensors")
+    assert look().path == tmp_path / "first/RMBG-2.0/model.safetensors"
+
+
+def test_another_file_of_the_model_serves_too(tmp_path: Path, look: Callable[..., Found]) -> None:
+    path = put(tmp_path / "first/briarmbg.pth", OLDER)
+    assert look("rmbg-1.4").path == path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_the_cache_is_read_through_its_links(tmp_path: Path, look: Callable[..., Found]) -> None:
+    base = tmp_path / "hf/hub/models--briaai--RMBG-2.0"
+    blob = put(base / "blobs" / "abc")
+    link = base / "snapshots/5df4c9c7/model.safetensors"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(blob)
+    assert look().path == link
+    blob.unlink()  # an interrupted download leaves a link into nothing
+    with pytest.raises(WeightsMissing):
+        look()
+
+
+def test_missing_says_where_what_and_how(tmp_path: Path, look: Callable[..., Found]) -> None:
+    put(tmp_path / "first/notes.txt", WHOLE)
+    put(tmp_path / "first/a/b/c/d/model.safetensors")  # deeper than anybody puts it
+    with pytest.raises(WeightsMissing) as caught:
+        look()
+    said = str(caught.value)
+    for words in (
+        str(tmp_path / "first"),
+        str(tmp_path / "second"),
+        str(tmp_path / "data/rmbg-nodes/models"),
+        "models--briaai--RMBG-2.0",
+        "model.safetensors",
+        f"{len(WHOLE)} bytes",
+        "weights get rmbg-2.0 --accept-license",
+        "CC BY-NC 4.0",
+        str(tmp_path / "first" / "RMBG-2.0"),
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize("content", [WHOLE[:-1], WHOLE[::-1], b""])
+def test_a_broken_file_in_the_right_place_is_said(
+    tmp_path: Path, look: Callable[..., Found], content: bytes
+) -> None:
+    path = put(tmp_path / "first/RMBG-2.0/model.safetensors", content)
+    with pytest.raises(WeightsUnusable) as caught:
+        look()
+    assert str(path) in str(caught.value)
+    assert "weights get rmbg-2.0" in str(caught.value)
+    good = put(tmp_path / "second/RMBG-2.0/model.safetensors")
+    assert look().path == good
+
+
+def test_a_foreign_file_of_the_same_size_is_passed_over(
+    tmp_path: Path, look: Callable[..., Found]
+) -> None:
+    put(tmp_path / "first/BiRefNet/portrait.safetensors", WHOLE[::-1])
+    with pytest.raises(WeightsMissing):
+        look()
+
+
+def test_a_given_path_is_taken_as_it_is(
+    tmp_path: Path, look: Callable[..., Found], host: PlainHost
+) -> None:
+    own = put(tmp_path / "else/finetune.safetensors", b"my own")
+    found = look(path=str(own))
+    assert (found.path, found.released, found.licence) == (own, None, "not-established")
+    known = put(tmp_path / "else/renamed.bin")
+    assert look("rmbg-1.4", path=str(known)).licence == "bria-rmbg-2.0"
+    assert identify(known, host, rows=ROWS).sha256 == ROWS[0].sha256
+
+
+def test_a_given_folder_is_searched_alone(tmp_path: Path, look: Callable[..., Found]) -> None:
+    put(tmp_path / "first/RMBG-2.0/model.safetensors")
+    inside = put(tmp_path / "else/RMBG-2.0/model.safetensors")
+    assert look(path=str(tmp_path / "else")).path == inside
+    inside.unlink()
+    with pytest.raises(WeightsMissing, match="else"):
+        look(path=str(tmp_path / "else"))
+    with pytest.raises(WeightsMissing, match="There is no file"):
+        look(path=str(tmp_path / "nowhere.safetensors"))
+
+
+def test_an_unknown_model(host: PlainHost) -> None:
+    with pytest.raises(BadOption, match=r"rmbg-2\.0, rmbg-1\.4, birefnet"):
+        find_weights("rmbg-9", host)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, look: Callable[..., Found]) -> None:
+    closed = put(tmp_path / "first/RMBG-2.0/model.safetensors").parent
+    closed.chmod(0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    try:
+        with pytest.raises(WeightsMissing, match="could not be read"):
+            look()
+    finally:
+        closed.chmod(0o700)
+
+
+def test_folders_that_cannot_be_read_are_gathered(tmp_path: Path, monkeypatch) -> None:
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    blocked: list[str] = []
+    assert sightings(ROWS, [tmp_path / "closed"], blocked) == []
+    assert blocked == [str(tmp_path / "closed")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_linked_folder_is_searched(tmp_path: Path, look: Callable[..., Found]) -> None:
+    put(tmp_path / "big disk/RMBG-2.0/model.safetensors")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first/RMBG-2.0").symlink_to(tmp_path / "big disk/RMBG-2.0")
+    assert look().path == tmp_path / "first/RMBG-2.0/model.safetensors"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_in_a_circle_end(tmp_path: Path, look: Callable[..., Found]) -> None:
+    path = put(tmp_path / "first/RMBG-2.0/model.safetensors")
+    (tmp_path / "first/RMBG-2.0/again").symlink_to(tmp_path / "first")
+    assert look().path == path
+
+
+def test_a_hash_is_computed_once_and_again_after_a_change(tmp_path: Path) -> None:
+    path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
+    assert remembered(path, data) is None
+    assert sha256_of(path, data) == digest(path) == hashlib.sha256(WHOLE).hexdigest()
+    stamp = path.stat()
+    path.write_bytes(WHOLE[::-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert sha256_of(path, data) == hashlib.sha256(WHOLE).hexdigest(), "same size and time"
+    assert sha256_of(path, data, anew=True) == hashlib.sha256(WHOLE[::-1]).hexdigest()
+    path.write_bytes(WHOLE)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    assert remembered(path, data) is None
+    assert sha256_of(path, data) == hashlib.sha256(WHOLE).hexdigest()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"a": 1}', '{"a": [1, 2]}', "\0"])
+def test_a_damaged_memory_is_forgotten(tmp_path: Path, content: str) -> None:
+    path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
+    data.mkdir()
+    (data / "weights-sha256.json").write_text(content)
+    assert sha256_of(path, data) == digest(path)
+    assert str(path) in json.loads((data / "weights-sha256.json").read_text())
+
+
+def test_without_a_place_for_the_memory(tmp_path: Path) -> None:
+    path = put(tmp_path / "w.safetensors")
+    in_the_way = put(tmp_path / "data", b"a file")
+    assert sha256_of(path, in_the_way) == digest(path)
+
+
+def test_the_cache_of_the_hub() -> None:
+    home = Path("~").expanduser()
+    assert hub_cache({}) == home / ".cache/huggingface/hub"
+    assert hub_cache({"XDG_CACHE_HOME": "/x"}) == Path("/x/huggingface/hub")
+    assert hub_cache({"HF_HOME": "/h", "XDG_CACHE_HOME": "/x"}) == Path("/h/hub")
+    assert hub_cache({"HF_HUB_CACHE": "~/c", "HF_HOME": "/h"}) == home / "c"
+
+
+def test_the_rows_are_whole() -> None:
+    local = {spec.model: spec for spec in BACKENDS.values() if spec.provider == "local"}
+    assert {released.model for released in RELEASED} == set(local)
+    assert len({released.sha256 for released in RELEASED}) == len(RELEASED)
+    for released in RELEASED:
+        assert released.licence in LICENCES
+        assert local[released.model].licence == released.licence
+        assert LICENCES[released.licence].model_page == released.page
+        assert len(bytes.fromhex(released.sha256)) == 32
+        assert released.revision == "main" or len(bytes.fromhex(released.revision)) == 20
+    assert rows_of("rmbg-1.4")[0].file == "model.safetensors", "the safest format is fetched"
+
+
+def test_the_documentation_has_the_rows(root: Path) -> None:
+    said = (root / "docs/weights.md").read_text(encoding="utf-8")
+    for released in RELEASED:
+        licence = LICENCES[released.licence].name
+        assert (
+            f"| `{released.model}` | {released.repo} | {released.file} | {released.size:,} | "
+            f"{released.dtype} | {licence} | `{released.sha256}` |"
+        ) in said
+        assert released.revision == "main" or released.revision in said
+
+
+def test_the_plain_host(tmp_path: Path) -> None:
+    linux = PlainHost({}, platform="linux", home=tmp_path)
+    assert linux.data_folder() == tmp_path / ".local/share/rmbg-nodes"
+    assert linux.config_folder() == tmp_path / ".config/rmbg-nodes"
+    assert linux.model_folders() == [tmp_path / ".local/share/rmbg-nodes/models"]
+    variables = {"XDG_DATA_HOME": str(tmp_path / "d"), "XDG_CONFIG_HOME": "relative"}
+    moved = PlainHost(variables, platform="linux")
+    assert moved.data_folder() == tmp_path / "d/rmbg-nodes"
+    assert moved.config_folder() == Path.home() / ".config/rmbg-nodes"
+    mac = PlainHost(variables, platform="darwin", home=tmp_path)
+    assert mac.data_folder() == tmp_path / "Library/Application Support/rmbg-nodes"
+    windows = PlainHost({"LOCALAPPDATA": str(tmp_path)}, platform="win32", home=tmp_path)
+    assert windows.data_folder() == tmp_path / "rmbg-nodes"
+    assert windows.config_folder() == tmp_path / "AppData/Roaming/rmbg-nodes"
+    several = PlainHost({"RMBG_MODELS": os.pathsep.join(["/a", "", " ~/b "])}, platform="linux")
+    assert several.model_folders()[:2] == [Path("/a"), Path.home() / "b"]
+
+
+def test_the_places_are_listed_once(host: PlainHost, tmp_path: Path) -> None:
+    places = search_places(host, ROWS, {"HF_HUB_CACHE": str(tmp_path)})
+    assert len(places) == len(set(places)) == 5
+
+
+def test_looking_imports_no_network_code() -> None:
+    root = Path(__file__).resolve().parent.parent
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{str(root)!r}, 'weights', 'list']\n"
+        "try:\n"
+        f"    runpy.run_path({str(root)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "clients = ('huggingface_hub', 'requests', 'httpx', 'aiohttp')\n"
+        "print([name for name in clients if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
