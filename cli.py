@@ -18,7 +18,7 @@ COMMANDS = {
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",
     "weights": "list, fetch, verify or convert the files of local models",
-    "evaluate": "measure masks against the true ones: IoU, MAE, F and S-measure",
+    "evaluate": "measure how close masks are to the true ones",
     "doctor": "report what this machine has and what works on it, to be pasted",
     "licences": "list the licences, or the attribution lines",
     "demo": "make pictures with what this machine has, and say how good they are",

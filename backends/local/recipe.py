@@ -18,8 +18,10 @@ class Recipe:
     """resolution: the side of the square that the model was trained at. antialias: how its card
     shrinks a picture (torchvision's Resize on PIL does, RMBG-1.4's F.interpolate does not). mean,
     std: of the normalisation. stretched: the card stretches every picture's alpha to 0..1.
-    bytes_per_pixel: working memory of one float32 forward, for each pixel of the square, measured
-    on a CPU (bench/networks.py)."""
+    bytes_per_pixel: working memory of one float32 forward, for each pixel of the square. That of the
+    straightforward forward on a CPU (bench/networks.py): on a CPU ours takes a quarter of it, on a
+    GPU, which likes whole maps, it was not measured; too much costs a smaller batch, too little a
+    failed attempt."""
 
     resolution: int
     antialias: bool
@@ -31,8 +33,8 @@ class Recipe:
 
 # Model cards of briaai/RMBG-2.0 and briaai/RMBG-1.4. The card of 1.4 also truncates the resized
 # picture to bytes; its later pipeline does not, and neither do we.
-BIREFNET = Recipe(1024, True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), False, 1200)
-ISNET = Recipe(1024, False, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), True, 800)
+BIREFNET = Recipe(1024, True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), False, 2600)
+ISNET = Recipe(1024, False, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), True, 600)
 
 
 def recipe_of(network: nn.Module) -> Recipe:

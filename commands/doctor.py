@@ -1,0 +1,109 @@
+"""`rmbg doctor`: what this machine has and what works on it, as a report to be pasted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..backends.catalogue import BACKENDS
+from ..core.errors import BadOption
+from ..host import PlainHost
+from ..invocation import command
+from ..settings import Settings
+from .checkup import keys, scrubbed, settings_of, versions
+from .findings import Findings, Rows
+
+if TYPE_CHECKING:
+    from ..backends.local.released import Released
+    from .trials import WeightFile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--json", action="store_true", help="print one JSON object")
+    add("--spend", action="store_true", help="try the hosted backends too, one paid picture each")
+
+
+def run(
+    arguments: argparse.Namespace,
+    *,
+    rows: Sequence[Released] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    env = os.environ if environment is None else environment
+    findings = Findings({"Versions": versions()})
+    settings = settings_of(env, findings)
+    findings.sections["Keys"] = keys(env)
+    _try(findings, settings, rows, env, spend=bool(arguments.spend))
+    clean = partial(scrubbed, environment=env, home=Path.home())
+    if arguments.json:
+        print(json.dumps(findings.data(clean), indent=2, ensure_ascii=False))
+    else:
+        print(clean(findings.text()))
+    return 1 if findings.problems else 0
+
+
+def _try(
+    findings: Findings,
+    settings: Settings,
+    rows: Sequence[Released] | None,
+    environment: Mapping[str, str],
+    *,
+    spend: bool,
+) -> None:
+    """All that needs torch, which is imported here because it may be what is broken."""
+    try:
+        from ..backends.local.released import RELEASED
+        from .trials import (
+            Trial,
+            choice_rows,
+            device_rows,
+            known_scene,
+            reason_against,
+            try_backend,
+            weight_files,
+        )
+        from .verified import evidence, open_claims, page, settled
+    except (ImportError, OSError) as error:  # OSError: a library of torch's that does not load
+        findings.problems.append(
+            f"A part of this installation cannot be loaded ({error}). Install it anew."
+        )
+        return
+    host = PlainHost(environment)
+    findings.sections["Device"] = device_rows()
+    try:
+        findings.sections["Device"] |= choice_rows(host)
+    except BadOption as error:
+        findings.problems.append(str(error))
+    files = weight_files(host, RELEASED if rows is None else rows, environment)
+    findings.sections["Weights"] = _weight_rows(files)
+    scene = known_scene()
+    for spec in BACKENDS.values():
+        reason = reason_against(spec, files, environment, spend=spend)
+        if reason:
+            trial = Trial(spec.id, "not tried", reason)
+        else:
+            print(f"rmbg: trying {spec.id}", file=sys.stderr)  # may take a minute on a CPU
+            trial = try_backend(spec, scene, files, settings, host)
+        findings.trials.append(trial)
+        if trial.state in ("wrong", "failed"):
+            findings.problems.append(f"{trial.backend}: {trial.words}")
+    shown = evidence(findings.trials, files)
+    findings.shown = [one.fact for one in shown]
+    findings.settled = settled(open_claims(page()), shown)
+
+
+def _weight_rows(files: Sequence[WeightFile]) -> Rows:
+    if not files:
+        return {"none found": f"`{command('weights list')}` says where they are looked for"}
+    return {
+        str(file.path): f"{file.name}, {file.state}"
+        + (f", sha256 {file.sha256}" if file.sha256 else "")
+        for file in files
+    }

@@ -1,0 +1,88 @@
+"""What `rmbg doctor` found, as lines to paste and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TypeAlias
+
+from .. import __version__
+from ..core.report import JsonValue
+
+if TYPE_CHECKING:  # the report is made without torch too: torch may be what is broken
+    from .trials import Trial
+
+Rows: TypeAlias = "dict[str, str]"
+
+_LABEL = 22
+
+
+@dataclass
+class Findings:
+    """The report as it grows. sections: title -> label -> fact. shown: what this run is evidence
+    of. settled: open claims of docs/verified.md with the facts about them. problems: sentences."""
+
+    sections: dict[str, Rows] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    settled: list[tuple[str, list[str]]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Plain lines, for an issue or a message."""
+        lines = [f"rmbg doctor, {_today()}"]
+        for title, rows in self.sections.items():
+            lines += ["", title, *(f"  {label:<{_LABEL}}{fact}" for label, fact in rows.items())]
+        lines += ["", "One picture through each backend"]
+        lines += [f"  {trial.backend:<{_LABEL}}{_outcome(trial)}" for trial in self.trials]
+        lines += ["", "Problems", *(f"  {problem}" for problem in self.problems or ["none"])]
+        return "\n".join([*lines, "", *self._facts()])
+
+    def data(self, clean: Callable[[str], str]) -> JsonValue:
+        """The same for programs, every text cleaned."""
+        return _cleaned(
+            {
+                "date": _today(),
+                "sections": {title: {**rows} for title, rows in self.sections.items()},
+                "trials": [asdict(trial) for trial in self.trials],
+                "problems": [*self.problems],
+                "shown": [*self.shown],
+                "settled": [{"claim": claim, "facts": [*facts]} for claim, facts in self.settled],
+            },
+            clean,
+        )
+
+    def _facts(self) -> list[str]:
+        """Rows in the form of docs/verified.md, and which of its open ones they are about."""
+        if not self.shown:
+            return ["Nothing ran, so this run is evidence of nothing."]
+        by = f"`rmbg doctor` {__version__}, {_today()}"
+        lines = ["Rows for docs/verified.md", *(f"| {fact} | run | {by} |" for fact in self.shown)]
+        for claim, facts in self.settled:
+            lines += ["", f"which turns this into a fact: {claim}", *(f"  {one}" for one in facts)]
+        return lines if self.settled else [*lines, "", "None of its open rows is about these."]
+
+
+def _outcome(trial: Trial) -> str:
+    if trial.state not in ("works", "wrong"):
+        return f"{trial.state}: {trial.words}"
+    figures = (
+        f"{trial.state}, {trial.seconds:.2f} s ({trial.whole:.2f} s with loading) on "
+        f"{trial.device}, IoU {trial.iou:.3f}, mean error {trial.mae:.4f}"
+    )
+    return f"{figures}; {trial.words}" if trial.words else figures
+
+
+def _cleaned(value: JsonValue, clean: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item, clean) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(item, clean) for key, item in value.items()}
+    return value
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()

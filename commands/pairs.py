@@ -1,0 +1,76 @@
+"""Which prediction belongs to which truth: by their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import BadOption
+from ..pictures.sources import Source, expand
+
+#: What `rmbg remove` and `rmbg demo` add to a name; the earlier is the likelier to hold the mask.
+MARKS = ("-mask", "-cutout")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One truth and its prediction. reason: why there is none that could be used."""
+
+    name: str
+    truth: Path
+    prediction: Path | None = None
+    reason: str = ""
+
+
+def make_pairs(prediction: str, truth: str) -> list[Pair]:
+    """A pair for every truth. Two files belong together whatever they are called; else names do,
+    without suffix: the truth shoe.png has shoe-mask.*, else shoe-cutout.*, else shoe.*.
+
+    Every truth counts, so that a run which lost its worst pictures does not score better. Raises
+    BadOption when a path is not there, or nothing belongs together.
+    """
+    predictions, truths = _paths(prediction), _paths(truth)
+    if Path(prediction).is_file() and Path(truth).is_file():
+        return [Pair(Path(truth).name, truths[0], predictions[0])]
+    by_stem: dict[str, list[Path]] = {}
+    for path in predictions:
+        by_stem.setdefault(path.stem, []).append(path)
+    stems = {path.stem for path in truths}
+    pairs = [_pair(path, by_stem, stems) for path in truths]
+    if not any(pair.prediction for pair in pairs):
+        raise BadOption(
+            f"No picture in {prediction} has the name of one in {truth}. They pair by name without "
+            f"suffix, so that {truths[0].stem}.png or {truths[0].stem}-mask.png goes with "
+            f"{truths[0].name}."
+        )
+    return pairs
+
+
+def _paths(argument: str) -> list[Path]:
+    return [_path(source) for source in expand([argument])]
+
+
+def _path(source: Source) -> Path:
+    if source.path is None:
+        raise BadOption(source.reason or "Name files or folders; standard input has no name.")
+    return source.path
+
+
+def _pair(truth: Path, by_stem: dict[str, list[Path]], stems: set[str]) -> Pair:
+    for stem in _candidates(truth.stem, stems):
+        found = by_stem.get(stem, [])
+        if len(found) > 1:
+            names = " and ".join(path.name for path in found)
+            return Pair(truth.name, truth, reason=f"{names} are both predictions of it; keep one.")
+        if found:
+            return Pair(truth.name, truth, found[0])
+    return Pair(truth.name, truth, reason="it has no prediction of its name.")
+
+
+def _candidates(stem: str, stems: set[str]) -> list[str]:
+    """The stems a prediction may have. One that is a truth's own (face-mask.png beside face.png
+    among the truths) is that truth's."""
+    bare = next((stem.removesuffix(mark) for mark in MARKS if stem.endswith(mark)), stem)
+    marked = [f"{base}{mark}" for base in dict.fromkeys((stem, bare)) for mark in MARKS]
+    wanted = dict.fromkeys([*marked, stem, bare])
+    return [name for name in wanted if name == stem or name not in stems]

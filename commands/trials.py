@@ -1,0 +1,233 @@
+"""What `rmbg doctor` finds out by trying: the device, the weights, and one picture a backend."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..backends.local.find import search_places, sightings
+from ..backends.local.released import Released
+from ..backends.local.verify import sha256_of
+from ..core.errors import (
+    BackendMissing,
+    KeyMissing,
+    LicenceRefused,
+    Offline,
+    OverBudget,
+    RmbgError,
+    WeightsUnusable,
+)
+from ..core.metrics import iou, mean_absolute_error
+from ..core.types import Backend, BackendSpec, Host, OptionValue
+from ..demo.product import product_shot
+from ..demo.shapes import Scene
+from ..host import PlainHost
+from ..pipeline import Done, Input, Treatment, open_backend, remove
+from ..settings import Settings
+from .findings import Rows
+
+SIDE = 512
+_PACKAGE = Path(__file__).absolute().parent.parent
+#: A mask that agrees less with the true one comes from wrong weights or a broken device.
+_LEAST_IOU = 0.5
+#: A first run this quick is repeated: on a GPU it mostly measures the start of its kernels.
+_QUICK = 5.0
+# Nothing is wrong with these: the user has said no, or has not said yes.
+_NOT_ALLOWED = (LicenceRefused, Offline, KeyMissing, BackendMissing, OverBudget)
+# What torch and its drivers raise on a device that they do not serve.
+_BROKEN = (RmbgError, RuntimeError, TypeError, ValueError, OSError, ImportError)
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file that may be a model's. state: "verified", or why it is not used."""
+
+    model: str
+    name: str
+    path: Path
+    sha256: str
+    state: str
+
+    @property
+    def verified(self) -> bool:
+        return self.state == "verified"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One picture through one backend. seconds: the picture alone, after warming up where that is
+    quick; whole: with opening and loading. iou, mae: against the true alpha."""
+
+    backend: str
+    state: Literal["works", "wrong", "failed", "not tried"]
+    words: str
+    device: str = ""
+    seconds: float = 0.0
+    whole: float = 0.0
+    iou: float = 0.0
+    mae: float = 0.0
+
+
+def device_rows() -> Rows:
+    """Every device that torch can compute on here."""
+    rows = {
+        "CPU": f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}",
+        "torch built for": f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA",
+    }
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        rows[f"cuda:{index}"] = (
+            f"{facts.name}, {facts.total_memory / 2**30:.1f} GiB, "
+            f"compute capability {facts.major}.{facts.minor}"
+        )
+    if torch.backends.mps.is_available():
+        rows["mps"] = "available"
+    for index in range(torch.xpu.device_count()):
+        rows[f"xpu:{index}"] = torch.xpu.get_device_name(index)
+    return rows
+
+
+def choice_rows(host: PlainHost) -> Rows:
+    """The device that is used, and the dtype that "auto" means there. Raises BadOption for a named
+    one that is not there."""
+    return {
+        "used": str(host.device()),
+        "precision auto": str(host.precision()).removeprefix("torch."),
+    }
+
+
+def weight_files(
+    host: Host,
+    rows: Sequence[Released],
+    environment: Mapping[str, str],
+    package: Path = _PACKAGE,
+) -> list[WeightFile]:
+    """What lies in the model folders, read and compared with the released sha256.
+
+    package: where we lie. In ComfyUI's custom_nodes its `models` are looked through as well; of
+    extra_model_paths.yaml only ComfyUI itself knows.
+    """
+    places = search_places(host, rows, environment)
+    if package.parent.name == "custom_nodes":
+        places.append(package.parent.parent / "models")
+    found = []
+    for seen in sightings(rows, places):
+        sha256, state = "", f"another size than the released {seen.row.size:,} bytes"
+        if seen.fits:
+            try:
+                sha256 = sha256_of(seen.path, host.data_folder())
+                same = sha256 == seen.row.sha256
+                state = "verified" if same else "not the released file: another sha256"
+            except WeightsUnusable as error:
+                state = str(error)
+        found.append(WeightFile(seen.row.model, seen.row.name, seen.path, sha256, state))
+    return found
+
+
+def known_scene() -> Scene:
+    """The demo's product shot, small; its true alpha is known."""
+    return product_shot((SIDE, SIDE))
+
+
+def reason_against(
+    spec: BackendSpec,
+    files: Sequence[WeightFile],
+    environment: Mapping[str, str],
+    *,
+    spend: bool,
+) -> str:
+    """Why this backend is not tried; empty where it can be."""
+    if not spec.target:
+        return "not in this version"
+    if spec.location == "hosted":
+        if not any(environment.get(name, "").strip() for name in spec.key_variables):
+            return "no key is set"
+        return "" if spend else f"one picture costs {spec.price}; --spend tries it"
+    if spec.model and _weights_of(spec, files) is None:
+        return "no verified weights were found"
+    return ""
+
+
+def try_backend(
+    spec: BackendSpec, scene: Scene, files: Sequence[WeightFile], settings: Settings, host: Host
+) -> Trial:
+    """One picture through this backend; whatever goes wrong becomes the trial's words."""
+    file = _weights_of(spec, files)
+    options: dict[str, OptionValue] = {} if file is None else {"weights": str(file.path)}
+    # The pin of a deployment would make every trial one of the same backend.
+    settings = replace(settings, backend=None)
+    try:
+        return _tried(spec, scene, options, settings, host)
+    except _NOT_ALLOWED as error:
+        return Trial(spec.id, "not tried", str(error))
+    except _BROKEN as error:
+        words = str(error) if isinstance(error, RmbgError) else f"{type(error).__name__}: {error}"
+        return Trial(spec.id, "failed", words)
+
+
+def _weights_of(spec: BackendSpec, files: Sequence[WeightFile]) -> WeightFile | None:
+    mine = (file for file in files if f"local/{file.model}" == spec.id and file.verified)
+    return next(mine, None)
+
+
+def _tried(
+    spec: BackendSpec,
+    scene: Scene,
+    options: Mapping[str, OptionValue],
+    settings: Settings,
+    host: Host,
+) -> Trial:
+    image, truth = torch.from_numpy(scene.image), torch.from_numpy(scene.alpha)
+    started = time.perf_counter()
+    backend = open_backend(spec.id, settings=settings, options=options, host=host)
+    try:
+        done = _one(backend, image, settings)
+        whole = time.perf_counter() - started
+        seconds = done.report.facts.seconds
+        if seconds < _QUICK and spec.location == "local":
+            seconds = min(seconds, _one(backend, image, settings).report.facts.seconds)
+    finally:
+        backend.close()
+    agreement, error = iou(done.mask, truth), mean_absolute_error(done.mask, truth)
+    right = agreement >= _LEAST_IOU
+    words = "; ".join(done.report.facts.notes)
+    if not right:
+        words = "it answers, but its mask is not that of the subject"
+    return Trial(
+        spec.id,
+        "works" if right else "wrong",
+        words,
+        done.report.facts.device,
+        seconds,
+        whole,
+        agreement,
+        error,
+    )
+
+
+def _one(backend: Backend, image: Tensor, settings: Settings) -> Done:
+    item = Input(0, "the test picture", partial(image.clone))
+    (result,) = remove([item], backend, Treatment(refine=True), settings=settings)
+    if isinstance(result, Done):
+        return result
+    raise result.failure.error
+
+
+def _processor() -> str:
+    """The processor's name. On Linux the platform knows only the family."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
