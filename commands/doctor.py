@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from ..backends.catalogue import BACKENDS
 from ..core.errors import BadOption
+from ..doctor.checkup import keys, scrubbed, settings_of, versions
+from ..doctor.findings import Findings, Rows
 from ..host import PlainHost
 from ..invocation import command
 from ..settings import Settings
-from .checkup import keys, scrubbed, settings_of, versions
-from .findings import Findings, Rows
 
 if TYPE_CHECKING:
     from ..backends.local.released import Released
-    from .trials import WeightFile
+    from ..doctor.trials import WeightFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _try(
     """All that needs torch, which is imported here because it may be what is broken."""
     try:
         from ..backends.local.released import RELEASED
-        from .trials import (
+        from ..doctor.trials import (
             Trial,
             choice_rows,
             device_rows,
@@ -69,7 +69,7 @@ def _try(
             try_backend,
             weight_files,
         )
-        from .verified import evidence, open_claims, page, settled
+        from ..doctor.verified import evidence, open_claims, page, settled
     except (ImportError, OSError) as error:  # OSError: a library of torch's that does not load
         findings.problems.append(
             f"A part of this installation cannot be loaded ({error}). Install it anew."

@@ -1,4 +1,4 @@
-"""`rmbg weights`: the files of local models, listed, fetched, verified and converted."""
+"""`rmbg weights`: the files of local models, listed, fetched, verified, converted and exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..backends.catalogue import find
 from ..backends.local.convert import convert
-from ..backends.local.find import Sighting, search_places, sightings
+from ..backends.local.export import export_onnx
+from ..backends.local.find import Sighting, find_weights, identify, search_places, sightings
 from ..backends.local.networks.birefnet import PatchOrder
 from ..backends.local.released import RELEASED, Released, rows_of
 from ..backends.local.verify import remembered, sha256_of
@@ -43,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conversion.add_argument("source", metavar="SRC", type=Path)
     conversion.add_argument("target", metavar="DST", type=Path)
     conversion.add_argument("--fp16", action="store_true", help="store in half precision")
+    export = actions.add_parser("export", help="write a model as ONNX, in standard operators only")
+    export.add_argument("source", metavar="MODEL|FILE", help=f"{models}, or any readable weights")
+    export.add_argument("target", metavar="OUT.onnx", type=Path)
+    export.add_argument("--resolution", type=int, default=0, metavar="N", help="the square's side")
+    export.add_argument("--fp16", action="store_true", help="store and compute in half precision")
 
 
 def run(
@@ -59,6 +65,8 @@ def run(
         return _get(arguments, machine, rows, endpoint)
     if arguments.action == "verify":
         return _verify(arguments.target, machine, rows)
+    if arguments.action == "export":
+        return _export(arguments, machine, rows)
     count = convert(arguments.source, arguments.target, half=arguments.fp16)
     size = arguments.target.stat().st_size
     print(f"{arguments.target}: {count} tensors, {size / 1e6:,.1f} MB.")
@@ -132,8 +140,8 @@ def _get(
     if complete is not None:
         complete(path, row.patch_order)
         print(
-            f"{path.parent}: AutoModelForImageSegmentation.from_pretrained loads this folder, after "
-            "`import rmbg_nodes.hf`."
+            f"{path.parent}: after `import rmbg_nodes.hf`, transformers' "
+            "AutoModelForImageSegmentation.from_pretrained loads this folder."
         )
     if folder not in host.model_folders():
         print(
@@ -165,6 +173,25 @@ def _verify(target: str | None, host: Host, rows: Sequence[Released]) -> int:
         unknown += row is None
         print(f"{path}: {_verdict(row, sha256)}", flush=True)
     return 1 if unknown else 0
+
+
+def _export(arguments: argparse.Namespace, host: Host, rows: Sequence[Released]) -> int:
+    path = Path(arguments.source).expanduser()
+    found = (
+        identify(path, host, rows=rows)
+        if path.is_file()
+        else find_weights(arguments.source, host, rows=rows)
+    )
+    facts = export_onnx(
+        found, arguments.target, resolution=arguments.resolution, half=arguments.fp16
+    )
+    size = arguments.target.stat().st_size
+    side = facts["resolution"]
+    print(f"{arguments.target}: {facts['model']} at {side} x {side}, {size / 1e6:,.1f} MB.")
+    licence = LICENCES[found.licence]
+    page = f" ({licence.licence_page})" if licence.licence_page else ""
+    print(f"The licence of the weights goes with this file: {licence.name}{page}.")
+    return 0
 
 
 def _chosen(target: str | None, host: Host, rows: Sequence[Released]) -> list[Path]:

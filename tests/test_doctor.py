@@ -21,9 +21,10 @@ from rmbg_nodes.backends.catalogue import BACKENDS
 from rmbg_nodes.backends.fake import FAKE_HOSTED
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main
-from rmbg_nodes.commands.checkup import scrubbed
 from rmbg_nodes.commands.doctor import run
-from rmbg_nodes.commands.trials import (
+from rmbg_nodes.core.types import Resident
+from rmbg_nodes.doctor.checkup import scrubbed
+from rmbg_nodes.doctor.trials import (
     Trial,
     WeightFile,
     known_scene,
@@ -31,8 +32,7 @@ from rmbg_nodes.commands.trials import (
     try_backend,
     weight_files,
 )
-from rmbg_nodes.commands.verified import evidence, open_claims, page, settled
-from rmbg_nodes.core.types import Resident
+from rmbg_nodes.doctor.verified import evidence, open_claims, page, settled
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.settings import Settings
 from rmbg_nodes.tests.support.networks import small_isnet

@@ -165,7 +165,7 @@ def test_the_tables_of_the_readme_are_made_of_the_rows(root) -> None:
 
 def test_a_mistyped_usage_is_refused() -> None:
     with pytest.raises(BadOption, match="comercial"):
-        allow(find("keyer"), "comercial", Settings())
+        allow(find("keyer"), "comercial", Settings())  # type: ignore[arg-type]
 
 
 def test_a_mistyped_pin_names_its_variable() -> None:

@@ -59,8 +59,9 @@ def host(tmp_path: Path) -> PlainHost:
 
 
 def opened(host: Any, path: Path, **options: Any) -> LocalBackend:
-    values = {"resolution": SIDE, "precision": "float32", "weights": str(path), "download": False}
-    return open_local(find("local/rmbg-2.0"), host, **(values | options))
+    defaults = {"resolution": SIDE, "precision": "float32", "weights": str(path), "download": False}
+    values: dict[str, Any] = defaults | options
+    return open_local(find("local/rmbg-2.0"), host, **values)
 
 
 def one(backend: Backend, index: int = 0) -> Matte:
@@ -92,7 +93,7 @@ def test_facts_name_file_hash_and_device(host: PlainHost, files: dict[str, Path]
 
 
 def test_unknown_weights_are_refused_for_commercial_use(files: dict[str, Path]):
-    options = {"weights": str(files["birefnet"]), "resolution": SIDE}
+    options: dict[str, Any] = {"weights": str(files["birefnet"]), "resolution": SIDE}
     with pytest.raises(LicenceRefused, match="not established"):
         open_backend("local/birefnet", usage="commercial", options=options)
     backend = open_backend("local/birefnet", usage="non-commercial", options=options)

@@ -18,10 +18,9 @@ class Recipe:
     """resolution: the side of the square that the model was trained at. antialias: how its card
     shrinks a picture (torchvision's Resize on PIL does, RMBG-1.4's F.interpolate does not). mean,
     std: of the normalisation. stretched: the card stretches every picture's alpha to 0..1.
-    bytes_per_pixel: working memory of one float32 forward, for each pixel of the square. That of the
-    straightforward forward on a CPU (bench/networks.py): on a CPU ours takes a quarter of it, on a
-    GPU, which likes whole maps, it was not measured; too much costs a smaller batch, too little a
-    failed attempt."""
+    bytes_per_pixel: working memory of one float32 forward for each pixel of the square, taken from
+    the straightforward forward on a CPU (bench/networks.py). Ours takes a quarter of it there; on a
+    GPU it was not measured. Too much costs a smaller batch, too little a failed attempt."""
 
     resolution: int
     antialias: bool
