@@ -17,7 +17,7 @@ COMMANDS = {
     "remove": "cut the subject out of pictures",
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",
-    "weights": "list, fetch, verify or convert the files of local models",
+    "weights": "list, fetch, verify, convert or export the files of local models",
     "evaluate": "measure how close masks are to the true ones",
     "doctor": "report what this machine has and what works on it, to be pasted",
     "licences": "list the licences, or the attribution lines",

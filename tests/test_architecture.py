@@ -66,6 +66,8 @@ RULES = (
         tuple(name for name in COMFY if name != "comfy_api"),
         apart=("nodes/comfy_host.py",),
     ),
+    Rule("hf/", ("./nodes", "./commands", "./pipeline", "./interface")),
+    Rule("doctor/", ("./nodes", "./commands")),
     Rule("cli.py", ("./nodes",)),
     Rule("commands/", ("./nodes",)),
     Rule("pipeline.py", ("./nodes", "./pictures", "./commands", *COMFY)),

@@ -1,0 +1,3 @@
+from PIL.Image import Image
+
+def load_image(image: str | Image, timeout: float | None = None) -> Image: ...

@@ -1,0 +1,3 @@
+class ModelOutput(dict[str, object]):
+    # Tensors, or tuples of them: the fields of the dataclass that are not None, in its order.
+    def to_tuple(self) -> tuple[object, ...]: ...
