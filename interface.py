@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from . import pipeline
+from . import gate, pipeline
 from .core import alpha as _alpha
 from .core import composite as _composite
 from .core import cutout as _cutout
@@ -64,7 +64,7 @@ def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue)
 
     Raises LicenceRefused, Offline, BackendUnknown, BackendMissing, KeyMissing or BadOption.
     """
-    return pipeline.open_backend(id, usage=usage, options=options)
+    return gate.open_backend(id, usage=usage, options=options)
 
 
 def remove_background(

@@ -1,41 +1,35 @@
 """The product in one function: gate -> backend -> finish -> cut-out -> report.
 
-The only module that joins core and backends; nodes, the command line and the Python interface call
-it.
+With gate.py the only module that joins core and backends; nodes, the command line and the Python
+interface call it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor
 
-from .backends import catalogue
 from .core.checks import check_share
 from .core.cutout import cutout
-from .core.errors import BackendUnknown, BadOption, Offline, PictureError, Refusal
+from .core.errors import PictureError, Refusal
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import warnings_for
 from .core.intake import check_matte, split_pixels
-from .core.licences import LICENCES, check_licence
 from .core.report import Report
 from .core.types import (
     Backend,
-    BackendSpec,
     Failure,
     Frame,
-    Host,
     Job,
     Matte,
-    OptionValue,
     Outcome,
     Usage,
 )
-from .host import PlainHost
+from .gate import allow
 from .settings import Settings, read_settings
 
 
@@ -90,97 +84,12 @@ class Failed:
     failure: Failure
 
 
-class OpenBackend:
-    """A backend that the gate let through, and the use it was opened for."""
-
-    def __init__(self, backend: Backend, usage: Usage | None) -> None:
-        self._backend = backend
-        self.usage = usage
-
-    @property
-    def spec(self) -> BackendSpec:
-        """The row of the catalogue; its licence is that of the weights in use."""
-        return self._backend.spec
-
-    def work(self, frame: Frame) -> str | None:
-        """See `Backend.work`."""
-        return self._backend.work(frame)
-
-    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        """See `Backend.run`."""
-        return self._backend.run(frames, job)
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self._backend.close()
-
-
 @dataclass(frozen=True)
 class _Prepared:
     frame: Frame
     alpha: Tensor | None
     dtype: torch.dtype
     warnings: tuple[str, ...]
-
-
-def open_backend(
-    backend_id: str,
-    *,
-    usage: Usage | None = None,
-    settings: Settings | None = None,
-    options: Mapping[str, OptionValue] | None = None,
-    host: Host | None = None,
-) -> OpenBackend:
-    """Open a backend by id after the gate has let it through.
-
-    RMBG_BACKEND replaces the id; options meant for another provider are then left aside. host: the
-    program we run in, a plain one by default. Raises BackendUnknown, LicenceRefused, Offline,
-    BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
-    """
-    current = settings or read_settings()
-    asked = catalogue.find(backend_id)
-    spec = _pinned(current.backend) if current.backend else asked
-    allow(spec, usage, current)
-    chosen = (options or {}) if spec.provider == asked.provider else {}
-    backend = catalogue.load(spec, chosen, host or PlainHost())
-    # Weights that are not the released ones have another licence than the row.
-    allow(backend.spec, usage, current)
-    return OpenBackend(backend, usage)
-
-
-def _pinned(backend_id: str) -> BackendSpec:
-    try:
-        return catalogue.find(backend_id)
-    except BackendUnknown as error:
-        raise BackendUnknown(f"RMBG_BACKEND is set to a backend that is none. {error}") from error
-
-
-def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[Usage, str]:
-    """The gate: the usage in force and the ground on which it is allowed.
-
-    Runs before weights are looked for and before a socket is opened. Raises LicenceRefused or
-    Offline.
-    """
-    in_force = settings.usage or usage or "non-commercial"
-    if in_force not in get_args(Usage):
-        raise BadOption(f"usage is {in_force!r}; it is commercial or non-commercial.")
-    ground = check_licence(
-        LICENCES[spec.licence],
-        in_force,
-        grants=settings.grants,
-        alternatives=[
-            row.id if row.target else f"{row.id} (not in this version)"
-            for row in catalogue.BACKENDS.values()
-            if LICENCES[row.licence].commercial in ("yes", "terms")
-            and not (settings.offline and row.location == "hosted")
-        ],
-    )
-    if settings.offline and spec.location == "hosted":
-        raise Offline(
-            f"{spec.id} would send the picture to a provider, and RMBG_OFFLINE keeps this machine "
-            "offline. Choose a local backend or the keyer, or set RMBG_OFFLINE=0."
-        )
-    return in_force, ground
 
 
 def remove(

@@ -18,8 +18,9 @@ from ..core.cutout import background_colour
 from ..core.errors import BadOption, BadPicture, RmbgError
 from ..core.report import JsonValue
 from ..core.types import BackendSpec, Job
+from ..gate import allow, open_backend
 from ..pictures.read import read_picture
-from ..pipeline import Done, Failed, Input, Treatment, allow, open_backend, remove
+from ..pipeline import Done, Failed, Input, Treatment, remove
 from ..settings import read_settings
 from .plan import Plan, check_writable, make_plans
 from .shared import OTHER_COLOURS, STDOUT, add_reading, fail, parse_options, pixels_of, write

@@ -18,8 +18,8 @@ from ..backends.local.weights import fetch
 from ..core.errors import BackendMissing, WeightsMissing
 from ..core.licences import LICENCES
 from ..core.types import Host
+from ..gate import allow
 from ..host import MODELS_VARIABLE, PlainHost
-from ..pipeline import allow
 from ..settings import read_settings
 
 

@@ -30,8 +30,9 @@ from ..core.metrics import iou, mean_absolute_error
 from ..core.types import Backend, BackendSpec, Host, OptionValue
 from ..demo.product import product_shot
 from ..demo.shapes import Scene
+from ..gate import open_backend
 from ..host import PlainHost
-from ..pipeline import Done, Input, Treatment, open_backend, remove
+from ..pipeline import Done, Input, Treatment, remove
 from ..settings import Settings
 from .findings import Rows
 

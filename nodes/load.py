@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..backends.catalogue import BACKENDS, DEFAULT_IDS
 from ..core.licences import COMMERCIAL_MEANS, LICENCES
 from ..core.types import BackendSpec, Option, OptionValue, Usage
-from ..pipeline import open_backend
+from ..gate import open_backend
 from .comfy_host import ComfyHost
 from .remover import Remover
 from .widgets import ALIASES, CATEGORY, REMOVER_TYPE

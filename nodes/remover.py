@@ -7,7 +7,8 @@ from typing import cast
 from torch import Tensor
 
 from ..core.types import Backend, Usage
-from ..pipeline import Treatment, open_backend
+from ..gate import open_backend
+from ..pipeline import Treatment
 from ..settings import read_settings
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend

@@ -70,6 +70,7 @@ RULES = (
     Rule("doctor/", ("./nodes", "./commands")),
     Rule("cli.py", ("./nodes",)),
     Rule("commands/", ("./nodes",)),
+    Rule("gate.py", ("./nodes", "./pictures", "./commands", "./pipeline", *COMFY)),
     Rule("pipeline.py", ("./nodes", "./pictures", "./commands", *COMFY)),
     Rule("", ("rmbg_nodes",)),
 )

@@ -16,8 +16,9 @@ from rmbg_nodes.core.errors import (
     Offline,
 )
 from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from rmbg_nodes.gate import allow, open_backend
 from rmbg_nodes.host import PlainHost
-from rmbg_nodes.pipeline import Done, Input, Treatment, allow, open_backend, remove
+from rmbg_nodes.pipeline import Done, Input, Treatment, remove
 from rmbg_nodes.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 

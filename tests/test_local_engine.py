@@ -27,9 +27,9 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.types import Backend, Failure, Job, Matte
 from rmbg_nodes.devices import PlainResident
+from rmbg_nodes.gate import open_backend
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.interface import remove_background
-from rmbg_nodes.pipeline import open_backend
 from rmbg_nodes.tests.conformance import BackendContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 
