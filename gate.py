@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from .backends import catalogue
-from .core.errors import BackendUnknown, BadOption, Offline
+from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
 from .core.licences import LICENCES, check_licence
 from .core.types import (
     Backend,
@@ -66,7 +66,17 @@ def open_backend(
     spec = _pinned(current.backend) if current.backend else asked
     allow(spec, usage, current)
     chosen = (options or {}) if spec.provider == asked.provider else {}
-    backend = catalogue.load(spec, chosen, host or PlainHost())
+    held_back = current.offline and bool(chosen.get("download"))
+    if held_back:
+        chosen = {**chosen, "download": False}
+    try:
+        backend = catalogue.load(spec, chosen, host or PlainHost())
+    except WeightsMissing as error:
+        if not held_back:
+            raise
+        raise Offline(
+            f"{error} RMBG_OFFLINE keeps this machine offline, so they were not downloaded."
+        ) from error
     # Weights that are not the released ones have another licence than the row.
     allow(backend.spec, usage, current)
     return OpenBackend(backend, usage)

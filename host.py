@@ -72,7 +72,7 @@ class PlainHost:
         return max(1, free_bytes(self.device()) // bytes_each)
 
     def adopt(self, network: nn.Module) -> Resident:
-        """Moved to the device at first use, and dropped when released."""
+        """Moved to the device at first use, and back to the CPU when released."""
         from .devices import PlainResident
 
         return PlainResident(network, self.device())

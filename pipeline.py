@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -172,12 +173,13 @@ def _finish(
     job: Job,
 ) -> Done | Failed:
     frame, result = prepared.frame, outcome.result
-    if isinstance(result, Failure):
+    if _failed(result):
         return Failed(frame.index, frame.name, result)
+    matte = cast("Matte", result)
     try:
-        alpha = _alpha(result, frame, treatment)
+        alpha = _alpha(matte, frame, treatment)
     except PictureError as error:
-        return Failed(frame.index, frame.name, Failure(error, result.facts.request_id))
+        return Failed(frame.index, frame.name, Failure(error, matte.facts.request_id))
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
     job.check()
@@ -194,10 +196,15 @@ def _finish(
         height=height,
         usage=usage,
         ground=ground,
-        facts=result.facts,
-        warnings=(*prepared.warnings, *result.facts.notes, *warnings_for(alpha)),
+        facts=matte.facts,
+        warnings=(*prepared.warnings, *matte.facts.notes, *warnings_for(alpha)),
     )
     return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
+
+
+def _failed(result: Matte | Failure) -> TypeGuard[Failure]:
+    """By what it has, not by class: the backend may come from this package's other identity."""
+    return hasattr(result, "error")
 
 
 def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:

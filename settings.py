@@ -13,7 +13,7 @@ from .core.types import Usage
 VARIABLES: Mapping[str, str] = {
     "RMBG_USAGE": "commercial or non-commercial; overrides what the graph or command says",
     "RMBG_BACKEND": "a backend id; overrides what the graph or command says",
-    "RMBG_OFFLINE": "1 refuses every backend that would send a picture off this machine",
+    "RMBG_OFFLINE": "1 refuses what would leave this machine: hosted backends, fetching weights",
     "RMBG_MODELS": "folders with weights, separated like PATH",
     "RMBG_DEVICE": "cpu, cuda:1, mps, ...: where networks run outside ComfyUI; the best by default",
     BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA, for local RMBG weights",

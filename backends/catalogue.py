@@ -41,7 +41,15 @@ _LOCAL_OPTIONS = (
         "download",
         False,
         "Download the released weights if they are not found. Switching this on says that you "
-        "accept their licence; RMBG-2.0 also needs HF_TOKEN.",
+        "accept their licence; RMBG-2.0 also needs HF_TOKEN. It takes minutes and cannot be "
+        "cancelled here; `rmbg weights get` can.",
+    ),
+    Option(
+        "patch_order",
+        "auto",
+        "For BiRefNet weights of your own: c hg wg if they were trained after November 2024, else "
+        "wg hg c. Nothing in a file tells. auto: as the released file needs it.",
+        choices=("auto", "wg hg c", "c hg wg"),
     ),
 )
 

@@ -184,7 +184,8 @@ def _refusal(licence: Licence, alternatives: Sequence[str]) -> str:
     else:
         reason = (
             "The licence of these weights is not established, so it counts as non-commercial, "
-            "and usage is commercial."
+            "and usage is commercial. A converted file counts as unknown: if you hold an agreement "
+            "for released weights, use the released file itself."
         )
     ways = [f"choose a backend that allows it: {', '.join(alternatives)}"]
     if licence.grant_variable:

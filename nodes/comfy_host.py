@@ -22,6 +22,10 @@ _KEY = "background_removal"
 _LEGACY = ("RMBG", "rembg", "BiRefNet", "RMBG-2.0", "RMBG-1.4")
 
 
+# More bytes than any network has.
+_ALL = 1e32
+
+
 class ComfyJob(Job):
     """Progress and Cancel of the node that is being executed.
 
@@ -136,6 +140,8 @@ class ComfyResident:
         from comfy.model_management import load_models_gpu
 
         load_models_gpu([self._patcher], memory_required=working_bytes, force_full_load=True)
+        # --novram overrides force_full_load and would leave the network on the CPU.
+        self._patcher.partially_load(self._patcher.load_device, _ALL)
         return self._patcher.model
 
     def release(self) -> None:

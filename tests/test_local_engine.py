@@ -22,14 +22,16 @@ from rmbg_nodes.core.errors import (
     BadOption,
     Cancelled,
     LicenceRefused,
+    Offline,
     WeightsMissing,
     WeightsUnusable,
 )
-from rmbg_nodes.core.types import Backend, Failure, Job, Matte
+from rmbg_nodes.core.types import Backend, Failure, Job, Matte, Resident
 from rmbg_nodes.devices import PlainResident
 from rmbg_nodes.gate import open_backend
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.interface import remove_background
+from rmbg_nodes.settings import Settings
 from rmbg_nodes.tests.conformance import BackendContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 
@@ -59,8 +61,14 @@ def host(tmp_path: Path) -> PlainHost:
 
 
 def opened(host: Any, path: Path, **options: Any) -> LocalBackend:
-    defaults = {"resolution": SIDE, "precision": "float32", "weights": str(path), "download": False}
-    values: dict[str, Any] = defaults | options
+    values: dict[str, Any] = {
+        "resolution": SIDE,
+        "precision": "float32",
+        "weights": str(path),
+        "download": False,
+        "patch_order": "auto",
+        **options,
+    }
     return open_local(find("local/rmbg-2.0"), host, **values)
 
 
@@ -202,15 +210,108 @@ def test_out_of_memory_at_one_picture_says_what_to_lower(files, tmp_path: Path):
         assert "Lower the resolution" in str(outcome.result.error)
 
 
-def test_half_precision_that_overflows_is_redone_in_float32(host: PlainHost, tmp_path: Path):
-    path = write_weights(tmp_path / "large.safetensors", "birefnet")
-    weights = load_file(path)
-    weights["decoder.decoder_block1.conv_in.weight"] *= 1e7
-    save_file(weights, path)
-    matte = one(opened(host, path, precision="float16"))
+def test_half_precision_that_overflows_is_redone_in_float32(host: PlainHost, overflowing: Path):
+    matte = one(opened(host, overflowing, precision="float16"))
     assert matte.values.isfinite().all()
     assert any("float32" in note for note in matte.facts.notes)
     assert matte.facts.device == "cpu, float32"
+
+
+class Counting(PlainHost):
+    """Counts how often a network is loaded; runs out of memory in float32 when told."""
+
+    def __init__(self, folder: Path, *, small: bool = False) -> None:
+        super().__init__({"XDG_DATA_HOME": str(folder), "RMBG_DEVICE": "cpu"}, platform="linux")
+        self.adopted = 0
+        self.small = small
+
+    def room(self, bytes_each: int) -> int:
+        return 8
+
+    def adopt(self, network: Any) -> Resident:
+        self.adopted += 1
+        if self.small and network.dtype == torch.float32:
+
+            def fail(*_arguments: Any) -> None:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+            network.register_forward_pre_hook(fail)
+        return super().adopt(network)
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = write_weights(tmp_path_factory.mktemp("large") / "large.safetensors", "birefnet")
+    weights = load_file(path)
+    weights["decoder.decoder_block1.conv_in.weight"] *= 1e7
+    save_file(weights, path)
+    return path
+
+
+def test_a_batch_that_overflows_loads_the_network_once_more(overflowing: Path, tmp_path: Path):
+    host = Counting(tmp_path)
+    outcomes = list(
+        opened(host, overflowing, precision="float16").run((disc_frame(i) for i in range(5)), Job())
+    )
+    assert sorted(outcome.index for outcome in outcomes) == [0, 1, 2, 3, 4]
+    for outcome in outcomes:
+        assert isinstance(outcome.result, Matte)
+        assert any("float32" in note for note in outcome.result.facts.notes)
+    assert host.adopted == 2
+
+
+def test_memory_that_ends_in_the_second_attempt_fails_that_picture(overflowing: Path, tmp_path):
+    host = Counting(tmp_path, small=True)
+    backend = opened(host, overflowing, precision="float16")
+    outcomes = list(backend.run((disc_frame(i) for i in range(3)), Job()))
+    assert len(outcomes) == 3
+    assert all(isinstance(outcome.result, Failure) for outcome in outcomes)
+
+
+def test_a_file_that_changed_since_is_not_run_under_its_old_licence(host: PlainHost, tmp_path):
+    path = write_weights(tmp_path / "a.safetensors", "birefnet")
+    backend = opened(host, path)
+    write_weights(path, "isnet")
+    with pytest.raises(WeightsUnusable, match="changed"):
+        one(backend)
+
+
+def test_closing_during_a_run_only_loads_again(host: PlainHost, files):
+    backend = opened(host, files["isnet"])
+    count = 0
+    for _ in backend.run((disc_frame(i) for i in range(3)), Job()):
+        backend.close()
+        count += 1
+    assert count == 3
+
+
+def test_the_patch_order_is_a_setting(host: PlainHost, files):
+    auto, later = (
+        one(opened(host, files["birefnet"], patch_order=order)) for order in ("auto", "c hg wg")
+    )
+    same = one(opened(host, files["birefnet"], patch_order="wg hg c"))
+    assert torch.equal(auto.values, same.values)
+    assert not torch.equal(auto.values, later.values)
+
+
+def test_offline_takes_the_download_switch_back(tmp_path: Path):
+    host = PlainHost({"XDG_DATA_HOME": str(tmp_path), "HF_HOME": str(tmp_path)}, platform="linux")
+    with pytest.raises(Offline, match="offline"):
+        open_backend(
+            "local/birefnet",
+            settings=Settings(offline=True),
+            host=host,
+            options={"download": True},
+        )
+
+
+def test_a_flat_map_is_reported(host: PlainHost, tmp_path: Path):
+    path = write_weights(tmp_path / "flat.safetensors", "isnet")
+    weights = load_file(path)
+    weights["side1.weight"] *= 0
+    weights["side1.bias"] = torch.full_like(weights["side1.bias"], 4.0)
+    save_file(weights, path)
+    assert any("no subject found" in note for note in one(opened(host, path)).facts.notes)
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

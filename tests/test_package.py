@@ -145,3 +145,24 @@ def test_requirements_add_nothing_to_comfyui() -> None:
     assert block is not None
     names = re.findall(r'"([\w-]+)', block.group(1))
     assert {name.lower() for name in names} <= core
+
+
+def test_a_failed_picture_of_the_other_identity_keeps_its_reason() -> None:
+    """The pack loaded by path and the installed package in one process, as in ComfyUI."""
+    code = (
+        load("rmbg_nodes")
+        + load("/somewhere/my pack")
+        + (
+            "import importlib, torch\n"
+            "name = '/somewhere/my pack'\n"
+            "fake = importlib.import_module('.backends.fake', name)\n"
+            "pipeline = importlib.import_module('rmbg_nodes.pipeline')\n"
+            "load = lambda: torch.rand(16, 16, 3)\n"
+            "inputs = [pipeline.Input(i, f'p{i}', load) for i in range(2)]\n"
+            "results = pipeline.remove(inputs, fake.FakeLocal(failing=[1]), pipeline.Treatment())\n"
+            "done, failed = results\n"
+            "print(type(done).__name__, failed.failure.error)"
+        )
+    )
+    result = run(code)
+    assert result.stdout == "Done p1: the fake was told to fail here.\n", result.stderr

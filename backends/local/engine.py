@@ -7,12 +7,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import BackendFailed, BadOption, WeightsMissing
+from ...core.errors import (
+    BackendFailed,
+    BackendMissing,
+    BadOption,
+    WeightsMissing,
+    WeightsUnusable,
+)
 from ...core.types import (
     BackendSpec,
     Facts,
@@ -25,17 +31,29 @@ from ...core.types import (
     Outcome,
     Resident,
 )
-from ...settings import read_settings
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found, find_weights
 from .fuse import inference_copy
+from .networks.birefnet import PatchOrder
 from .recipe import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
+from .verify import sha256_of
 from .weights import fetch
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SMALLEST, LARGEST, STEP = 256, 2560, 32
+
+_OVERFLOW = "half precision overflowed on a picture, so float32 is used"
+_FLAT = "the model sees the whole picture alike: no subject found"
+# How devices without an error class of their own say it: CPU, MPS, cuBLAS, DirectML, Windows.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "not enough gpu video memory",
+    "alloc_failed",
+)
 
 
 def open_local(
@@ -46,12 +64,14 @@ def open_local(
     precision: OptionValue,
     weights: OptionValue,
     download: OptionValue,
+    patch_order: OptionValue,
 ) -> LocalBackend:
     """Find the weights and make a backend of them; nothing is loaded before the first picture.
 
     resolution: the side of the model's square, 0 for the model's own. precision: "auto" or a name
     of PRECISIONS. weights: a file, or "" to look for the released one. download: fetch the released
-    file when it is not found; switching it on accepts its licence.
+    file when it is not found; switching it on accepts its licence. patch_order: "auto", or that of
+    BiRefNet weights of the user's own.
 
     Raises WeightsMissing, WeightsUnusable, Offline or BadOption.
     """
@@ -61,8 +81,10 @@ def open_local(
             f"The resolution is {side}; it must be a multiple of {STEP} from {SMALLEST} to "
             f"{LARGEST}, or 0 for the model's own."
         )
-    found = _found(spec.model, host, str(weights), may_download=bool(download))
-    return LocalBackend(replace(spec, licence=found.licence), host, found, side, str(precision))
+    found = _found(spec.model, host, str(weights).strip(), may_download=bool(download))
+    order = next((known for known in get_args(PatchOrder) if known == patch_order), None)
+    named = replace(spec, licence=found.licence)
+    return LocalBackend(named, host, found, side, str(precision), order)
 
 
 def _found(model: str, host: Host, path: str, *, may_download: bool) -> Found:
@@ -72,8 +94,8 @@ def _found(model: str, host: Host, path: str, *, may_download: bool) -> Found:
         if path or not may_download:
             raise
     row = rows_of(model)[0]
-    offline = read_settings().offline
-    fetch(row, host.model_folders()[0], host.data_folder(), accepted=True, offline=offline)
+    # RMBG_OFFLINE has taken the switch back before this (gate.py).
+    fetch(row, host.model_folders()[0], host.data_folder(), accepted=True, offline=False)
     return find_weights(model, host)
 
 
@@ -93,18 +115,35 @@ class _Loaded:
         return int(self.side * self.side * self.recipe.bytes_per_pixel * share)
 
 
+@dataclass
+class _Answer:
+    """logits: (B, h, w) float32 on the device. finite: for each picture, whether all of it is."""
+
+    logits: Tensor
+    finite: list[bool]
+    device: torch.device
+
+
 class LocalBackend:
     """One network; answers logits (RMBG-2.0) or its card's alpha (RMBG-1.4) at the model's size."""
 
     def __init__(
-        self, spec: BackendSpec, host: Host, found: Found, side: int, precision: str
+        self,
+        spec: BackendSpec,
+        host: Host,
+        found: Found,
+        side: int,
+        precision: str,
+        order: PatchOrder | None,
     ) -> None:
         self.spec = spec
         self._host = host
         self._found = found
         self._side = side
         self._precision = precision
-        self._chunk = spec.window
+        self._order = order
+        self._overflowed = False
+        self._chunk = 0
         self._loaded: _Loaded | None = None
 
     def work(self, frame: Frame) -> str | None:
@@ -112,12 +151,12 @@ class LocalBackend:
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         job.check()
-        if self._loaded is None:
-            self._loaded = self._load(self._precision)
-            self._chunk = min(self.spec.window, self._host.room(self._loaded.bytes_each))
         source = iter(frames)
-        while chunk := list(islice(source, self._chunk)):
-            for outcome in self._answers(chunk, self._loaded, job):
+        self._chunk = 0  # what else is on the device may have changed since the last run
+        while (first := next(source, None)) is not None:
+            self._ready()
+            chunk = [first, *islice(source, self._chunk - 1)]
+            for outcome in self._answers(chunk, job):
                 job.step(1)
                 yield outcome
             job.check()
@@ -127,26 +166,51 @@ class LocalBackend:
             self._loaded.resident.release()
             self._loaded = None
 
-    def _load(self, precision: str) -> _Loaded:
-        released = self._found.released
-        options = {} if released is None else {"patch_order": released.patch_order}
-        network = network_from_state_dict(read_state_dict(self._found.path), **options)
-        dtype = self._host.precision() if precision == "auto" else PRECISIONS[precision]
-        recipe = recipe_of(network)
-        side = self._side or recipe.resolution
-        resident = self._host.adopt(inference_copy(network, dtype=dtype))
-        return _Loaded(resident, recipe, side, dtype)
+    def _ready(self) -> _Loaded:
+        """The network, loaded when it is not, and how many pictures go through it at a time."""
+        if self._loaded is None:
+            self._loaded = self._load(self._precision)
+            self._chunk = 0
+        if not self._chunk:
+            room = self._host.room(self._loaded.bytes_each)
+            self._chunk = min(self.spec.window, room)
+        return self._loaded
 
-    def _answers(self, chunk: list[Frame], loaded: _Loaded, job: Job) -> Iterator[Outcome]:
-        """The chunk's outcomes; when memory runs out, in halves, and so from then on."""
-        started = time.perf_counter()
+    def _load(self, precision: str) -> _Loaded:
+        path, released = self._found.path, self._found.released
+        if sha256_of(path, self._host.data_folder()) != self._found.sha256:
+            raise WeightsUnusable(
+                f"{path} has changed since it was opened, and its licence may have too. "
+                "Load it again."
+            )
+        order = released.patch_order if released and not self._order else self._order
+        options = {"patch_order": order} if order else {}
         try:
-            logits, device = self._forward(chunk, loaded, job)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+            network = network_from_state_dict(read_state_dict(path), **options)
+            dtype = self._host.precision() if precision == "auto" else PRECISIONS[precision]
+            recipe = recipe_of(network)
+            resident = self._host.adopt(inference_copy(network, dtype=dtype))
+        except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            logits = None
-        if logits is None:  # outside of the handler, so that its traceback holds no tensors
+            raise BackendMissing(
+                f"There is not enough memory to load {path.name}. Choose half precision, or close "
+                "what else uses the device."
+            ) from error
+        return _Loaded(resident, recipe, self._side or recipe.resolution, dtype)
+
+    def _answers(self, chunk: list[Frame], job: Job) -> Iterator[Outcome]:
+        """The chunk's outcomes. When memory runs out it goes on in halves, and so from then on;
+        what overflows in half precision is done again in float32, and so from then on."""
+        loaded = self._ready()
+        started = time.perf_counter()
+        answer: _Answer | None = None
+        try:
+            answer = self._forward(chunk, loaded, job)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        if answer is None:  # outside of the handler, so that its traceback holds no tensors
             self._host.free_memory()
             if len(chunk) == 1:
                 yield Outcome(chunk[0].index, Failure(self._too_large(chunk[0], loaded)))
@@ -154,42 +218,42 @@ class LocalBackend:
             self._chunk = (len(chunk) + 1) // 2
             while chunk:
                 part, chunk = chunk[: self._chunk], chunk[self._chunk :]
-                yield from self._answers(part, loaded, job)
+                yield from self._answers(part, job)
             return
         seconds = (time.perf_counter() - started) / len(chunk)
-        for frame, values in zip(chunk, logits, strict=True):
-            yield Outcome(frame.index, self._matte(frame, values, device, seconds, loaded, job))
+        again: list[Frame] = []
+        for frame, values, finite in zip(chunk, answer.logits, answer.finite, strict=True):
+            if finite or loaded.dtype == torch.float32:
+                matte = self._matte(values.clone(), answer.device, seconds, loaded)
+                yield Outcome(frame.index, matte)
+            else:
+                again.append(frame)
+        if again:
+            if self._precision != "float32":
+                self._precision, self._overflowed = "float32", True
+                self.close()
+            for frame in again:
+                yield from self._answers([frame], job)
 
-    def _forward(
-        self, chunk: list[Frame], loaded: _Loaded, job: Job
-    ) -> tuple[Tensor, torch.device]:
-        """(B, h, w) float32 logits on the device."""
+    def _forward(self, chunk: list[Frame], loaded: _Loaded, job: Job) -> _Answer:
         network = loaded.resident.on_device(loaded.bytes_each * len(chunk))
         device = next(network.parameters()).device
         batch = prepare([frame.pixels for frame in chunk], loaded.side, loaded.recipe, device)
         with torch.no_grad(), cancellable(network, job):
-            logits: Tensor = network(batch)
-        return logits[:, 0], device
+            logits: Tensor = network(batch)[:, 0]
+        # Reading this back waits for the device, so that the seconds are those of the work.
+        finite: list[bool] = logits.flatten(1).isfinite().all(dim=1).tolist()
+        return _Answer(logits, finite, device)
 
     def _matte(
-        self,
-        frame: Frame,
-        values: Tensor,
-        device: torch.device,
-        seconds: float,
-        loaded: _Loaded,
-        job: Job,
-    ) -> Matte | Failure:
-        notes: tuple[str, ...] = ()
-        if not bool(values.isfinite().all()) and loaded.dtype != torch.float32:
-            # Half precision overflowed on this picture: a NaN is not an answer, float32 is.
-            loaded = self._loaded = self._in_full_precision(loaded)
-            redone, device = self._forward([frame], loaded, job)
-            values = redone[0]
-            notes = ("half precision overflowed, so float32 was used",)
+        self, values: Tensor, device: torch.device, seconds: float, loaded: _Loaded
+    ) -> Matte:
+        notes: tuple[str, ...] = (_OVERFLOW,) if self._overflowed else ()
         kind: Literal["logits", "alpha"] = "logits"
         if loaded.recipe.stretched:
-            values, kind = stretch(values.sigmoid()), "alpha"
+            alpha = values.sigmoid()
+            values, kind = stretch(alpha), "alpha"
+            notes += (_FLAT,) if values is alpha else ()
         released = self._found.released
         facts = Facts(
             backend=self.spec.id,
@@ -202,10 +266,6 @@ class LocalBackend:
         )
         return Matte(values, kind, facts)
 
-    def _in_full_precision(self, loaded: _Loaded) -> _Loaded:
-        loaded.resident.release()
-        return self._load("float32")
-
     def _too_large(self, frame: Frame, loaded: _Loaded) -> BackendFailed:
         return BackendFailed(
             f"{frame.name}: there is not enough memory for one picture at resolution "
@@ -215,11 +275,9 @@ class LocalBackend:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class of its own; MPS and the CPU say it in words."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
+    """CUDA has a class of its own; the others say it in words."""
     words = str(error).lower()
-    return "out of memory" in words or "can't allocate memory" in words
+    return isinstance(error, torch.OutOfMemoryError) or any(m in words for m in _OUT_OF_MEMORY)
 
 
 @contextmanager

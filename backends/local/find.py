@@ -65,7 +65,7 @@ def find_weights(
     released one, BadOption for an unknown model.
     """
     wanted = rows_of(model, rows)
-    given = Path(path).expanduser()
+    given = Path(os.path.expanduser(path))  # unlike Path.expanduser, never raises
     if path and given.is_file():
         return identify(given, host, rows=rows)
     if path and not given.exists():

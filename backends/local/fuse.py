@@ -1,4 +1,4 @@
-"""Inference copies: the same logits up to rounding, in a third of the time.
+"""Inference copies: the same logits up to rounding, in one to two thirds of the time.
 
 Each function below is one trick. It changes the copy in place, and the network it was made from
 not at all; docs/performance.md says what each is worth.

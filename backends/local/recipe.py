@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +71,16 @@ def _where_it_runs(operation: Callable[[Tensor], Tensor], value: Tensor) -> Tens
     try:
         return operation(value)
     except NotImplementedError:
+        _warn(value.device.type)
         return operation(value.cpu()).to(value.device)
+
+
+@cache
+def _warn(device: str) -> None:
+    """Once for a device: it is slower, not wrong."""
+    logging.getLogger("rmbg_nodes").warning(
+        "%s cannot resize with antialiasing; pictures are resized on the CPU.", device
+    )
 
 
 def stretch(alpha: Tensor) -> Tensor:

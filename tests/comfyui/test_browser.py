@@ -139,6 +139,7 @@ def test_the_backend_setting_switches_its_widgets(page: Any) -> None:
             "backend.precision",
             "backend.weights",
             "backend.download",
+            "backend.patch_order",
         ],
     ]
 

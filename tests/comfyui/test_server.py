@@ -177,6 +177,7 @@ def test_a_local_network_lives_in_comfyuis_memory_management(server: Server, sce
         "backend.precision": "auto",
         "backend.weights": str(path),
         "backend.download": False,
+        "backend.patch_order": "auto",
     }
 
     def masks(prefix: str) -> np.ndarray:
@@ -208,6 +209,7 @@ def test_missing_weights_are_told_with_folder_and_command(server: Server, scene)
         "backend.precision": "auto",
         "backend.weights": "",
         "backend.download": False,
+        "backend.patch_order": "auto",
     }
     graph = cut_graph() | {
         "2": node("RMBG_Load", **load, **defaults),
@@ -238,6 +240,7 @@ def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
                 "backend.precision": "auto",
                 "backend.weights": "",
                 "backend.download": False,
+                "backend.patch_order": "auto",
             },
         ),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),

@@ -3,7 +3,9 @@ from torch import nn
 
 class ModelPatcher:
     model: nn.Module
+    load_device: torch.device
     def __init__(
         self, model: nn.Module, load_device: torch.device, offload_device: torch.device
     ) -> None: ...
+    def partially_load(self, device_to: torch.device, extra_memory: float) -> float: ...
     def detach(self) -> None: ...
