@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -127,7 +128,28 @@ def variants(model: str, arguments: argparse.Namespace, device: torch.device) ->
                 return logits.sigmoid()
 
             rows.append(Row("inference copy", dtype, batch, fused))
+        if model == "rmbg-2.0" and (peer := nobg(device)) is not None:
+            rows.append(Row("nobg", "float32", batch, partial(peer, images)))
     return rows
+
+
+def nobg(device: torch.device) -> Callable[[Tensor], Tensor] | None:
+    """The BiRefNet of the nobg package (Apache-2.0) with weights of its own making, where it and
+    the torchvision that it needs load; its |d alpha| says nothing."""
+    if importlib.util.find_spec("nobg") is None:
+        return None
+    try:
+        peer = importlib.import_module("nobg.birefnet.modeling_birefnet")
+    except (ImportError, RuntimeError) as error:
+        print(f"nobg is left out: {error}")
+        return None
+    network = peer.BiRefNet().to(device).eval()
+
+    def alpha(images: Tensor) -> Tensor:
+        logits: Tensor = network(images)["logits"]
+        return logits.float().sigmoid()
+
+    return alpha
 
 
 def timed(run: Callable[[], object], device: torch.device, threads: int) -> float:

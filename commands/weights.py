@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write a model as ONNX, in standard operators only")
     export.add_argument("source", metavar="MODEL|FILE", help=f"{models}, or any readable weights")
     export.add_argument("target", metavar="OUT.onnx", type=Path)
+    export.add_argument("--onnx", action="store_true", help="the format: the default and only one")
     export.add_argument("--resolution", type=int, default=0, metavar="N", help="the square's side")
     export.add_argument("--fp16", action="store_true", help="store and compute in half precision")
 
