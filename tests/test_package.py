@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rmbg_nodes
+from rmbg_nodes.tests.support.comfy_server import copy_pack
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,15 +86,7 @@ def test_it_does_not_export_v1_mappings() -> None:
 def pack(tmp_path: Path) -> Path:
     """A copy of the package under a folder name with spaces, hyphens and a dot."""
     target = tmp_path / "my packs" / "comfyui-rmbg nodes 1.0"
-    shutil.copytree(
-        ROOT,
-        target,
-        ignore=lambda folder, names: [
-            name
-            for name in names
-            if name.startswith(".") or (Path(folder) == ROOT and name in ("tests", "build"))
-        ],
-    )
+    copy_pack(target)
     return target
 
 
