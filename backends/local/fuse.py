@@ -7,6 +7,7 @@ not at all; docs/performance.md says what each is worth.
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from typing import cast
 
@@ -218,9 +219,11 @@ def _convolved(layer: nn.Linear) -> ConvolvedLinear:
     return result
 
 
+@functools.cache
 def convolution_is_faster() -> bool:
     """Whether this CPU multiplies float32 matrices clearly faster by way of a convolution: both
-    are timed once, for about 50 ms together. False without oneDNN."""
+    are timed once in a process, for about 50 ms together, so that all copies of a network answer
+    the same to the last bit. False without oneDNN."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     x, weight = torch.ones(1024, 512), torch.ones(512, 512)
