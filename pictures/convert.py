@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..core.checks import OVERSHOOT
+from ..core.checks import check_range
 from ..core.errors import BadOption, BadPicture
 from .pil import Array, What, levels_of
 
@@ -159,10 +159,6 @@ def _checked(values: Tensor, name: str) -> Tensor:
         lowest, highest = (float(bound) for bound in one.aminmax())
         if not math.isfinite(lowest) or not math.isfinite(highest):
             raise BadPicture(f"The {which} holds values that are not numbers (NaN or infinity).")
-        if lowest < -OVERSHOOT or highest > 1 + OVERSHOOT:
-            raise BadPicture(
-                f"The {which} has values from {lowest:.3g} to {highest:.3g}; they must lie in "
-                "0..1. Divide by 255, or look at the step before this."
-            )
+        check_range(one, which)
     low, high = values.aminmax()
     return values.clamp(0, 1) if low < 0 or high > 1 else values
