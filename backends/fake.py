@@ -18,17 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import BackendFailed, MayBeBilled, Refusal
-from ..core.types import (
-    BackendSpec,
-    Facts,
-    Failure,
-    Frame,
-    Job,
-    Matte,
-    Outcome,
-    Price,
-    Ticket,
-)
+from ..core.specs import BackendSpec, Price
+from ..core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
 
 FAKE_LOCAL = BackendSpec(
     id="fake/local",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..core.errors import BadOption
-from ..core.types import OptionValue
+from ..core.specs import OptionValue
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
 

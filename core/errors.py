@@ -5,6 +5,7 @@
     |   |-- LicenceRefused        choose another backend, or name your agreement
     |   |-- Offline               turn RMBG_OFFLINE off, or use a backend on this machine
     |   |-- KeyMissing            set the key
+    |   |-- AccountRefused        top up, or ask the provider to open the model to your account
     |   |-- OverBudget            raise the limit, or send fewer pictures
     |   |-- BackendUnknown        choose one of the listed ids
     |   |-- BackendMissing        this installation lacks a part that the backend needs
@@ -16,6 +17,8 @@
         |-- BadPicture            the picture itself cannot be used
         |-- NoPlainBackdrop       use a model, or ask for the preview
         |-- BackendFailed         the backend could not deliver this picture
+        |-- ResultWaiting         it is paid for and can still be fetched: run again, or resume
+        |-- UnusableResult        what the provider answered cannot be used; ask for it once more
         `-- MayBeBilled           the answer to a paid submit was lost; look before paying again
 
 Every message is one sentence or two: what happened, then the next step. None ever contains a key.
@@ -24,6 +27,8 @@ would appear in front of the error's name on the user's screen.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar, Literal
 
 
 class RmbgError(Exception):
@@ -52,6 +57,12 @@ class Offline(Refusal):
 
 class KeyMissing(Refusal):
     """The provider needs a key and none was found, or it refused the one that was."""
+
+    __module__ = "rmbg_nodes"
+
+
+class AccountRefused(Refusal):
+    """The provider knows the key and does not serve this account: no credit, or no such plan."""
 
     __module__ = "rmbg_nodes"
 
@@ -99,9 +110,15 @@ class Cancelled(RmbgError):
 
 
 class PictureError(RmbgError):
-    """One picture failed. It travels inside a Failure and never ends the run of the others."""
+    """One picture failed. It travels inside a Failure and never ends the run of the others.
+
+    paid: what became of the money of a hosted picture. "no": nothing is owed, and the picture may
+    be sent again. "fetchable": the work was paid for and its result can still be fetched by its id.
+    "perhaps": it may have been billed, and nothing can be fetched.
+    """
 
     __module__ = "rmbg_nodes"
+    paid: ClassVar[Literal["no", "fetchable", "perhaps"]] = "no"
 
 
 class BadPicture(PictureError, ValueError):
@@ -122,7 +139,22 @@ class BackendFailed(PictureError):
     __module__ = "rmbg_nodes"
 
 
+class ResultWaiting(PictureError):
+    """The provider has the job and its id is kept: running again fetches it and pays nothing."""
+
+    __module__ = "rmbg_nodes"
+    paid = "fetchable"
+
+
+class UnusableResult(PictureError):
+    """The provider delivered something that is no mask of this picture. Its id is kept."""
+
+    __module__ = "rmbg_nodes"
+    paid = "fetchable"
+
+
 class MayBeBilled(PictureError):
     """A paid submit was sent and its answer was lost, so it is not sent again by itself."""
 
     __module__ = "rmbg_nodes"
+    paid = "perhaps"

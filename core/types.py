@@ -13,17 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from .errors import PictureError
+from .specs import BackendSpec, Price
 
 if TYPE_CHECKING:  # facts about backends are read without waiting for torch
     import torch
     from torch import Tensor, nn
 
-Location = Literal["local", "hosted"]
 Usage = Literal["non-commercial", "commercial"]
-OptionValue: TypeAlias = "str | int | float | bool"
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,6 @@ class Frame:
         levels = (self.pixels.detach().clamp(0, 1) * 65535).round().cpu().numpy().astype("<u2")
         header = "x".join(str(side) for side in self.pixels.shape).encode()
         return hashlib.sha256(header + b":" + levels.tobytes()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Price:
-    """What one picture costs, with where and when that was read."""
-
-    amount: Decimal
-    currency: str
-    as_of: str
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
 
 
 @dataclass(frozen=True)
@@ -82,11 +68,13 @@ class Matte:
 
     values: (h, w) float32 on any device, at the model's own size or the frame's.
     kind: "logits" (any real number, alpha is their sigmoid) or "alpha" (0..1, 1 = subject).
+    original: the provider's own file, where it says more than the alpha (a C2PA manifest).
     """
 
     values: Tensor
     kind: Literal["logits", "alpha"]
     facts: Facts
+    original: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -107,56 +95,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ticket:
-    """Paid work at a provider. Without a request_id it was sent, but its answer was lost."""
+    """Paid work at a provider. Without a request_id it was sent, but its answer was lost.
+
+    urls: where to ask for it, by role, as the provider gave them. Never holds a key. sent: (width,
+    height) of the picture as it was sent; None when it is not known.
+    """
 
     backend: str
     request_id: str | None
     urls: Mapping[str, str] = field(default_factory=dict)
+    sent: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
-class Option:
-    """One setting of a backend: a widget in ComfyUI, a keyword in Python, --option on the command
-    line. Its type is its default's type. choices: the allowed texts, if there is a list. limits:
-    least, most and step of a whole number."""
+class Claim:
+    """Paid work to be fetched by its ticket, without the picture. size: (width, height) in pixels
+    of the picture that was sent."""
 
-    name: str
-    default: OptionValue
-    tooltip: str
-    choices: tuple[str, ...] = ()
-    limits: tuple[int, int, int] = (0, 0, 1)
-
-
-@dataclass(frozen=True)
-class BackendSpec:
-    """One row of the catalogue: everything that can be said of a backend without importing it.
-
-    id: "provider/model", or the provider alone where it has only one. target: "module:function"
-    below `backends/`, imported on first use; empty while this version does not ship the backend.
-    window: how many frames `run` may hold at most, those it works on and those it has pulled ahead
-    together. For a hosted backend `licence` names the row of the provider's terms.
-    """
-
-    id: str
-    label: str
-    summary: str
-    location: Location
-    licence: str
-    target: str
-    window: int
-    price: Price | None = None
-    key_variables: tuple[str, ...] = ()
-    options: tuple[Option, ...] = ()
-
-    @property
-    def provider(self) -> str:
-        """The part of the id before the slash: what the backend menu shows."""
-        return self.id.partition("/")[0]
-
-    @property
-    def model(self) -> str:
-        """The part of the id after the slash; empty for a provider with one nameless model."""
-        return self.id.partition("/")[2]
+    index: int
+    work: str
+    ticket: Ticket
+    size: tuple[int, int]
 
 
 class Job:
@@ -188,11 +147,16 @@ class Job:
         """The provider accepted the work under this ticket; called before the first poll."""
 
     def known(self, work: str) -> Ticket | None:
-        """The ticket of work sent earlier and never settled: to be resumed, not paid again."""
+        """The ticket of work sent earlier and never settled: to be resumed, not paid again.
+
+        Raises a PictureError when the work cannot be looked up or is being sent by another process
+        at this moment.
+        """
         return None
 
     def settled(self, work: str, outcome: Outcome) -> None:
-        """The work has its outcome: a Matte was paid for, a Failure frees what was reserved."""
+        """The work has its outcome. A Matte was paid for; of a Failure, `error.paid` says what
+        became of the money, and only "no" frees what was reserved."""
 
 
 class Backend(Protocol):
@@ -219,6 +183,13 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what the backend holds. Calling it twice is harmless."""
+
+
+class Resumable(Protocol):
+    """A backend whose paid work can be fetched by ticket."""
+
+    def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
+        """Yield one Outcome for every claim, as `Backend.run` does for frames."""
 
 
 class Host(Protocol):

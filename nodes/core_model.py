@@ -8,7 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..core.types import BackendSpec, Facts, Frame, Job, Matte, Outcome
+from ..core.specs import BackendSpec
+from ..core.types import Facts, Frame, Job, Matte, Outcome
 
 CORE_MODEL = BackendSpec(
     id="comfyui/core-model",

@@ -13,16 +13,8 @@ import torch
 
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.licences import LICENCES
-from rmbg_nodes.core.types import (
-    Backend,
-    Failure,
-    Frame,
-    Job,
-    Matte,
-    Outcome,
-    Price,
-    Ticket,
-)
+from rmbg_nodes.core.specs import Price
+from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte, Outcome, Ticket
 
 SIZES = ((48, 64), (64, 48), (57, 61))
 
@@ -76,7 +68,8 @@ class Recorder(Job):
 
     def settled(self, work: str, outcome: Outcome) -> None:
         self.calls.append(("settled", work))
-        del self.tickets[work]
+        if not isinstance(outcome.result, Failure) or outcome.result.error.paid == "no":
+            self.tickets.pop(work, None)
 
     def named(self, name: str) -> list[str]:
         return [work for called, work in self.calls if called == name]

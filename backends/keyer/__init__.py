@@ -13,17 +13,8 @@ import numpy as np
 import torch
 
 from ...core.errors import NoPlainBackdrop
-from ...core.types import (
-    BackendSpec,
-    Facts,
-    Failure,
-    Frame,
-    Host,
-    Job,
-    Matte,
-    OptionValue,
-    Outcome,
-)
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome
 from .backdrop import fit_backdrop
 from .colour import Array
 from .plain import key_plain

@@ -19,18 +19,8 @@ from ...core.errors import (
     WeightsMissing,
     WeightsUnusable,
 )
-from ...core.types import (
-    BackendSpec,
-    Facts,
-    Failure,
-    Frame,
-    Host,
-    Job,
-    Matte,
-    OptionValue,
-    Outcome,
-    Resident,
-)
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome, Resident
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found, find_weights

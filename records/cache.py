@@ -1,0 +1,140 @@
+"""The cache of paid results: what was paid for once is never paid for again while it is here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.types import Matte
+from .room import UNFINISHED, Room, look, remove
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What the cache holds. most_bytes: 0 = it is off."""
+
+    entries: int
+    bytes: int
+    most_bytes: int
+    folder: Path
+
+
+class ResultCache:
+    """Results below one folder, one file each, named by their work.
+
+    most_bytes: what they may take together; 0 keeps and finds nothing. Any number of threads and
+    processes may use one folder. No method raises for what a disk or another program does to it.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._room = Room(folder, most_bytes)
+        self._lock = threading.Lock()
+
+    def get(self, work: str) -> Matte | None:
+        """The result, bit for bit as it was stored, on the CPU, with facts that say that it costs
+        nothing now. None when there is none; a damaged file is removed."""
+        if not self._most_bytes:
+            return None
+        from .entry import Damaged, unpack  # the only part that waits for torch
+
+        path = self._path(work)
+        try:
+            matte = unpack(work, path.read_bytes())
+        except OSError:
+            return None
+        except Damaged:
+            remove(path)
+            return None
+        with suppress(OSError):
+            os.utime(path)  # used now: the last to go
+        return matte
+
+    def put(self, work: str, matte: Matte) -> bool:
+        """Keep a result. True: it is on the disk, and survives the loss of power from here on.
+
+        False when the cache is off, when the result alone is larger than the cache may be, and when
+        it cannot be written.
+        """
+        if not self._most_bytes:
+            return False
+        from .entry import pack
+
+        data = pack(work, matte)
+        if len(data) > self._most_bytes:
+            return False
+        path = self._path(work)
+        earlier = look(path)
+        try:
+            self._write(path, data)
+        except OSError:
+            return False
+        with self._lock:
+            self._room.written(path, len(data) - (earlier.size if earlier else 0))
+        return True
+
+    def has(self, work: str) -> bool:
+        """Whether there is a result, without looking whether it is whole."""
+        return bool(self._most_bytes) and self._path(work).exists()
+
+    def info(self) -> CacheInfo:
+        """How much is in it."""
+        files = self._room.files()
+        total = sum(stored.size for stored in files)
+        return CacheInfo(len(files), total, self._most_bytes, self._folder)
+
+    def clear(self) -> int:
+        """Remove everything; the number of results that this call removed."""
+        with self._lock:
+            removed = sum(remove(stored.path) for stored in self._room.files())
+            self._room.emptied()
+        return removed
+
+    def _path(self, work: str) -> Path:
+        name = hashlib.sha256(work.encode()).hexdigest()
+        return self._folder / name[0] / name[1] / name
+
+    def _write(self, path: Path, data: bytes) -> None:
+        folders = [path.parent]
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders += [path.parent.parent, self._folder, self._folder.parent]
+        unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+        try:
+            with open(file, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(unfinished, path)
+        except OSError:
+            remove(unfinished)
+            raise
+        _sync_names(folders)
+
+
+if sys.platform == "win32":
+    _BINARY = os.O_BINARY
+
+    def _sync_names(folders: Sequence[Path]) -> None:
+        """Windows keeps the names of files by itself."""
+else:
+    _BINARY = 0
+
+    def _sync_names(folders: Sequence[Path]) -> None:
+        """Put the names of new files on the disk, too, where the file system can."""
+        for folder in folders:
+            with suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)

@@ -1,0 +1,272 @@
+"""The journal of paid work: what was sent, under which id it can be fetched, what became of it.
+
+    sending -> submitted -> delivered
+       |           |
+       +-----------+------> failed (nothing is owed) | abandoned (the user gave it up)
+
+A row in `sending` or `submitted` is open, and a work has at most one. `sending` is written before
+the first byte of a submit leaves, so a row in that state whose process is gone may have been
+billed. No picture, key or path of a file is ever in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ..core.errors import BackendFailed
+from ..core.specs import Price
+from ..core.types import Ticket
+from .database import Database
+
+State: TypeAlias = Literal["sending", "submitted", "delivered", "failed", "abandoned"]
+
+LOST = "the answer to the submit was lost; it may have been billed"
+
+_OPEN = "state IN ('sending', 'submitted')"
+_BUSY = "another run is sending this picture at this moment; run again when it has finished."
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """Paid work that is not settled.
+
+    request_id: None while it is being sent, and when the answer was lost. price: None when it is
+    not known. width, height: of the picture that was sent; 0 when not known. created, changed: UTC,
+    ISO 8601. trouble: why it is still open; may be empty. running: the process that sent it still
+    works on it.
+    """
+
+    work: str
+    backend: str
+    state: State
+    request_id: str | None
+    urls: Mapping[str, str]
+    owner: str | None
+    price: Decimal | None
+    currency: str | None
+    width: int
+    height: int
+    created: str
+    changed: str
+    trouble: str
+    running: bool
+
+    @property
+    def resumable(self) -> bool:
+        """It has an id, so its result can be fetched."""
+        return self.request_id is not None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture that was sent."""
+        return self.width, self.height
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the provider knows it by."""
+        return _ticket(self.backend, self.request_id, self.urls, self.size)
+
+
+class Journal:
+    """records.sqlite in one folder. Every method may be called from any thread, and what it says
+    is on the disk when it returns. Methods raise sqlite3.Error when the file fails them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """The journal in this folder. A damaged file is put aside and a new one begun; where no
+        file can be written it is kept in memory. Both leave a sentence in `warnings`."""
+        return cls(Database(folder))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the file."""
+        return self._database.warnings
+
+    def close(self) -> None:
+        """Let go of the file. Rows that were still being sent count as lost from now on."""
+        self._database.close()
+
+    def known(self, work: str) -> Ticket | None:
+        """The ticket of open work; without an id when its answer was lost, None when there is none.
+
+        Raises BackendFailed while a living process, this one or another, is sending it.
+        """
+        with self._database.reading() as connection:
+            row = _open_row(connection, work)
+            if row is None:
+                return None
+            if self._is_being_sent(row):
+                raise BackendFailed(_BUSY)
+            return _ticket(row["backend"], row["request_id"], json.loads(row["urls"]), _size(row))
+
+    def sending(
+        self,
+        work: str,
+        backend: str,
+        price: Price | None,
+        size: tuple[int, int],
+        *,
+        replaces: Ticket | None = None,
+    ) -> None:
+        """A submit's bytes are about to leave. size: (width, height).
+
+        replaces: what `known` said before; that row is closed as abandoned, because the user wants
+        to pay again. Raises BackendFailed, and nothing may be sent, when the journal holds anything
+        else by now: another run was quicker.
+        """
+        seen = None if replaces is None else (replaces.request_id,)
+        with self._database.changing() as connection:
+            row = _open_row(connection, work)
+            there = None if row is None else (row["request_id"],)
+            if there != seen or (row is not None and self._is_being_sent(row)):
+                raise BackendFailed(_BUSY)
+            if row is not None:
+                _close(connection, work, "abandoned")
+            _insert(connection, work, backend, "sending", self._database.owner.name, price, size)
+
+    def submitted(
+        self,
+        work: str,
+        ticket: Ticket,
+        *,
+        price: Price | None = None,
+        size: tuple[int, int] = (0, 0),
+    ) -> None:
+        """The provider's answer to the submit. A ticket without an id: the answer was lost.
+
+        The size in the row becomes that of the picture as it was sent. price, size: for work of
+        which `sending` could not be written; it gets its row now.
+        """
+        lost = ticket.request_id is None
+        state: State = "sending" if lost else "submitted"
+        owner = None if lost else self._database.owner.name
+        with self._database.changing() as connection:
+            if _open_row(connection, work) is None:
+                _insert(connection, work, ticket.backend, state, owner, price, size)
+            if ticket.sent is not None:
+                connection.execute(
+                    f"UPDATE jobs SET width = ?, height = ? WHERE work = ? AND {_OPEN}",
+                    (*ticket.sent, work),
+                )
+            connection.execute(
+                "UPDATE jobs SET state = ?, backend = ?, request_id = ?, urls = ?, owner = ?,"
+                f" changed = ?, trouble = ? WHERE work = ? AND {_OPEN}",
+                (
+                    state,
+                    ticket.backend,
+                    ticket.request_id,
+                    json.dumps(dict(ticket.urls)),
+                    owner,
+                    _now(),
+                    LOST if lost else "",
+                    work,
+                ),
+            )
+
+    def not_sent(self, work: str) -> None:
+        """The submit failed before a byte left, or was refused: nothing is owed."""
+        with self._database.changing() as connection:
+            _close(connection, work, "failed", "state = 'sending'")
+
+    def delivered(self, work: str) -> None:
+        """The user has the result, or the cache has."""
+        with self._database.changing() as connection:
+            _close(connection, work, "delivered")
+
+    def failed(self, work: str) -> None:
+        """Nothing is owed for it, and it may be sent again."""
+        with self._database.changing() as connection:
+            _close(connection, work, "failed")
+
+    def forget(self, work: str) -> None:
+        """The user gives it up: the next run of the picture pays for it again."""
+        with self._database.changing() as connection:
+            _close(connection, work, "abandoned")
+
+    def keep(self, work: str, trouble: str) -> None:
+        """It stays open, and nobody works on it any more. trouble: why, in words for people."""
+        with self._database.changing() as connection:
+            connection.execute(
+                "UPDATE jobs SET owner = NULL, changed = ?, trouble = ?"
+                f" WHERE work = ? AND {_OPEN}",
+                (_now(), trouble, work),
+            )
+
+    def pending(self) -> list[OpenJob]:
+        """Everything that is open, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM jobs WHERE {_OPEN} ORDER BY created, id"
+            ).fetchall()
+            return [_open_job(row, running=self._is_owned(row)) for row in rows]
+
+    def _is_owned(self, row: sqlite3.Row) -> bool:
+        return row["owner"] is not None and self._database.owner.lives(row["owner"])
+
+    def _is_being_sent(self, row: sqlite3.Row) -> bool:
+        return row["state"] == "sending" and self._is_owned(row)
+
+
+def _ticket(
+    backend: str, request_id: str | None, urls: Mapping[str, str], size: tuple[int, int]
+) -> Ticket:
+    return Ticket(backend, request_id, urls, sent=size if all(size) else None)
+
+
+def _size(row: sqlite3.Row) -> tuple[int, int]:
+    return row["width"], row["height"]
+
+
+def _open_row(connection: sqlite3.Connection, work: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        f"SELECT * FROM jobs WHERE work = ? AND {_OPEN}", (work,)
+    ).fetchone()
+    return row
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    work: str,
+    backend: str,
+    state: State,
+    owner: str | None,
+    price: Price | None,
+    size: tuple[int, int],
+) -> None:
+    amount, currency = (str(price.amount), price.currency) if price else (None, None)
+    now = _now()
+    connection.execute(
+        "INSERT INTO jobs (work, backend, state, owner, price, currency, width, height, created,"
+        " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (work, backend, state, owner, amount, currency, *size, now, now),
+    )
+
+
+def _close(
+    connection: sqlite3.Connection, work: str, state: State, only_where: str = _OPEN
+) -> None:
+    connection.execute(
+        f"UPDATE jobs SET state = ?, owner = NULL, changed = ? WHERE work = ? AND {only_where}",
+        (state, _now(), work),
+    )
+
+
+def _open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
+    facts = {name: row[name] for name in row.keys() if name != "id"}  # noqa: SIM118
+    facts["urls"] = json.loads(row["urls"])
+    facts["price"] = None if row["price"] is None else Decimal(row["price"])
+    return OpenJob(**facts, running=running)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,91 @@
+"""Which process sends a picture, and whether it still lives.
+
+A process id tells neither after a restart nor inside a container. Every journal holds a lock on a
+file of its own instead, which the operating system releases even on kill -9: an owner whose lock
+can be taken is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from .locks import hold, probe
+
+_SUFFIX = ".lock"
+
+
+class Owner:
+    """This process towards the others. Without a folder nobody else can see it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Raises OSError where files cannot be made or locked."""
+        self._folder = folder
+        self._file = -1
+        self.name = secrets.token_hex(8)
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while not self._take(folder):
+                self.name = secrets.token_hex(8)
+
+    def lives(self, name: str) -> bool:
+        """Whether the process of this owner still runs."""
+        if name == self.name:
+            return True
+        return self._folder is not None and not _abandoned(self._folder / f"{name}{_SUFFIX}")
+
+    def clean_up(self) -> None:
+        """Remove the files of dead owners."""
+        if self._folder is None:
+            return
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path.stem != self.name:
+                _abandoned(path, remove=True)
+
+    def release(self) -> None:
+        """From now on this owner counts as dead."""
+        if self._file >= 0 and self._folder is not None:
+            self.leave()
+            with suppress(OSError):
+                (self._folder / f"{self.name}{_SUFFIX}").unlink()
+
+    def leave(self) -> None:
+        """Let go of this process's descriptor. In a forked child: the parent keeps the lock, and
+        the child no longer keeps it alive."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _take(self, folder: Path) -> bool:
+        path = folder / f"{self.name}{_SUFFIX}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            # Another process may have found the file before it was locked, and removed it.
+            if hold(file) and path.exists():
+                self._file, file = file, -1
+                return True
+        finally:
+            if file >= 0:
+                os.close(file)
+        return False
+
+
+def _abandoned(path: Path, *, remove: bool = False) -> bool:
+    """Whether nobody holds this file. Where that cannot be found out, somebody may."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        dead = probe(file)
+        if dead and remove:
+            path.unlink()
+    except OSError:  # no locks on this kind of disk; or Windows, where an open file stays
+        return False
+    finally:
+        os.close(file)
+    return dead

@@ -1,0 +1,194 @@
+"""What the pipeline lends to a backend that costs money: a job that remembers what was paid for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from ..core.errors import BackendFailed, PictureError
+from ..core.specs import Price
+from ..core.types import Job, Matte, Outcome, Ticket
+from .cache import ResultCache
+from .journal import Journal
+
+_TROUBLE_CHARACTERS = 300
+
+
+class PaidJob(Job):
+    """A job that keeps the journal and the cache for one run. Any thread may call it.
+
+    inner: the caller's own job; it is told everything first. A journal that fails never costs a
+    paid result: what it cannot take is remembered until this run ends, and `warnings` says so.
+    """
+
+    def __init__(self, inner: Job, journal: Journal, cache: ResultCache) -> None:
+        self.warnings: list[str] = [*journal.warnings]
+        self._inner = inner
+        self._journal = journal
+        self._cache = cache
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._names: dict[str, str] = {}
+        self._prices: dict[str, Price] = {}
+        self._known: dict[str, Ticket | None] = {}
+        # Of these nothing has left in this run, so that a failure says nothing about the journal's
+        # row: it may be a lost job of an earlier run, or of another one that was quicker.
+        self._unsent: set[str] = set()
+        self._not_noted: dict[str, Ticket] = {}
+        self._in_hand: set[str] = set()
+        self._sent: set[str] = set()
+        self._over = False
+
+    def expect(self, work: str, size: tuple[int, int], name: str = "") -> None:
+        """This picture comes next. size: (width, height). name: what messages call it; the journal
+        does not take it down."""
+        self._sizes[work] = size
+        self._names[work] = name
+
+    def handed_over(self, work: str) -> None:
+        """The user has the result, so it need not be fetched again even if nothing kept it."""
+        if work in self._in_hand:
+            self._in_hand.discard(work)
+            self._try(work, partial(self._journal.delivered, work))
+
+    def close(self) -> None:
+        """The run is over: what is still at the provider may be fetched by any other."""
+        self._over = True
+        for work in sorted(self._sent | self._in_hand):
+            self._leave(work)
+
+    def check(self) -> None:
+        """See `Job.check`."""
+        self._inner.check()
+
+    def step(self, done: int) -> None:
+        """See `Job.step`."""
+        self._inner.step(done)
+
+    def reserve(self, work: str, price: Price) -> None:
+        """See `Job.reserve`."""
+        self._inner.reserve(work, price)
+        self._prices[work] = price
+        self._unsent.add(work)
+
+    def known(self, work: str) -> Ticket | None:
+        """See `Job.known`. Raises BackendFailed when the journal cannot be read: what it holds may
+        have been paid for."""
+        ticket = self._inner.known(work) or self._not_noted.get(work)
+        if ticket is not None:
+            return ticket
+        try:
+            ticket = self._journal.known(work)
+        except sqlite3.Error as error:
+            raise BackendFailed(
+                f"the journal of paid work cannot be read ({error}), so it is not known whether "
+                "this picture was paid for before. It was not sent; run again when the disk is well"
+                " again, or set RMBG_DATA to another folder."
+            ) from error
+        self._known[work] = ticket
+        return ticket
+
+    def sending(self, work: str) -> None:
+        """See `Job.sending`. Raises BackendFailed when another run was quicker, and is at it or has
+        delivered it since this one looked into the cache: send nothing."""
+        self._inner.sending(work)
+        lost = Ticket(_backend_of(work), None)
+        try:
+            self._journal.sending(
+                work,
+                lost.backend,
+                self._prices.get(work),
+                self._sizes[work],
+                replaces=self._known.get(work),
+            )
+        except sqlite3.Error as error:
+            self._remember(work, lost, error)
+        if self._cache.has(work):
+            self._not_noted.pop(work, None)
+            self._try(work, partial(self._journal.not_sent, work))
+            raise BackendFailed(
+                "this picture was delivered a moment ago; run again, it costs nothing."
+            )
+        self._unsent.discard(work)
+
+    def submitted(self, work: str, ticket: Ticket) -> None:
+        """See `Job.submitted`."""
+        self._inner.submitted(work, ticket)
+        self._note(work, ticket)
+        self._sent.add(work)
+        if self._over:  # Cancel does not interrupt a submit: its answer comes after the run
+            self._leave(work)
+
+    def settled(self, work: str, outcome: Outcome) -> None:
+        """See `Job.settled`. A result that no cache keeps stays open until `handed_over`."""
+        self._inner.settled(work, outcome)
+        self._sent.discard(work)
+        # By what it has, not by its class, which can exist twice in one process.
+        error: PictureError | None = getattr(outcome.result, "error", None)
+        if error is None:
+            self._delivered(work, cast("Matte", outcome.result))
+        elif error.paid != "no":
+            self._keep(work, self._in_few_words(work, error))
+        elif work not in self._unsent:
+            self._not_noted.pop(work, None)
+            self._try(work, partial(self._journal.failed, work))
+
+    def _delivered(self, work: str, matte: Matte) -> None:
+        if self._cache.put(work, matte):
+            self._not_noted.pop(work, None)
+            self._try(work, partial(self._journal.delivered, work))
+        else:
+            self._in_hand.add(work)
+
+    def _keep(self, work: str, trouble: str) -> None:
+        ticket = self._not_noted.get(work)
+        if ticket is not None:
+            self._note(work, ticket)  # the disk may have room again
+        self._try(work, partial(self._journal.keep, work, trouble))
+
+    def _leave(self, work: str) -> None:
+        self._sent.discard(work)
+        self._keep(work, "its run was stopped")
+
+    def _note(self, work: str, ticket: Ticket) -> None:
+        price, size = self._prices.get(work), self._sizes.get(work, (0, 0))
+        try:
+            self._journal.submitted(work, ticket, price=price, size=size)
+        except sqlite3.Error as error:
+            self._remember(work, ticket, error)
+        else:
+            self._not_noted.pop(work, None)
+
+    def _remember(self, work: str, ticket: Ticket, error: sqlite3.Error) -> None:
+        self._not_noted[work] = ticket
+        which = f"request {ticket.request_id}" if ticket.request_id else "a picture"
+        self._warn(
+            f"The journal of paid work could not be written ({error}), so {which} at "
+            f"{ticket.backend} would be forgotten if the program ends now."
+        )
+
+    def _try(self, work: str, change: Callable[[], None]) -> None:
+        """A change whose loss costs nothing: the work stays listed as open."""
+        try:
+            change()
+        except sqlite3.Error as error:
+            self._warn(
+                f"The journal of paid work could not be written ({error}), so a picture of "
+                f"{_backend_of(work)} may stay listed as open."
+            )
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+    def _in_few_words(self, work: str, error: PictureError) -> str:
+        name = self._names.get(work)
+        text = str(error).replace(name, "the picture") if name else str(error)
+        short = text[: _TROUBLE_CHARACTERS - 1]
+        return text if len(text) < _TROUBLE_CHARACTERS else f"{short}…"
+
+
+def _backend_of(work: str) -> str:
+    """A work begins with the id of the backend that it is for."""
+    return work.partition(":")[0]
