@@ -1,0 +1,156 @@
+"""What the environment changes about a hosted backend: addresses, limits, prices, patience."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
+
+from ...core.errors import BadOption
+from ...core.specs import BackendSpec, Hosting
+from .rows import BASE_VARIABLES, ROWS
+
+TIMEOUT_VARIABLE = "RMBG_JOB_TIMEOUT"
+PRICES_VARIABLE = "RMBG_PRICES"
+
+_TIMEOUT = 300.0
+_PROVIDERS = tuple(dict.fromkeys(row.provider for row in ROWS))
+
+
+def _named(provider: str, what: str) -> str:
+    return f"RMBG_{provider.upper()}_{what}"
+
+
+#: Every variable read here, with a line of help.
+VARIABLES: Mapping[str, str] = {
+    TIMEOUT_VARIABLE: f"seconds that one hosted job may take before it is left to be resumed "
+    f"(default {_TIMEOUT:.0f})",
+    PRICES_VARIABLE: "your own prices in USD a picture: bria/rmbg-2.0=0.015,fal/rmbg-3.0=0.02",
+    **{
+        variable: f"a gateway that stands in for {official}"
+        for variable, official in BASE_VARIABLES.items()
+    },
+    **{
+        _named(provider, "IN_FLIGHT"): f"jobs at a time at {provider}, if your plan allows others"
+        for provider in _PROVIDERS
+    },
+    **{
+        _named(provider, "REQUESTS_A_MINUTE"): f"API calls a minute that your {provider} plan has"
+        for provider in _PROVIDERS
+    },
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """in_flight: jobs at the provider at one time. requests_a_minute: calls, polls among them.
+    job_seconds: how long one job may take."""
+
+    in_flight: int
+    requests_a_minute: int
+    job_seconds: float
+
+
+def hosting_of(spec: BackendSpec) -> Hosting:
+    """The row's hosting; a hosted row without one is a mistake in the catalogue."""
+    assert spec.hosting is not None
+    return spec.hosting
+
+
+def bases_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Role -> scheme, host and path prefix, without a slash at the end.
+
+    Raises BadOption for an address that is neither https nor http to this very machine.
+    """
+    env = os.environ if environment is None else environment
+    bases = {}
+    for role, (variable, official) in hosting_of(spec).bases.items():
+        bases[role] = _checked(variable, env.get(variable, "").strip() or official)
+    return bases
+
+
+def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> Limits:
+    """The row's limits, or those of the user's plan. Raises BadOption."""
+    env = os.environ if environment is None else environment
+    hosting = hosting_of(spec)
+    return Limits(
+        _whole(env, _named(spec.provider, "IN_FLIGHT"), hosting.in_flight),
+        _whole(env, _named(spec.provider, "REQUESTS_A_MINUTE"), hosting.requests_a_minute),
+        _seconds(env),
+    )
+
+
+def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> BackendSpec:
+    """The row with the user's own price, where one is set. Raises BadOption."""
+    env = os.environ if environment is None else environment
+    known = {row.id for row in ROWS}
+    for entry in filter(None, (part.strip() for part in env.get(PRICES_VARIABLE, "").split(","))):
+        backend, equals, text = (part.strip() for part in entry.partition("="))
+        if not equals or backend not in known:
+            raise BadOption(
+                f"{PRICES_VARIABLE} has {entry!r}; write ID=AMOUNT with one of: "
+                f"{', '.join(sorted(known))}."
+            )
+        amount = _amount(text)
+        if backend == spec.id and spec.price is not None:
+            own = replace(spec.price, amount=amount, as_of="now", source=f"your {PRICES_VARIABLE}")
+            spec = replace(spec, price=own)
+    return spec
+
+
+def is_loopback(host: str) -> bool:
+    """This very machine, by name or number."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked(variable: str, url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    if not (secure and host and plain):
+        raise BadOption(
+            f"{variable} must be an https address such as https://gateway.example/prefix; plain "
+            "http is allowed to this machine only, because the request carries a key."
+        )
+    return url.rstrip("/")
+
+
+def _whole(env: Mapping[str, str], variable: str, default: int) -> int:
+    text = env.get(variable, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < 1:
+        raise BadOption(f"{variable} is {text!r}; it must be a whole number above 0.")
+    return int(text)
+
+
+def _seconds(env: Mapping[str, str]) -> float:
+    text = env.get(TIMEOUT_VARIABLE, "").strip()
+    if not text:
+        return _TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise BadOption(f"{TIMEOUT_VARIABLE} is {text!r}; it must be seconds between 0 and 86400.")
+    return seconds
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise BadOption(f"{PRICES_VARIABLE} has the amount {text!r}; write a number such as 0.018.")
+    return amount

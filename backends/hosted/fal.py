@@ -1,0 +1,164 @@
+"""fal.ai's queue: submit, status, result, cancel; and its storage for large pictures.
+
+Contract: fal.ai/docs, "Queue" and "Request errors"; the upload as in fal-client 1.0.3's fallback.
+The queue's own repetitions (503, 504, lost connections) stay on: they are billed once. There is no
+idempotency key. Files at fal are public by URL, so each is given the shortest useful life.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ...core.errors import BackendFailed
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Ticket
+from .environment import hosting_of
+from .wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
+from .words import (
+    accepted_id,
+    check_account,
+    check_poll,
+    check_submit,
+    refusal,
+    said,
+    text_at,
+    unknown_words,
+    urls_at,
+)
+
+_NAME = "fal.ai"
+_ID = "request_id"
+_MODERATION = "fal.ai has no setting for this endpoint that changes it; use another backend."
+_CHARGED = "fal.ai may charge for it if a machine had begun to work on it."
+_LIFE = "X-Fal-Object-Lifecycle-Preference"
+_ERROR_TYPE = "x-fal-error-type"
+# Seconds that fal keeps a picture that was uploaded, and a result: what was interrupted can be
+# resumed for a day.
+UPLOAD_LIFE = 3600
+RESULT_LIFE = 24 * 3600
+# Failures of fal's machines: never billed, and the result answers with 503 or 504 for ever.
+_MACHINES = ("request_timeout", "startup_timeout", "runner_", "internal_")
+
+
+class Fal:
+    """fal.ai's words; implements wire.Provider."""
+
+    def __init__(
+        self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
+    ) -> None:
+        self._spec = spec
+        self._queue = bases["queue"]
+        self._rest = bases["rest"]
+        self._endpoint = hosting_of(spec).endpoint
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """`Key`, not `Bearer`."""
+        return {"Authorization": f"Key {key}"}
+
+    async def hand_over(self, wire: Wire, png: bytes) -> str:
+        """A data URI, which leaves no file behind; above the limit an upload that lives an hour."""
+        if len(png) <= hosting_of(self._spec).inline_bytes:
+            return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        begin = Call(
+            "POST",
+            f"{self._rest}/storage/upload/initiate?storage_type=gcs",
+            data={"file_name": "picture.png", "content_type": "image/png"},
+            headers=life(UPLOAD_LIFE),
+        )
+        answer = await wire.ask(begin)
+        check_account(self._spec, _NAME, answer)
+        upload_url = text_at(answer.data(), "upload_url")
+        file_url = text_at(answer.data(), "file_url")
+        if answer.status >= 300 or upload_url is None or file_url is None:
+            raise _upload_failed(answer)
+        put = Call("PUT", upload_url, content=png, headers={"Content-Type": "image/png"})
+        stored = await wire.put(put)
+        if stored.status >= 300:
+            raise _upload_failed(stored)
+        return file_url
+
+    async def submit(self, wire: Wire, image: str) -> Ticket:
+        """See wire.Provider."""
+        call = Call(
+            "POST",
+            f"{self._queue}/{self._endpoint}",
+            data={"image_url": image},
+            headers=life(RESULT_LIFE),
+        )
+        answer = await wire.submit(call)
+        check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
+        request_id = accepted_id(_NAME, answer, _ID)
+        urls = urls_at(
+            answer.data(), status="status_url", result="response_url", cancel="cancel_url"
+        )
+        return Ticket(self._spec.id, request_id, urls)
+
+    async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
+        """See wire.Provider. COMPLETED covers failures too: the result tells."""
+        answer = await wire.ask(Call("GET", self._url(wire, ticket, "status")))
+        check_poll(self._spec, _NAME, answer)
+        data = answer.data() or {}
+        word = (text_at(data, "status") or "").upper()
+        if word == "IN_QUEUE":
+            return Working(queued=True)
+        if word == "IN_PROGRESS":
+            return Working(queued=False)
+        if word == "COMPLETED":
+            return await self._result(wire, ticket, data)
+        raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")
+
+    async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
+        """200: it was taken out of the queue. 202 says only that somebody will try."""
+        answer = await wire.ask(Call("PUT", self._url(wire, ticket, "cancel")))
+        return answer.status == 200
+
+    async def _result(self, wire: Wire, ticket: Ticket, status: JsonObject) -> Ready:
+        failed = bool(status.get("error") or status.get("error_type"))
+        if (text_at(status, "error_type") or "").startswith(_MACHINES):
+            raise refusal(_NAME, None, said(_without_state(status)), _MODERATION)
+        try:
+            url = self._url(wire, ticket, "result")
+            answer = await wire.ask(Call("GET", url, final_header=_ERROR_TYPE))
+        except Unreachable:
+            if not failed:
+                raise
+            raise refusal(_NAME, None, said(_without_state(status)), _MODERATION) from None
+        if answer.status >= 500 and _ERROR_TYPE in answer.headers:
+            raise refusal(_NAME, answer.status, said(answer), _MODERATION)
+        check_poll(self._spec, _NAME, answer)
+        if answer.status >= 400:
+            error = refusal(_NAME, answer.status, said(answer), _MODERATION)
+            raise type(error)(f"{error} {_CHARGED}")
+        data = answer.data()
+        url = text_at(data, "image", "url") or text_at(data, "image")
+        if url is None:
+            raise unknown_words(_NAME, "COMPLETED without image.url")
+        return Ready(url)
+
+    def _url(self, wire: Wire, ticket: Ticket, role: str) -> str:
+        """The returned URL; when it is missing or foreign, the documented form, which has only the
+        first two parts of the endpoint: /fal-ai/bria/requests/{id}."""
+        given = ticket.urls.get(role)
+        ours = wire.rebase("queue", given) if given else None
+        owner, alias = self._endpoint.split("/")[:2]
+        job = f"{self._queue}/{owner}/{alias}/requests/{quote(str(ticket.request_id), safe='')}"
+        return ours or (job if role == "result" else f"{job}/{role}")
+
+
+def life(seconds: int) -> dict[str, str]:
+    """The header that says how long fal keeps the files of a request."""
+    return {_LIFE: json.dumps({"expiration_duration_seconds": seconds})}
+
+
+def _without_state(status: JsonObject) -> JsonObject:
+    return {key: status.get(key) for key in ("error", "error_type")}
+
+
+def _upload_failed(answer: Answer) -> BackendFailed:
+    return BackendFailed(
+        f"{_NAME} did not take the upload of the picture ({answer.status}: {said(answer)}). "
+        "Nothing was billed; run it again."
+    )

@@ -1,0 +1,124 @@
+"""Replicate's predictions of an official model, and its files for large pictures.
+
+Contract: replicate.com/docs/reference/http and /topics/predictions. `Prefer: wait` is never sent:
+a prediction that is created without it answers its id at once. There is no idempotency key.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ...core.errors import BackendFailed, MayBeBilled
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Ticket
+from .environment import hosting_of
+from .wire import Call, JsonObject, Ready, Upload, Wire, Working
+from .words import (
+    accepted_id,
+    check_account,
+    check_poll,
+    check_submit,
+    refusal,
+    said,
+    text_at,
+    unknown_words,
+    urls_at,
+)
+
+_NAME = "Replicate"
+_ID = "id"
+_MODERATION = (
+    "Its content moderation is switched by `content_moderation`; what Replicate refuses without it "
+    "is refused by its terms."
+)
+
+
+class Replicate:
+    """Replicate's words; implements wire.Provider."""
+
+    def __init__(
+        self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
+    ) -> None:
+        self._spec = spec
+        self._api = bases["api"]
+        self._moderation: JsonObject = (
+            {"content_moderation": True} if options.get("content_moderation") else {}
+        )
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """`Bearer`."""
+        return {"Authorization": f"Bearer {key}"}
+
+    async def hand_over(self, wire: Wire, png: bytes) -> str:
+        """A data URI; above the limit an uploaded file, which Replicate deletes after a day."""
+        if len(png) <= hosting_of(self._spec).inline_bytes:
+            return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        upload = Upload("content", "picture.png", "image/png", png)
+        answer = await wire.ask(Call("POST", f"{self._api}/v1/files", upload=upload))
+        check_account(self._spec, _NAME, answer)
+        url = text_at(answer.data(), "urls", "get")
+        if answer.status >= 300 or url is None:
+            raise BackendFailed(
+                f"{_NAME} did not take the upload of the picture ({answer.status}: "
+                f"{said(answer)}). Nothing was billed; run it again."
+            )
+        return url
+
+    async def submit(self, wire: Wire, image: str) -> Ticket:
+        """See wire.Provider."""
+        call = Call(
+            "POST",
+            f"{self._api}/v1/models/{hosting_of(self._spec).endpoint}/predictions",
+            data={"input": {"image": image, **self._moderation}},
+        )
+        answer = await wire.submit(call)
+        check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
+        request_id = accepted_id(_NAME, answer, _ID)
+        urls = urls_at((answer.data() or {}).get("urls"), status="get", cancel="cancel")
+        return Ticket(self._spec.id, request_id, urls)
+
+    async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
+        """See wire.Provider. Raises MayBeBilled for a job that was cancelled after it began."""
+        answer = await wire.ask(Call("GET", self._url(wire, ticket, "status", "")))
+        check_poll(self._spec, _NAME, answer)
+        data = answer.data() or {}
+        word = (text_at(data, "status") or "").lower()
+        if word in ("starting", "processing"):
+            return Working(queued=word == "starting")
+        if word == "succeeded":
+            # One text for this model; lists and objects are what other models answer.
+            url = (
+                text_at(data, "output")
+                or text_at(data, "output", 0)
+                or text_at(data, "output", "url")
+            )
+            if url is None:
+                raise unknown_words(_NAME, "succeeded without an output")
+            return Ready(url)
+        if word == "failed":
+            raise refusal(_NAME, None, said(data.get("error")), _MODERATION)
+        if word == "canceled":
+            raise MayBeBilled(
+                f"The job {ticket.request_id} was cancelled at {_NAME} after it had begun, so it "
+                f"may have been charged. Look at {hosting_of(self._spec).jobs_page}, then run it "
+                "with resubmit."
+            )
+        if word == "aborted":
+            raise BackendFailed(
+                f"The job was cancelled at {_NAME} before it began, so it cost nothing. Run it "
+                "again."
+            )
+        raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")
+
+    async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
+        """`aborted` never began and is free; a job that ends as `canceled` is charged."""
+        answer = await wire.ask(Call("POST", self._url(wire, ticket, "cancel", "/cancel")))
+        return text_at(answer.data(), "status") == "aborted"
+
+    def _url(self, wire: Wire, ticket: Ticket, role: str, ending: str) -> str:
+        given = ticket.urls.get(role)
+        ours = wire.rebase("api", given) if given else None
+        job = f"{self._api}/v1/predictions/{quote(str(ticket.request_id), safe='')}"
+        return ours or job + ending

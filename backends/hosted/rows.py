@@ -1,0 +1,189 @@
+"""The hosted models, one row each: what they cost, how much they take at a time, what they keep.
+
+Facts were read in the providers' public documents of 2026; docs/verified.md says which of them no
+live call has confirmed. A new model of a provider is one more row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from ...core.specs import BackendSpec, Hosting, Option, Price
+
+_MB = 1_000_000
+_PRICE = Decimal("0.018")
+
+_COMMON = (
+    Option(
+        "profile",
+        "",
+        "The name of a set of keys made with `rmbg keys set --profile NAME`. Empty = the key in "
+        "the environment, else the default one. Never the key itself: this text is saved in the "
+        "workflow.",
+    ),
+    Option(
+        "downscale",
+        False,
+        "Send a picture that is over the provider's size limit smaller instead of refusing it. "
+        "Only the mask gets coarser, and the report says so.",
+    ),
+    Option(
+        "resubmit",
+        False,
+        "Pay again for pictures whose earlier job was lost and may have been billed. Look at your "
+        "account with the provider first, and switch this off afterwards.",
+    ),
+)
+_CLIENT = Option(
+    "client",
+    "own",
+    "own: this package's client. official: the provider's SDK, kept from sending a picture twice; "
+    "it has to be installed.",
+    choices=("own", "official"),
+    in_nodes=False,
+)
+
+_BRIA = Hosting(
+    endpoint="/v2/image/edit/remove_background",
+    bases={"api": ("RMBG_BRIA_URL", "https://engine.prod.bria-api.com")},
+    in_flight=8,
+    # Pay-as-you-go; 10 on the free plan, 1000 for enterprises. Status polls count.
+    requests_a_minute=60,
+    seconds=3.0,
+    # 12 MB is documented for other image endpoints of Bria; base64 makes 4 bytes of 3.
+    most_bytes=8_900_000,
+    inline_bytes=8_900_000,
+    retention="results 3 days (your organisation can change it); inputs: not stated",
+    region="not stated",
+    key_page="https://platform.bria.ai/console/account/api-keys",
+    jobs_page="https://platform.bria.ai/console",
+)
+
+
+def _fal(endpoint: str, marks: str = "") -> Hosting:
+    return Hosting(
+        endpoint=endpoint,
+        bases={
+            "queue": ("RMBG_FAL_QUEUE_URL", "https://queue.fal.run"),
+            "rest": ("RMBG_FAL_REST_URL", "https://rest.fal.ai"),
+        },
+        # A new account runs 2 at a time, later 40; what is over that waits in fal's queue.
+        in_flight=8,
+        requests_a_minute=600,
+        seconds=3.5,
+        most_bytes=100 * _MB,
+        inline_bytes=7 * _MB,
+        retention="files are public by URL: inputs above 7 MB for 1 hour, results for 1 day",
+        region="not stated",
+        key_page="https://fal.ai/dashboard/keys",
+        jobs_page="https://fal.ai/dashboard",
+        marks=marks,
+    )
+
+
+_REPLICATE = Hosting(
+    endpoint="bria/remove-background",
+    bases={"api": ("RMBG_REPLICATE_URL", "https://api.replicate.com")},
+    in_flight=8,
+    # 600 new predictions a minute and 3000 other calls; 6 while the account has little credit.
+    requests_a_minute=600,
+    seconds=3.0,
+    most_bytes=100 * _MB,
+    # A data URI is recommended below 1 MB.
+    inline_bytes=740_000,
+    retention="inputs, outputs and logs 1 hour; uploaded files 24 hours",
+    region="not stated",
+    key_page="https://replicate.com/account/api-tokens",
+    jobs_page="https://replicate.com/predictions",
+)
+
+ROWS = (
+    BackendSpec(
+        id="bria/rmbg-2.0",
+        label="Bria API",
+        summary="BRIA's own hosted model; licensed for commercial use by your account",
+        location="hosted",
+        licence="bria-api",
+        target="hosted.backend:open_bria",
+        window=12,
+        price=Price(
+            _PRICE, "USD", "2026-08-04", "https://inference.sh/apps/bria/rmbg.md (reseller)"
+        ),
+        key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
+        options=(
+            Option(
+                "moderate_input",
+                False,
+                "Bria checks the picture's content before it works on it and refuses some.",
+            ),
+            Option(
+                "moderate_output",
+                False,
+                "Bria checks the content of the result and refuses some.",
+            ),
+            *_COMMON,
+        ),
+        hosting=_BRIA,
+    ),
+    BackendSpec(
+        id="fal/rmbg-2.0",
+        label="fal.ai, RMBG 2.0",
+        summary="BRIA's model hosted by fal.ai; licensed for commercial use by your account",
+        location="hosted",
+        licence="fal-api",
+        target="hosted.backend:open_fal",
+        window=12,
+        price=Price(_PRICE, "USD", "2026", "https://fal.ai/models/fal-ai/bria/background/remove"),
+        key_variables=("FAL_KEY",),
+        options=(*_COMMON, _CLIENT),
+        hosting=_fal("fal-ai/bria/background/remove"),
+    ),
+    BackendSpec(
+        id="fal/rmbg-3.0",
+        label="fal.ai, RMBG 3.0",
+        summary="BRIA's newest model hosted by fal.ai; its pictures carry a watermark and C2PA",
+        location="hosted",
+        licence="fal-api",
+        target="hosted.backend:open_fal",
+        window=12,
+        price=Price(
+            _PRICE,
+            "USD",
+            "2026",
+            "https://wavespeed.ai/docs/docs-api/bria/remove-background-3.0 (reseller)",
+        ),
+        key_variables=("FAL_KEY",),
+        options=(*_COMMON, _CLIENT),
+        hosting=_fal("bria/rmbg-3", marks="a watermark and a C2PA manifest"),
+    ),
+    BackendSpec(
+        id="replicate/rmbg-2.0",
+        label="Replicate",
+        summary="BRIA's model hosted by Replicate; licensed for commercial use by your account",
+        location="hosted",
+        licence="replicate-api",
+        target="hosted.backend:open_replicate",
+        window=12,
+        price=Price(_PRICE, "USD", "2026", "assumed from resellers; Replicate's page was not read"),
+        key_variables=("REPLICATE_API_TOKEN",),
+        options=(
+            Option(
+                "content_moderation",
+                False,
+                "Replicate checks the picture's content and refuses some.",
+            ),
+            *_COMMON,
+            _CLIENT,
+        ),
+        hosting=_REPLICATE,
+    ),
+)
+
+#: Every variable that replaces a provider's address, with what it replaces.
+BASE_VARIABLES: Mapping[str, str] = {
+    variable: official
+    for row in ROWS
+    if row.hosting
+    for variable, official in row.hosting.bases.values()
+}

@@ -1,0 +1,167 @@
+"""What a provider's file is written in: calls, answers, and how far a job has come.
+
+Plain data and protocols. A provider's file turns a picture into calls and answers into progress; it
+knows nothing of sockets, retries, keys or limits. The transport carries the calls and knows nothing
+of the provider.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from ...core.types import Ticket
+
+JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as a multipart form field."""
+
+    field: str
+    file_name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request. At most one of data, content and upload is given.
+
+    data: sent as JSON. content: sent as it is. The account's key is added by the transport, and
+    only where the URL belongs to the provider's configured servers. final_header: a response header
+    with which even a 5xx is the provider's last word, and not worth a repetition.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    url: str
+    data: JsonObject | None = None
+    content: bytes | None = None
+    upload: Upload | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    final_header: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response, read to its end. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def data(self) -> JsonObject | None:
+        """The body as a JSON object; None when it is none."""
+        try:
+            parsed = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+
+@dataclass
+class Departure:
+    """Whether bytes of a submit may have left whose answer is not in yet. A 429 has none left over:
+    nothing was accepted."""
+
+    under_way: bool = False
+
+
+class NotSent(Exception):
+    """A submit of which no byte has left: nothing can have been billed. The text says why."""
+
+
+class AnswerLost(Exception):
+    """A submit that may have arrived and whose answer is not known. The text says why.
+
+    request_id: the job's id, when even a broken answer named it.
+    """
+
+    def __init__(self, reason: str, request_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.request_id = request_id
+
+
+class Unreachable(Exception):
+    """A repeatable request that went wrong for good. The text says why.
+
+    status: the last HTTP status, None when no answer came.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class NotKnown(Exception):
+    """The provider has no job of this id (any more)."""
+
+
+class Wire(Protocol):
+    """What the transport offers to a provider's file. Every wait can be cancelled at once."""
+
+    async def submit(self, call: Call) -> Answer:
+        """A request that starts paid work: repeated only after a 429 or while no byte has left.
+
+        Returns any answer but a 429, whatever its status. Raises NotSent or AnswerLost.
+        """
+
+    async def ask(self, call: Call) -> Answer:
+        """A request that is free to repeat: a poll, an upload, a cancel.
+
+        Repeats with back-off on transport errors, 408, 429, 5xx and on a 200 that is no JSON
+        object. Returns every other answer. Raises Unreachable when it gives up.
+        """
+
+    async def put(self, call: Call) -> Answer:
+        """The content of a file to an address that the provider named, without the key and
+        without reading the answer as JSON; repeated like `ask`."""
+
+    def rebase(self, role: str, url: str) -> str | None:
+        """A URL that the provider returned, on the configured server of this role (a gateway
+        stands in for the official address); None when it belongs to neither, for then the key
+        must not go there."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """Not finished. queued: it has not begun, as far as the provider says."""
+
+    queued: bool
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Finished: the picture lies at this URL (https, or a data URI)."""
+
+    url: str
+
+
+class Provider(Protocol):
+    """One provider's words.
+
+    Every method may raise KeyMissing (the key is refused), AccountRefused (no credit, no
+    entitlement), BackendFailed or BadPicture (the picture is refused, nothing to fetch), and what
+    the wire raises.
+    """
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """What identifies the account."""
+
+    async def hand_over(self, wire: Wire, png: bytes) -> str:
+        """What stands in the request for the picture: its bytes as text, or an upload's URL."""
+
+    async def submit(self, wire: Wire, image: str) -> Ticket:
+        """Start the paid work. Raises NotSent, or AnswerLost when the answer is no ticket."""
+
+    async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
+        """Ask how far it is. Raises NotKnown when there is no such job, ResultWaiting when the
+        answer is in words that this version does not know, BackendFailed when the job failed."""
+
+    async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
+        """Ask the provider to drop a job that has not begun. True only when the provider said that
+        it never will begin, so that it costs nothing."""

@@ -1,0 +1,190 @@
+"""What a provider said, as a sentence and as one of our errors.
+
+The answers of the three providers, and of the gateways in front of them, come in many shapes. Here
+texts are pulled out of JSON of any shape, and an answer that is no success becomes the error that
+names what the user can do about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ...core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
+from ...core.specs import BackendSpec
+from .environment import hosting_of
+from .wire import Answer, AnswerLost, JsonValue, NotKnown
+
+_MOST = 200
+# Where providers put what they have to say, in the order in which it makes a sentence.
+_SPEAKING = ("title", "error", "message", "detail", "details", "msg", "description",
+             "invalid_fields", "error_type", "code", "type")  # fmt: skip
+# A gateway may echo what was sent to it: signed queries and whatever could be a key.
+_QUERY = re.compile(r"(https?://[^\s?]*)\?\S*")
+_SECRET = re.compile(r"(?i)\b(key|bearer|token|api_token)([ :=]+)\S+")
+_LONG = re.compile(r"(?=[\w:+/=-]*\d)[\w:+/=-]{20,}")
+# The providers' words for a picture that they will not work on, as far as they are documented.
+_MODERATION = re.compile(r"(?i)moderat|content.?policy|nsfw|unsafe|flagged|inappropriate")
+
+
+def text_at(data: JsonValue, *path: str | int) -> str | None:
+    """The text at this place, without blanks around it; None when there is none, or it is empty."""
+    found = data
+    for step in path:
+        if isinstance(found, dict) and isinstance(step, str):
+            found = found.get(step)
+        elif isinstance(found, list) and isinstance(step, int) and step < len(found):
+            found = found[step]
+        else:
+            return None
+    return found.strip() or None if isinstance(found, str) else None
+
+
+def id_at(data: JsonValue, key: str) -> str | None:
+    """The id under this key, which may be a number; None when it cannot be an id."""
+    found = data.get(key) if isinstance(data, dict) else None
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    text = text_at(data, key)
+    usable = text and text.isprintable() and len(text) <= _MOST and text.strip(".")
+    return text if usable else None
+
+
+def urls_at(data: JsonValue, **keys: str) -> dict[str, str]:
+    """Role -> URL, of those roles whose key holds a text."""
+    found = {role: text_at(data, key) for role, key in keys.items()}
+    return {role: url for role, url in found.items() if url}
+
+
+def said(value: Answer | JsonValue) -> str:
+    """What an answer or a part of its body says, in at most 200 characters, without anything that
+    could be a key."""
+    if isinstance(value, Answer):
+        data = value.data()
+        if data is None:
+            start = value.body[: 4 * _MOST].decode("utf-8", "replace").strip()
+            return "a web page" if start.startswith("<") else _quotable(start)
+        value = data
+    return _quotable("; ".join(dict.fromkeys(_texts(value, 4))))
+
+
+def moderated(words: str) -> bool:
+    """Whether the provider means that it does not like what the picture shows."""
+    return _MODERATION.search(words) is not None
+
+
+def accepted_id(who: str, answer: Answer, key: str) -> str:
+    """The id in the answer to a submit that was accepted. Raises AnswerLost when it has none."""
+    data = answer.data()
+    if data is None:
+        raise AnswerLost(f"{who} answered {answer.status} with something that is no JSON object")
+    found = id_at(data, key)
+    if found is None:
+        raise AnswerLost(f"{who} answered {answer.status} without a request id")
+    return found
+
+
+def check_submit(spec: BackendSpec, who: str, answer: Answer, id_key: str, moderation: str) -> None:
+    """Return when the work was accepted, else raise what became of it.
+
+    moderation: the sentence that names the setting to look at when the picture's content is
+    refused. Raises AnswerLost for 408 and 5xx: a gateway that gave up may have passed it on.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    check_account(spec, who, answer)
+    if status == 408 or status >= 500:
+        words = said(answer)
+        raise AnswerLost(f"{who} answered {status}: {words}", id_at(answer.data(), id_key))
+    if status < 400:
+        variables = " or ".join(variable for variable, _ in hosting_of(spec).bases.values())
+        raise BackendFailed(
+            f"{who} answered with a redirect ({status}), which is not followed because the request "
+            f"carries a key. Nothing was accepted; set {variables} to the final address."
+        )
+    raise refusal(who, status, said(answer), moderation)
+
+
+def check_account(spec: BackendSpec, who: str, answer: Answer) -> None:
+    """Raise KeyMissing or AccountRefused when it is the account that the provider refuses."""
+    hosting = hosting_of(spec)
+    if answer.status == 401:  # its words are not quoted: they may hold the key
+        raise KeyMissing(
+            f"{who} refused the key. Set {' or '.join(spec.key_variables)} to a valid one; keys "
+            f"are made at {hosting.key_page}."
+        )
+    if answer.status in (402, 403):
+        raise AccountRefused(
+            f"{who} does not serve this account ({answer.status}: {said(answer)}). Top up your "
+            f"balance, or have the model opened to your account: {hosting.jobs_page}."
+        )
+
+
+def check_poll(spec: BackendSpec, who: str, answer: Answer) -> None:
+    """Raise for what is no word about the job: the account, an unknown id, a redirect.
+
+    Raises KeyMissing, AccountRefused, NotKnown or ResultWaiting.
+    """
+    check_account(spec, who, answer)
+    if answer.status in (404, 410):
+        raise NotKnown(f"{who} answered {answer.status}: {said(answer)}")
+    if 300 <= answer.status < 400:
+        raise unknown_words(who, f"a redirect ({answer.status})")
+
+
+def refusal(
+    who: str, status: int | None, words: str, moderation: str
+) -> BackendFailed | BadPicture:
+    """The error for a picture that the provider will not or could not work on."""
+    code = f"{status}: " if status else ""
+    if moderated(words):
+        return BackendFailed(f"{who} refused what the picture shows ({code}{words}). {moderation}")
+    if status == 413:
+        return BadPicture(
+            f"{who} says that the picture is too large ({code}{words}). Send it smaller: the "
+            "`downscale` setting does so when a limit is known; or use another backend."
+        )
+    if status in (415, 422):
+        return BadPicture(
+            f"{who} cannot use the picture ({code}{words}). Convert it, or use another backend."
+        )
+    if status == 404:
+        return BackendFailed(
+            f"{who} does not offer this model to your account or at this address "
+            f"({code}{words}). Look at your plan, or choose another backend."
+        )
+    return BackendFailed(
+        f"{who} could not do the work ({code}{words}). Run it again, or choose another backend."
+    )
+
+
+def unknown_words(who: str, words: str) -> ResultWaiting:
+    """The error for an answer about a job that this version cannot read."""
+    return ResultWaiting(
+        f"{who} answers about its job in words that this version does not know "
+        f"({_quotable(words)}). The request id was kept: run it again later, or update this "
+        "package; nothing is paid again."
+    )
+
+
+def _texts(value: JsonValue, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        # An RFC 7807 problem names its type by an address, which says nothing to people.
+        if value.strip() and not value.startswith(("http://", "https://", "about:")):
+            yield " ".join(value.split())
+    elif isinstance(value, list) and depth:
+        for item in value[:5]:
+            yield from _texts(item, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for key in _SPEAKING:
+            yield from _texts(value.get(key), depth - 1)
+
+
+def _quotable(text: str) -> str:
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = _SECRET.sub(r"\1\2[...]", _LONG.sub("[...]", _QUERY.sub(r"\1?...", plain)))
+    plain = re.sub(r"(?<!\.)\.$", "", " ".join(plain.split()))
+    if len(plain) > _MOST:
+        plain = plain[: _MOST - 3].rstrip() + "..."
+    return plain or "no explanation"

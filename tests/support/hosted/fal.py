@@ -1,0 +1,164 @@
+"""fal.ai's words: the queue, the two-step upload, and the failures that hide in the result."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from aiohttp import web
+
+from .books import Job
+from .pictures import Unusable, from_data_uri
+from .speech import Refused, Route, Speech
+
+_LIFE = "X-Fal-Object-Lifecycle-Preference"
+_JOB = "/queue/{owner}/{alias}/requests/{id}"
+
+
+class Fal(Speech):
+    key_variable = "FAL_KEY"
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("upload", "POST", "/rest/storage/upload/initiate", self._initiate),
+            Route("upload", "PUT", "/cdn/put/{name}", self._put),
+            Route("status", "GET", _JOB + "/status", self._status),
+            Route("result", "GET", _JOB, self._result),
+            Route("cancel", "PUT", _JOB + "/cancel", self._cancel),
+            Route("submit", "POST", "/queue/{endpoint:.+}", self._submit),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "RMBG_FAL_QUEUE_URL": f"{self.place.url}/queue",
+            "RMBG_FAL_REST_URL": f"{self.place.url}/rest",
+            self.key_variable: self.place.key,
+        }
+
+    def error(self, status: int, words: str) -> web.Response:
+        body: dict[str, Any] = {"detail": words}
+        headers = {}
+        if status == 422:
+            body["detail"] = [{"loc": ["body", "image_url"], "msg": words, "type": "value_error"}]
+        if status in (503, 504):
+            body["error_type"] = headers["X-Fal-Error-Type"] = "runner_scheduling_failure"
+        return web.json_response(body, status=status, headers=headers)
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        key = self.admit(request, "Authorization", "Key ")
+        endpoint = request.match_info["endpoint"]
+        if len(endpoint.split("/")) < 2:
+            raise Refused(404, "Application not found.")
+        body = self.body(request, await request.read(), {"image_url", "sync_mode"})
+        self._check_life(request)
+        job = self.books.accept(key, self.picture(request, self._image(request, body)))
+        # Only owner and alias stay in the addresses of a job.
+        base = "https://queue.fal.run" if self.place.official else f"{self.place.url}/queue"
+        url = f"{base}/{'/'.join(endpoint.split('/')[:2])}/requests/{job.id}"
+        return web.json_response(
+            {
+                "status": "IN_QUEUE",
+                "request_id": job.id,
+                "response_url": url,
+                "status_url": f"{url}/status",
+                "cancel_url": f"{url}/cancel",
+                "queue_position": 0,
+            },
+            headers={"x-fal-request-id": job.id},
+        )
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Key ")
+        job = self.job(request)
+        if job.state == "queued":
+            answer = {"status": "IN_QUEUE", "request_id": job.id, "queue_position": 0}
+            return web.json_response(answer, status=202)
+        if job.state == "working":
+            answer = {"status": "IN_PROGRESS", "request_id": job.id, "logs": None}
+            return web.json_response(answer, status=202)
+        answer = {"status": "COMPLETED", "request_id": job.id, "logs": None, "metrics": {}}
+        if job.state == "failed":
+            answer |= {"error": "The runner went away.", "error_type": "runner_disconnected"}
+        elif job.state == "moderated":
+            answer |= {"error": "Invalid status code: 422"}
+        return web.json_response(answer)
+
+    async def _result(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Key ")
+        job = self.job(request)
+        if job.unfinished:
+            raise Refused(400, "Request is still in progress.")
+        if job.state == "failed":
+            return self.error(503, "The runner went away.")
+        if job.state == "moderated":
+            detail = [
+                {
+                    "loc": ["body", "image_url"],
+                    "msg": "The content could not be processed because it was flagged.",
+                    "type": "content_policy_violation",
+                }
+            ]
+            return web.json_response({"detail": detail}, status=422)
+        if job.state != "done":
+            raise Refused(404, "Not found.")
+        return web.json_response({"image": self._image_object(job)})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Key ")
+        job = self.job(request)
+        if job.state == "queued":
+            job.end_as("aborted")
+            return web.json_response({"status": "CANCELLED"})
+        if job.state == "working":
+            return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
+        return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
+
+    async def _initiate(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Key ")
+        body = self.body(request, await request.read(), {"file_name", "content_type"})
+        if body.get("content_type") != "image/png" or "storage_type" not in request.query:
+            self.complain(request, "no image/png, or no storage_type")
+            raise Refused(422, "Malformed upload.")
+        self._check_life(request)
+        name = f"{uuid.uuid4().hex}.png"
+        upload_url = f"{self.place.url}/cdn/put/{name}?signature=abc"
+        file_url = f"{self.place.url}/cdn/{name}"
+        return web.json_response({"upload_url": upload_url, "file_url": file_url})
+
+    async def _put(self, request: web.Request) -> web.Response:
+        if request.headers.get("Content-Type") != "image/png":
+            self.complain(request, "the upload's content type is not image/png")
+        name = request.match_info["name"]
+        self.books.uploads[f"{self.place.url}/cdn/{name}"] = await request.read()
+        return web.Response()
+
+    def _image(self, request: web.Request, body: dict[str, Any]) -> bytes:
+        url = body.get("image_url")
+        if isinstance(url, str) and url in self.books.uploads:
+            return self.books.uploads[url]
+        try:
+            return from_data_uri(url if isinstance(url, str) else "")
+        except Unusable as error:
+            self.complain(request, str(error))
+            raise Refused(422, "Failed to download the file.") from error
+
+    def _check_life(self, request: web.Request) -> None:
+        """Media at fal are public by URL; ours must not outlive a day."""
+        try:
+            seconds = json.loads(request.headers[_LIFE])["expiration_duration_seconds"]
+        except (KeyError, TypeError, ValueError):
+            seconds = None
+        if seconds is None or not 0 < seconds <= 86_400:
+            self.books.notes.append(f"{request.path}: the media live for ever")
+
+    def _image_object(self, job: Job) -> dict[str, Any]:
+        height, width = job.levels.shape[:2]
+        return {
+            "url": self.result_url(job),
+            "content_type": "image/png",
+            "file_name": f"{job.id}.png",
+            "file_size": 1,
+            "width": width,
+            "height": height,
+        }

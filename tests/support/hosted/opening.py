@@ -1,0 +1,83 @@
+"""Opening our hosted backends on the loopback servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.core.specs import OptionValue
+from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
+from rmbg_nodes.feed import Failed, Input
+from rmbg_nodes.gate import OpenBackend, open_backend
+from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.records.store import Records, open_records
+from rmbg_nodes.settings import Settings
+
+from .server import HostedServer
+
+HOSTED_IDS = tuple(row.id for row in BACKENDS.values() if row.hosting)
+
+
+@contextmanager
+def loopback(
+    monkeypatch: pytest.MonkeyPatch, provider: str, *, quick: bool = True, **given: object
+) -> Iterator[HostedServer]:
+    """A provider on this machine, with the environment that points at it.
+
+    quick: no limit that would make a test wait.
+    """
+    with HostedServer(provider, **given) as server:  # type: ignore[arg-type]
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        if quick:
+            monkeypatch.setenv(f"RMBG_{provider.upper()}_REQUESTS_A_MINUTE", "60000")
+        yield server
+
+
+def opened(backend_id: str, **options: OptionValue) -> OpenBackend:
+    """The backend, with the environment as it is now."""
+    return open_backend(backend_id, settings=Settings(), options=options)
+
+
+def outcomes(
+    backend: Backend, frames: Sequence[Frame], job: Job | None = None
+) -> dict[int, Matte | Failure]:
+    """Index -> result of one run."""
+    return {o.index: o.result for o in backend.run(frames, job or Job())}
+
+
+@dataclass
+class Shop:
+    """A user with a data folder, who runs the same pictures again and again."""
+
+    folder: Path
+    backend_id: str
+    cache_bytes: int = 50_000_000
+
+    def books(self) -> Records:
+        """As after a restart: nothing but the folder is remembered."""
+        return open_records(self.folder, self.cache_bytes)
+
+    def run(
+        self, frames: Sequence[Frame], job: Job | None = None, **options: OptionValue
+    ) -> dict[int, Done | Failed]:
+        """One run through the whole pipeline."""
+        books = self.books()
+        inputs = [Input(f.index, f.name, lambda f=f: f.pixels) for f in frames]  # type: ignore[misc]
+        results = remove(
+            inputs,
+            opened(self.backend_id, **options),
+            Treatment(),
+            settings=Settings(),
+            job=job,
+            books=books,
+        )
+        try:
+            return {result.index: result for result in results}
+        finally:
+            books.journal.close()

@@ -1,0 +1,279 @@
+"""A provider on this machine: its HTTP contract, jobs and bills, and what goes wrong on request.
+
+    with HostedServer("fal", seconds=0.1) as server:
+        server.plan(Fault("submit", "reset after work"))
+        ... a client with server.environment() ...
+        assert server.bills == 1
+
+It runs in its own thread with its own loop; or as a process that outlives its clients:
+
+    python -m rmbg_nodes.tests.support.hosted.server fal --port 0 --seconds 0.05
+
+which prints its address, shows its books as JSON at GET /_books and takes faults, a JSON list of
+the fields of Fault, at POST /_plan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+import threading
+import time
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from .books import Books, Job, Request
+from .bria import Bria
+from .fal import Fal
+from .faults import Fault, Plan
+from .pictures import Variant, answer_file
+from .replicate import Replicate
+from .speech import Handler, Speech
+from .striking import Striker, answer_of
+
+_SPEECHES: dict[str, type[Speech]] = {"bria": Bria, "fal": Fal, "replicate": Replicate}
+_MOST = 256 * 2**20
+# Larger bodies are counted, not kept.
+_KEPT_BODY = 262_144
+
+
+class HostedServer:
+    """seconds, queue_seconds: of a job; may be changed while it runs. variant: what the result file
+    is like. per_minute: more requests in any `window` seconds get a 429. official: URLs in answers
+    name the provider's own hosts, as behind a gateway. port 0: any free one."""
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        seconds: float = 0.0,
+        queue_seconds: float = 0.0,
+        variant: Variant = "rgba",
+        key: str = "loopback-key-0123456789",
+        per_minute: int | None = None,
+        window: float = 60.0,
+        official: bool = False,
+        port: int = 0,
+    ) -> None:
+        self.provider = provider
+        self.variant = variant
+        self.key = key
+        self.per_minute = per_minute
+        self.window = window
+        self.official = official
+        self.books = Books(seconds, queue_seconds)
+        self._port = port
+        self._plan = Plan()
+        self._striker: Striker
+        self._speech = _SPEECHES[provider](self)
+        self._recent: list[float] = []
+        self._ready = threading.Event()
+        self._failure: OSError | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> HostedServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen; returns when requests can come."""
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(self._serve(),), name="hosted-server", daemon=True
+        )
+        self._thread.start()
+        self._ready.wait(10)
+        if self._failure:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End every connection, those that hang too."""
+        if self._loop and self._stopping and self._thread and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def environment(self) -> dict[str, str]:
+        """The addresses and the key, as environment variables of this package."""
+        return self._speech.environment()
+
+    def plan(self, *faults: Fault) -> None:
+        """Let these go wrong from now on."""
+        self._plan.add(faults)
+
+    @property
+    def seconds(self) -> float:
+        return self.books.seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self.books.seconds = seconds
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request so far, downloads and uploads among them."""
+        return self.books.requests
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        return self.books.jobs
+
+    @property
+    def kept(self) -> dict[str, list[str]]:
+        """Key -> ids of its jobs."""
+        return self.books.kept
+
+    @property
+    def bills(self) -> int:
+        return self.books.bills
+
+    @property
+    def complaints(self) -> list[str]:
+        """What no honest client sends."""
+        return self.books.complaints
+
+    @property
+    def notes(self) -> list[str]:
+        """What is allowed, and what our own client does not do."""
+        return self.books.notes
+
+    @property
+    def in_flight_peak(self) -> int:
+        return self.books.in_flight_peak
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._striker = Striker(self._speech, self._stopping)
+        app = web.Application(client_max_size=_MOST)
+        for route in self._speech.routes():
+            app.router.add_route(route.method, route.path, partial(self._api, route))
+        app.router.add_get("/files/{id}.png", self._file)
+        app.router.add_get("/_books", self._show)
+        app.router.add_post("/_plan", self._take_plan)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self._port))
+            self._port = listener.getsockname()[1]
+            await web.SockSite(runner, listener).start()
+        except OSError as error:
+            self._failure = error
+            self._stopping.set()
+        self._ready.set()
+        await self._stopping.wait()
+        await runner.cleanup()
+        listener.close()
+
+    async def _api(self, route: Any, request: web.Request) -> web.StreamResponse:
+        await self._note(request)
+        if self._over_limit():
+            left = self.window - (time.monotonic() - self._recent[0])
+            return self._speech.limited(
+                "Request was throttled.", {"Retry-After": str(int(left) + 1)}
+            )
+        if route.method == "PUT" and route.step == "upload":
+            self._expect_no_key(request)
+        return await self._with_fault(route.step, route.handler, request)
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        await self._note(request)
+        self._expect_no_key(request)
+        return await self._with_fault("download", self._result_file, request)
+
+    async def _result_file(self, request: web.Request) -> web.Response:
+        job = self.books.jobs.get(request.match_info["id"])
+        if job is None or job.state != "done":
+            return web.Response(status=404, text="<Error>NoSuchKey</Error>")
+        if job.file is None:
+            job.file = answer_file(job.levels, self.variant)
+        return web.Response(body=job.file[0], content_type=job.file[1])
+
+    async def _with_fault(
+        self, step: str, handler: Handler, request: web.Request
+    ) -> web.StreamResponse:
+        fault = self._plan.next(step)
+        if fault is not None:
+            return await self._striker.strike(fault, handler, request)
+        return await answer_of(self._speech, handler, request)
+
+    async def _note(self, request: web.Request) -> None:
+        body = await request.read()
+        headers = dict(request.headers)
+        self.books.requests.append(
+            Request(
+                time.time(),
+                request.method,
+                request.raw_path,
+                headers,
+                len(body),
+                body if len(body) <= _KEPT_BODY else b"",
+            )
+        )
+
+    def _expect_no_key(self, request: web.Request) -> None:
+        named = {name.lower() for name in request.headers}
+        if named & {"authorization", "api_token"} or self.key in str(request.headers):
+            self._speech.complain(request, "the key was sent to a file's address")
+
+    def _over_limit(self) -> bool:
+        if self.per_minute is None:
+            return False
+        now = time.monotonic()
+        self._recent = [at for at in self._recent if now - at < self.window]
+        if len(self._recent) >= self.per_minute:
+            return True
+        self._recent.append(now)
+        return False
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response(self.books.summary())
+
+    async def _take_plan(self, request: web.Request) -> web.Response:
+        self.plan(*(Fault(**fields) for fields in await request.json()))
+        return web.Response()
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("provider", choices=sorted(_SPEECHES))
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=0.05)
+    parser.add_argument("--queue-seconds", type=float, default=0.0)
+    parser.add_argument("--key", default="loopback-key-0123456789")
+    given = parser.parse_args()
+    server = HostedServer(
+        given.provider,
+        seconds=given.seconds,
+        queue_seconds=given.queue_seconds,
+        key=given.key,
+        port=given.port,
+    )
+    server.start()
+    sys.stdout.write(f"{server.url}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
