@@ -28,14 +28,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="white",
         help="the background when there is no picture (white)",
     )
-    add("--fit", choices=FITS, default=_DEFAULTS.fit)
-    add("--anchor", choices=tuple(ANCHORS), default=_DEFAULTS.anchor)
-    add("--offset", nargs=2, type=int, default=_DEFAULTS.offset, metavar=("X", "Y"))
-    add("--scale", type=float, default=_DEFAULTS.scale)
-    add("--margin", type=float, default=_DEFAULTS.margin, help="with --fit subject, a share")
-    add("--opacity", type=float, default=_DEFAULTS.opacity)
-    add("--blend", choices=BLENDS, default=_DEFAULTS.blend)
-    add("--shadow", type=float, default=_DEFAULTS.shadow, help="strength of a contact shadow")
+    add(
+        "--fit",
+        choices=FITS,
+        default=_DEFAULTS.fit,
+        help="none: natural size (default); contain: all of the foreground is seen; cover: all of "
+        "the background is covered; stretch: both sides fit; subject: cropped to the subject and "
+        "fitted inside the margin",
+    )
+    add(
+        "--anchor",
+        choices=tuple(ANCHORS),
+        default=_DEFAULTS.anchor,
+        help="where the foreground stands on the background (center)",
+    )
+    add(
+        "--offset",
+        nargs=2,
+        type=int,
+        default=_DEFAULTS.offset,
+        metavar=("X", "Y"),
+        help="pixels to the right of the anchor and below it; negative is left and above",
+    )
+    add("--scale", type=float, default=_DEFAULTS.scale, help="of the foreground, after the fit (1)")
+    add(
+        "--margin",
+        type=float,
+        default=_DEFAULTS.margin,
+        help="with --fit subject: the free border, as a share of the background (0.05)",
+    )
+    add(
+        "--opacity",
+        type=float,
+        default=_DEFAULTS.opacity,
+        metavar="0..1",
+        help="how solid the foreground is (1)",
+    )
+    add(
+        "--blend",
+        choices=BLENDS,
+        default=_DEFAULTS.blend,
+        help="srgb: as most editors do (default); linear: physical light, lighter soft edges",
+    )
+    add(
+        "--shadow",
+        type=float,
+        default=_DEFAULTS.shadow,
+        metavar="0..1",
+        help="a soft shadow where the subject stands on the ground (0)",
+    )
     add_reading(parser)
 
 

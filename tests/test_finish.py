@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
+from PIL import Image
 from torch import Tensor
 
 from rmbg_nodes.core import tiles
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.finish import to_size, upsample_mask
-from rmbg_nodes.core.guided import estimate_noise
+from rmbg_nodes.core.guided import estimate_noise, estimate_softness
+from rmbg_nodes.core.smoothing import gaussian_blur
 from rmbg_nodes.demo.scenes import KINDS, Kind, render
 
 
@@ -228,3 +233,79 @@ def test_what_cannot_work_is_said():
         upsample_mask(mask * torch.nan, image)
     with pytest.raises(BadOption, match="pair up"):
         upsample_mask(mask.repeat(3, 1, 1), image)
+
+
+def blurred(mask: Tensor, sigma: float) -> Tensor:
+    return gaussian_blur(mask, sigma) if sigma else mask
+
+
+def guide_of(image: Tensor, side: int) -> Tensor:
+    planes = image.permute(0, 3, 1, 2)
+    return functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[0]
+
+
+def camera(image: Tensor) -> Tensor:
+    """Noise of 3 levels, then JPEG of quality 85 with halved colour."""
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(4)) * 3 / 255
+    levels = ((image + noise).clamp(0, 1) * 255).round().to(torch.uint8)
+    data = io.BytesIO()
+    Image.fromarray(levels[0].numpy()).save(data, "JPEG", quality=85, subsampling=2)
+    return torch.from_numpy(np.array(Image.open(data), np.float32) / 255)[None]
+
+
+@pytest.mark.parametrize("kind", ["hard", "hair", "thin"])
+@pytest.mark.parametrize("sigma", [0.0, 1.0, 1.7])
+def test_a_masks_softness_is_found(kind: Kind, sigma: float):
+    image, alpha = scene(kind)
+    mask = blurred(small(alpha, 192), sigma)
+    assert estimate_softness(mask[0], guide_of(image, 192)) == pytest.approx(sigma, abs=0.2)
+
+
+def test_nothing_to_measure_is_no_softness():
+    for value in (0.0, 0.4, 1.0):
+        flat = torch.full((40, 40), value)
+        assert estimate_softness(flat, torch.rand(3, 40, 40)) == 0
+    edge = (torch.arange(40) > 19).float().expand(40, 40)
+    assert 0 <= estimate_softness(edge, torch.full((3, 40, 40), 0.5)) <= 2.5
+
+
+@pytest.mark.parametrize(("sigma", "share"), [(0.0, 0.4), (1.0, 0.15), (2.0, 0.2)])
+def test_soft_masks_come_back_sharp(sigma: float, share: float):
+    errors, plain = 0.0, 0.0
+    for kind in KINDS:
+        image, alpha = scene(kind, seed=5)
+        mask = blurred(small(alpha, 192), sigma)
+        errors += edge_error(upsample_mask(mask, image), alpha)
+        plain += edge_error(upsample_mask(mask, image, refine=False), alpha)
+    assert errors < share * plain
+
+
+@pytest.mark.parametrize(("sigma", "share"), [(0.0, 1.0), (1.0, 0.8)])
+def test_camera_pictures_are_never_worse_than_plain(sigma: float, share: float):
+    errors, plain = 0.0, 0.0
+    for kind in KINDS:
+        image, alpha = scene(kind, seed=6)
+        image, mask = camera(image), blurred(small(alpha, 256), sigma)
+        one = edge_error(upsample_mask(mask, image), alpha)
+        other = edge_error(upsample_mask(mask, image, refine=False), alpha)
+        assert one < 1.03 * other + 0.001
+        errors, plain = errors + one, plain + other
+    assert errors < share * plain
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+def test_a_picture_that_has_nothing_to_do_with_the_mask_leaves_it_alone(sigma: float):
+    _, alpha = scene("hard", side=256)
+    generator = torch.Generator().manual_seed(5)
+    grain = torch.rand((1, 64, 64, 3), generator=generator).permute(0, 3, 1, 2)
+    texture = functional.interpolate(grain, (256, 256), mode="bicubic").clamp(0, 1)
+    # Texture coincides with an edge here and there; what has no colours to follow never does.
+    pictures = {
+        "flat": (torch.full((1, 256, 256, 3), 0.5), 1e-3),
+        "grain": (0.5 + 0.03 * (torch.rand((1, 256, 256, 3), generator=generator) - 0.5), 1e-3),
+        "texture": (texture.permute(0, 2, 3, 1), 0.02),
+    }
+    mask = blurred(small(alpha, 128), sigma)
+    for name, (image, most) in pictures.items():
+        plain = upsample_mask(mask, image, refine=False)
+        assert edge_error(upsample_mask(mask, image), plain) < most, name

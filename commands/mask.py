@@ -1,0 +1,105 @@
+"""`rmbg mask`: a mask corrected, and a picture cut out with it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..core.alpha import MaskOptions, adjust_mask, match_mask
+from ..core.cutout import background_colour, cutout
+from ..core.errors import BadOption, BadPicture
+from ..core.finish import upsample_mask
+from .shared import OTHER_COLOURS, STDOUT, add_reading, read, write
+
+_DEFAULTS = MaskOptions()
+# Each number of MaskOptions: the option's word, what stands for its value, and what it does.
+_NUMBERS = {
+    "black": ("black-point", "0..1", "mask values up to this become 0: clears a grey haze"),
+    "white": ("white-point", "0..1", "values from this on become 1: closes a see-through subject"),
+    "threshold": (
+        "threshold",
+        "0..1",
+        "makes the edge hard: 1 from this value on, 0 below; 0: off",
+    ),
+    "fill_holes": ("fill-holes", "0..1", "closes holes up to this share of the picture; 1: all"),
+    "remove_islands": (
+        "remove-islands",
+        "0..1",
+        "removes pieces smaller than this share of the largest; 1: keeps only the largest",
+    ),
+    "grow": ("grow", "PIXELS", "widens the subject; negative shrinks it"),
+    "feather": ("feather", "PIXELS", "softens the edge over this much on either side"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="the picture; its own alpha is not looked at; - is stdin")
+    add("mask", metavar="MASK", help="white on the subject, of any size")
+    add("-o", "--output", metavar="OUT", required=True, help="the file to write; - is stdout")
+    add("--keep", metavar="FILE", help="painted correction: white is what must stay")
+    add(
+        "--drop", metavar="FILE", help="painted correction: white is what must go; wins over --keep"
+    )
+    add("--invert", action="store_true", help="swap subject and background in the mask")
+    add("--refine", action="store_true", help="draw a smaller mask's edges by the picture")
+    for name, (word, value, words) in _NUMBERS.items():
+        default = getattr(_DEFAULTS, name)
+        add(f"--{word}", dest=name, type=float, default=default, metavar=value, help=words)
+    add(
+        "--decontaminate",
+        type=float,
+        default=1.0,
+        metavar="0..1",
+        help="how far the old background's colour is taken out of hair and edges (default 1)",
+    )
+    add("--background", default="transparent", metavar="COLOUR", help="transparent, or a colour")
+    add("--only-mask", action="store_true", help="write the corrected mask, not the cut-out")
+    add_reading(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    numbers = {name: getattr(arguments, name) for name in _NUMBERS}
+    options = MaskOptions(invert=arguments.invert, **numbers)
+    background = background_colour(arguments.background)
+    named = [arguments.image, arguments.mask, arguments.keep, arguments.drop]
+    if named.count(STDOUT) > 1:
+        raise BadOption("Only one of the pictures can come from standard input.")
+    out = None if arguments.output == STDOUT else Path(arguments.output)
+    inputs = [Path(name).resolve() for name in named if name not in (None, STDOUT)]
+    if out is not None and out.resolve() in inputs:
+        raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
+
+    picture = read(arguments.image, arguments.max_megapixels)
+    if picture.icc_profile and background is not None and not arguments.only_mask:
+        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+    pixels = picture.pixels[None]
+    height, width = pixels.shape[1:3]
+
+    def painted(path: str | None) -> Tensor | None:
+        return None if path is None else _grey(path, arguments.max_megapixels)
+
+    mask = _grey(arguments.mask, arguments.max_megapixels)
+    fitting = (
+        upsample_mask(mask, pixels) if arguments.refine else match_mask(mask, height, width, 1)
+    )
+    corrections = painted(arguments.keep), painted(arguments.drop)
+    with torch.inference_mode():
+        alpha = adjust_mask(fitting, options, *corrections)
+        if arguments.only_mask:
+            image, profile = alpha[..., None], None
+        else:
+            image = cutout(
+                pixels, alpha, decontaminate=arguments.decontaminate, background=background
+            )
+            profile = picture.icc_profile
+    write(image[0], out, depth=picture.depth, icc_profile=profile)
+    return 0
+
+
+def _grey(path: str, max_megapixels: float) -> Tensor:
+    """(1, H, W): the brightness of a file."""
+    return read(path, max_megapixels).pixels.mean(dim=-1)[None]
