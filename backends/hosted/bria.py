@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from ...core.errors import UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
@@ -19,6 +20,7 @@ from .words import (
     accepted_id,
     check_poll,
     check_submit,
+    moderated,
     refusal,
     said,
     text_at,
@@ -93,7 +95,12 @@ class Bria:
             return Ready(url)
         if word in _FAILED or (answer.status in _REFUSED and "error" in data):
             # The code may be a number or a word such as VALIDATION_ERROR here.
-            raise refusal(_NAME, None, said(data), _MODERATION)
+            words = said(data)
+            error = refusal(_NAME, None, words, _MODERATION)
+            if word in _FAILED or moderated(words):
+                raise error
+            # A gateway answers so too: it does not show that the job, which is paid for, failed.
+            raise UnusableResult(str(error))
         if word == "NOT_FOUND":
             raise NotKnown(f"{_NAME} answered NOT_FOUND")
         raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...core.errors import BackendFailed
+from ...core.errors import BackendFailed, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
@@ -22,6 +22,7 @@ from .words import (
     check_account,
     check_poll,
     check_submit,
+    moderated,
     refusal,
     said,
     text_at,
@@ -126,12 +127,17 @@ class Fal:
             if not failed:
                 raise
             raise refusal(_NAME, None, said(_without_state(status)), _MODERATION) from None
+        words = said(answer)
+        error = refusal(_NAME, answer.status, words, _MODERATION)
+        # Where the status says nothing of a failure, one answer alone does not show that the job,
+        # which is paid for, failed.
+        sure = failed or moderated(words)
         if answer.status >= 500 and _ERROR_TYPE in answer.headers:
-            raise refusal(_NAME, answer.status, said(answer), _MODERATION)
+            raise error if sure else UnusableResult(str(error))
         check_poll(self._spec, _NAME, answer)
         if answer.status >= 400:
-            error = refusal(_NAME, answer.status, said(answer), _MODERATION)
-            raise type(error)(f"{error} {_CHARGED}")
+            kind = type(error) if sure else UnusableResult
+            raise kind(f"{error} {_CHARGED}")
         data = answer.data()
         url = text_at(data, "image", "url") or text_at(data, "image")
         if url is None:

@@ -1,0 +1,177 @@
+"""Which addresses a download may touch: public ones, over https, whatever a redirect says.
+
+A result's URL comes from outside, so it is treated as hostile: it must not make this machine ask
+its own services, those of its network, or a cloud's metadata server (server-side request forgery).
+Literal addresses are judged in the URL, names after they were resolved, and the connection then
+goes to the very addresses that were judged.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from .threads import in_own_thread
+from .wire import Unreachable
+
+IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+AddressInfo: TypeAlias = "tuple[int, int, int, str, tuple[object, ...]]"
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Not public, though some versions of Python's is_global say so.
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # IETF protocol assignments
+        "192.88.99.0/24",  # 6to4 relays
+        "2002::/16",  # 6to4: holds an IPv4 address of anybody's choice
+        "3fff::/20",  # documentation
+        "fec0::/10",  # site-local
+    )
+)
+# Names that mean something inside a network only (RFC 6761, 6762, 8375, and clouds' metadata).
+_INNER_NAMES = ("localhost", "local", "internal", "home.arpa", "intranet", "lan")
+# Letters of other scripts are encoded in these; nothing else can be in the name of a host.
+_NAME = re.compile(r"[a-z0-9._-]+")
+# "127.1", "0x7f.1" and "2130706433" are addresses too, to those who resolve them.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+
+
+class Lookup(Protocol):
+    """socket.getaddrinfo, or what stands in for it. Blocks."""
+
+    def __call__(
+        self, host: str, port: int, *, family: int, type: int
+    ) -> Sequence[AddressInfo]: ...
+
+
+class Barred(OSError):
+    """A connection that is not made, however often it is tried. The text is for people."""
+
+
+class AddressRefused(Barred):
+    """The name leads to an address that is not public."""
+
+
+def is_public(address: str) -> bool:
+    """Whether anybody on the internet could reach this address."""
+    ip: IpAddress = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    special = ip.is_multicast or ip.is_reserved or ip.is_link_local or ip.is_loopback
+    return ip.is_global and not special and not any(ip in network for network in _NEVER)
+
+
+def parse_url(url: str) -> URL:
+    """The address as aiohttp will use it. Raises Unreachable for what is none.
+
+    A URL that is ready for the wire is not quoted anew: that would break its signature.
+    """
+    ready = url.isascii() and url.isprintable() and " " not in url
+    try:
+        parsed = URL(url)
+        used = URL(url, encoded=True) if ready else parsed
+        same = _host(used) == _host(parsed) and used.port == parsed.port
+    except ValueError:
+        same = False
+    if not same or not _is_host(_host(used)) or "\\" in url:
+        raise Unreachable("the address given for it is not one")
+    return used
+
+
+def check_url(url: str, allowed_loopback: frozenset[str]) -> None:
+    """Raise Unreachable unless this is an https address of a public host, as far as can be told
+    without resolving its name. allowed_loopback: hosts for which plain http is allowed too."""
+    parts = parse_url(url)
+    host = _host(parts)
+    if parts.user is not None or parts.password is not None:
+        raise Unreachable("its address has a user name in it, which is not followed")
+    if parts.scheme in ("https", "http") and host in allowed_loopback:
+        return
+    if parts.scheme != "https":
+        raise Unreachable(f"its address is not https but {parts.scheme or 'nothing'}")
+    if not _may_be_public(host.rstrip(".")):
+        raise Unreachable(f"its address ({host}) is not on the public internet")
+
+
+class PlainResolver(AbstractResolver):
+    """Names as the system resolves them."""
+
+    def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """See aiohttp. Raises OSError."""
+        found = await in_own_thread(lambda: self._addresses(host, port, family))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=kind,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address, kind in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    def _addresses(self, host: str, port: int, family: int) -> list[tuple[str, int]]:
+        try:
+            infos = self._lookup(host, port, family=family, type=socket.SOCK_STREAM)
+        except ValueError:  # raised for labels that no name can have
+            raise OSError(f"{host} is no name") from None
+        kinds = (socket.AF_INET, socket.AF_INET6)
+        return [(str(info[4][0]), info[0]) for info in infos if info[0] in kinds]
+
+
+class PublicResolver(PlainResolver):
+    """Names of public hosts only: one address that is not public refuses the name."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """See aiohttp. Raises AddressRefused, or another OSError."""
+        results = await super().resolve(host, port, family)
+        if not all(is_public(result["host"]) for result in results):
+            raise AddressRefused("its address is not on the public internet")
+        return results
+
+
+def _host(url: URL) -> str:
+    return (url.raw_host or "").lower()
+
+
+def _is_host(text: str) -> bool:
+    if _NAME.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _may_be_public(host: str) -> bool:
+    try:
+        return is_public(host)
+    except ValueError:
+        pass
+    labels = host.split(".")
+    if len(labels) < 2 or _NUMBER.fullmatch(labels[-1]):
+        return False
+    return not any(host == name or host.endswith(f".{name}") for name in _INNER_NAMES)

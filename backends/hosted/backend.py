@@ -1,0 +1,250 @@
+"""Hosted models as a Backend: many pictures at once on the process's one event loop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import TypeAlias
+
+from ...core.errors import Refusal
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
+from . import codec
+from .bria import Bria
+from .desk import Desk, Errand
+from .environment import bases_of, hosting_of, limits_of, priced
+from .fal import Fal
+from .hands import Hands
+from .jobs import Courier
+from .keys import Key, find_key
+from .polling import Pacer
+from .redact import Redactor
+from .replicate import Replicate
+from .runtime import runtime
+from .transport import Transport
+from .wire import Provider
+
+ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, Hands], Provider]"
+
+#: Settings that never reach the provider; the others are part of what a picture's result depends
+#: on, and so of its identity.
+_OURS = frozenset({"profile", "downscale", "resubmit", "client"})
+
+_TICK = 0.1
+# Cancel returns within half a second: what may be waited for after it is asked.
+_PATIENCE = 0.2
+_JOINING = 0.15
+# Beyond those at the provider, pictures that are packed or unpacked meanwhile.
+_BESIDE = 4
+
+
+class HostedBackend:
+    """A provider's model. Nothing is looked up or connected before the first picture of a run."""
+
+    def __init__(
+        self,
+        spec: BackendSpec,
+        options: Mapping[str, OptionValue],
+        make_provider: ProviderMaker,
+    ) -> None:
+        self.spec = priced(spec)
+        self._options = options
+        self._make_provider = make_provider
+        self._bases = bases_of(spec)
+        self._limits = limits_of(spec)
+        sent = {name: value for name, value in options.items() if name not in _OURS}
+        self._parameters = json.dumps(sent, sort_keys=True)
+
+    def work(self, frame: Frame) -> str | None:
+        """See `Backend.work`: the pixels as they are sent, the model, and the provider's settings.
+
+        Neither gateway nor client: the same picture through another door is the same work.
+        """
+        pixels = codec.identity(codec.levels_of(frame))
+        digest = hashlib.sha256(f"{pixels} {self._parameters}".encode()).hexdigest()
+        return f"{self.spec.id}:{digest}"
+
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        """See `Backend.run`. Raises KeyMissing, AccountRefused, Offline, OverBudget, Cancelled."""
+        return self._carry(map(self._errand, frames), job)
+
+    def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
+        """Fetch what was paid for earlier, without the pictures. Raises like `run`."""
+        return self._carry(map(Errand.of_claim, claims), job)
+
+    def close(self) -> None:
+        """Nothing outlives a run but the process's loop thread."""
+
+    def _errand(self, frame: Frame) -> Errand:
+        height, width, _ = frame.pixels.shape
+        work = self.work(frame)
+        assert work is not None
+        return Errand(frame.index, frame.name, work, (width, height), frame)
+
+    def _carry(self, errands: Iterator[Errand], job: Job) -> Iterator[Outcome]:
+        job.check()
+        first = next(errands, None)
+        if first is None:
+            return
+        run = _Run(self._courier(job, hands := self._hands()), hands)
+        try:
+            run.start(first)
+            yield from self._outcomes(run, errands, job)
+        finally:
+            run.stop()
+
+    def _outcomes(self, run: _Run, errands: Iterator[Errand], job: Job) -> Iterator[Outcome]:
+        refusal: Refusal | None = None
+        more = True
+        while True:
+            while more and refusal is None and run.open < self.spec.window and run.idle():
+                job.check()
+                errand = next(errands, None)
+                if errand is None:
+                    more = False
+                else:
+                    run.start(errand)
+            if not run.open:
+                break
+            job.check()
+            result = run.next(_TICK)
+            if isinstance(result, Refusal):
+                refusal = refusal or result
+                run.send_no_more()
+            elif result is not None:
+                job.step(1)
+                yield result
+        if refusal is not None:
+            raise refusal
+
+    def _hands(self) -> Hands:
+        """An official client blocks a thread for every picture that it works on."""
+        if self._options.get("client") == "official":
+            return Hands(self.spec.window + _BESIDE)
+        return Hands()
+
+    def _courier(self, job: Job, hands: Hands) -> Courier:
+        spec, limits = self.spec, self._limits
+        key = find_key(spec, str(self._options.get("profile", "")))
+        provider = self._make_provider(self._bases, key, hands)
+        here = runtime()
+        home = f"{spec.provider} {' '.join(sorted(self._bases.values()))}"
+        gate = here.gate(
+            home,
+            in_flight=limits.in_flight,
+            requests_a_minute=limits.requests_a_minute,
+            pictures=limits.in_flight + _BESIDE,
+        )
+        transport = Transport(
+            here,
+            gate,
+            self._bases,
+            {role: official for role, (_, official) in hosting_of(spec).bases.items()},
+            provider.headers(key.reveal()),
+            Redactor([key.reveal()]),
+        )
+        return Courier(
+            Desk(
+                home=home,
+                spec=spec,
+                provider=provider,
+                transport=transport,
+                gate=gate,
+                runtime=here,
+                hands=hands,
+                job=job,
+                limits=limits,
+                pacer=Pacer.of(
+                    hosting_of(spec).seconds, limits.in_flight, limits.requests_a_minute
+                ),
+                resubmit=bool(self._options.get("resubmit", False)),
+                downscale=bool(self._options.get("downscale", False)),
+            )
+        )
+
+
+class _Run:
+    """The coroutines of one run, seen from the caller's thread."""
+
+    def __init__(self, courier: Courier, hands: Hands) -> None:
+        self._courier = courier
+        self._hands = hands
+        self._runtime = runtime()
+        self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self.open = 0
+
+    def start(self, errand: Errand) -> None:
+        self.open += 1
+        self._runtime.start(self._courier.carry(errand)).add_done_callback(self._ended.put)
+
+    def idle(self) -> bool:
+        """Nothing waits to be handed out, so there is time to pull another picture."""
+        return self._ended.empty()
+
+    def next(self, seconds: float) -> Outcome | Refusal | None:
+        """The next outcome, a refusal instead of one, or None when nothing came in time.
+
+        Anything else that an errand raised is a fault of ours and is raised.
+        """
+        try:
+            ended = self._ended.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        self.open -= 1
+        if ended.cancelled():
+            return None
+        error = ended.exception()
+        if isinstance(error, Refusal):
+            return error
+        return ended.result()
+
+    def send_no_more(self) -> None:
+        """Errands of which nothing was sent end without an outcome; the others go on."""
+        self._runtime.start(self._courier.send_no_more())
+
+    def stop(self) -> None:
+        """End everything that is still under way; at once when nothing is."""
+        self._hands.stop()
+        self._runtime.start(self._courier.stop(_PATIENCE)).result()
+        self._hands.join(_JOINING)
+
+
+def open_bria(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
+    """Bria's own API."""
+    del host  # a provider's machine computes, not this one
+
+    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+        return Bria(spec, bases, options)
+
+    return HostedBackend(spec, options, make)
+
+
+def open_fal(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
+    """fal.ai, with this package's client or with fal-client."""
+    del host
+
+    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+        if options["client"] == "official":
+            from .official import OfficialFal
+
+            return OfficialFal(spec, bases, options, key.reveal(), hands.run)
+        return Fal(spec, bases, options)
+
+    return HostedBackend(spec, options, make)
+
+
+def open_replicate(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
+    """Replicate, with this package's client or with Replicate's."""
+    del host
+
+    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+        if options["client"] == "official":
+            from .official import OfficialReplicate
+
+            return OfficialReplicate(spec, bases, options, key.reveal(), hands.run)
+        return Replicate(spec, bases, options)
+
+    return HostedBackend(spec, options, make)

@@ -1,0 +1,60 @@
+"""What the pictures of one run share, and what one picture is on its way through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ...core.specs import BackendSpec
+from ...core.types import Claim, Frame, Job, Ticket
+from .environment import Limits
+from .hands import Hands
+from .limits import Gate
+from .polling import Pacer
+from .runtime import Runtime
+from .transport import Transport
+from .wire import Provider
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One picture of one run. size: (width, height). frame: None when there is only a ticket to
+    fetch. ticket: the one to fetch, if it is known beforehand."""
+
+    index: int
+    name: str
+    work: str
+    size: tuple[int, int]
+    frame: Frame | None = None
+    ticket: Ticket | None = None
+
+    @classmethod
+    def of_claim(cls, claim: Claim) -> Errand:
+        """A ticket without its picture."""
+        name = f"request {claim.ticket.request_id}"
+        return cls(claim.index, name, claim.work, claim.size, ticket=claim.ticket)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """home: the provider's address, by which equal pictures of other runs are recognised."""
+
+    home: str
+    spec: BackendSpec
+    provider: Provider
+    transport: Transport
+    gate: Gate
+    runtime: Runtime
+    hands: Hands
+    job: Job
+    limits: Limits
+    pacer: Pacer
+    resubmit: bool
+    downscale: bool
+
+    async def aside(self, function: Callable[[], T]) -> T:
+        """The result of something that would block the event loop."""
+        return await self.hands.run(function)

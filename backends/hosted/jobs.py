@@ -1,0 +1,238 @@
+"""The life of one paid picture.
+
+    known -> reserve -> hand over -> sending -> submit -> submitted -> follow -> settled
+
+None of the providers has an idempotency key, so one rule stands above all: a submit whose bytes may
+have left is never repeated. What was accepted is durable before it is asked for, Cancel never
+interrupts a submit that is on its way, and whatever has an id can be fetched later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar, cast
+
+from ...core.errors import BackendFailed, PictureError, RmbgError, UnusableResult
+from ...core.specs import Price
+from ...core.types import Failure, Frame, Matte, Outcome, Ticket
+from . import codec, sentences
+from .desk import Desk, Errand
+from .environment import hosting_of
+from .following import Follower
+from .submitting import Stoppable
+from .wire import AnswerLost, NotKnown, NotSent, Unreachable
+
+Result = TypeVar("Result", bound="Matte | Failure")
+
+_log = logging.getLogger("rmbg_nodes.hosted")
+
+# After this many lost answers in a row nothing more is sent: the provider is not well.
+_LOST_IN_A_ROW = 3
+
+
+class Courier:
+    """Carries the errands of one run. Everything here runs on the event loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._stop = asyncio.Event()
+        self._lost = 0
+        self._errands: dict[asyncio.Task[Outcome], Errand] = {}
+        #: Work that is paid for, or may be a moment from now.
+        self._paid: set[str] = set()
+        #: Submits go on when the run is stopped, because they may already cost something.
+        self._submits: dict[str, asyncio.Task[Ticket]] = {}
+        self._queued: dict[str, Ticket] = {}
+
+    async def carry(self, errand: Errand) -> Outcome:
+        """The picture's outcome. Raises a Refusal, or CancelledError.
+
+        Of equal pictures, in whatever run of this process, one is sent; the others wait for it.
+        """
+        task = cast("asyncio.Task[Outcome]", asyncio.current_task())
+        self._errands[task] = errand
+        flights = self._desk.runtime.flights
+        key = f"{self._desk.home} {errand.work}"
+        result: Matte | Failure | None = None
+        try:
+            while (other := flights.get(key)) is not None:
+                shared = cast("Matte | Failure | None", await asyncio.shield(other))
+                if shared is not None:
+                    return Outcome(errand.index, sentences.second_copy(errand.name, shared))
+            flights[key] = flight = asyncio.get_running_loop().create_future()
+            try:
+                async with self._desk.gate.pictures.hold():
+                    result = await self._lead(errand)
+            finally:
+                self._land(key, flight, errand.work, result)
+            return Outcome(errand.index, result)
+        finally:
+            del self._errands[task]
+
+    async def send_no_more(self) -> None:
+        """Errands of which nothing was sent end without an outcome; the others go on."""
+        for task, errand in list(self._errands.items()):
+            if errand.work not in self._paid:
+                task.cancel()
+
+    async def stop(self, patience: float) -> None:
+        """End the run. Submits that have not begun never will; those on their way get a moment to
+        bring their id, and jobs that still wait in the provider's queue are called off."""
+        self._stop.set()
+        for task in list(self._errands):
+            task.cancel()
+        calls = [asyncio.ensure_future(self._call_off(*item)) for item in self._queued.items()]
+        ending = {*self._errands, *calls, *self._submits.values()}
+        if ending:
+            await asyncio.wait(ending, timeout=patience)
+        for call in calls:
+            call.cancel()
+
+    async def _lead(self, errand: Errand) -> Matte | Failure:
+        desk = self._desk
+        try:
+            ticket = errand.ticket or await desk.aside(partial(desk.job.known, errand.work))
+        except PictureError as error:
+            return Failure(sentences.about(errand.name, error))
+        if ticket is not None and ticket.request_id is not None:
+            result = await self._resumed(errand, ticket)
+            if not (desk.resubmit and errand.frame and _is_unusable(result)):
+                return await self._settled(errand, result)
+        elif ticket is not None and not desk.resubmit:
+            return Failure(sentences.lost_earlier(errand.name, desk.spec))
+        if errand.frame is None:
+            return Failure(BackendFailed(f"{errand.name}: there is no picture to send."))
+        return await self._sent(errand, errand.frame)
+
+    async def _resumed(self, errand: Errand, ticket: Ticket) -> Matte | Failure:
+        self._paid.add(errand.work)
+        started = asyncio.get_running_loop().time()
+        follower = Follower(self._desk, errand, ticket, self._queued)
+        ready = await follower.ready(resumed=True)
+        size = ticket.sent or errand.size
+        note = "resumed: it was sent and paid for earlier"
+        return await follower.matte(ready, size, started, note)
+
+    async def _sent(self, errand: Errand, frame: Frame) -> Matte | Failure:
+        desk = self._desk
+        try:
+            packed = await self._packed(frame)
+        except PictureError as error:
+            return Failure(sentences.about(errand.name, error))
+        async with desk.gate.jobs.hold():
+            if self._lost >= _LOST_IN_A_ROW:
+                return Failure(sentences.not_tried(errand.name, desk.spec))
+            started = asyncio.get_running_loop().time()
+            ticket = await self._ticket(errand, packed)
+            if isinstance(ticket, Failure):
+                return ticket
+            follower = Follower(desk, errand, ticket, self._queued)
+            ready = await follower.ready(resumed=False)
+        # The provider is done with it: the next picture may be sent while this one is fetched.
+        size = packed.width, packed.height
+        return await self._settled(errand, await follower.matte(ready, size, started, packed.note))
+
+    async def _packed(self, frame: Frame) -> codec.Sent:
+        most = hosting_of(self._desk.spec).most_bytes
+
+        def pack() -> codec.Sent:
+            stopped = self._desk.hands.stopping.is_set
+            return codec.fit_png(codec.levels_of(frame), most, self._desk.downscale, stopped)
+
+        return await self._desk.aside(pack)
+
+    async def _ticket(self, errand: Errand, packed: codec.Sent) -> Ticket | Failure:
+        """Pay. What is not sent after all frees what was reserved."""
+        desk = self._desk
+        await desk.aside(partial(desk.job.reserve, errand.work, cast("Price", desk.spec.price)))
+        try:
+            image = await desk.provider.hand_over(desk.transport, packed.png)
+        except (PictureError, Unreachable) as problem:
+            reason = sentences.not_sent(errand.name, desk.spec, problem)
+            return await self._settled(errand, Failure(reason))
+        except BaseException:
+            self._free(errand)
+            raise
+        try:
+            ticket = await self._uninterrupted(errand, image, (packed.width, packed.height))
+        except (PictureError, NotSent) as problem:
+            return Failure(sentences.not_sent(errand.name, desk.spec, problem))
+        except AnswerLost as lost:
+            self._lost += 1
+            error = sentences.lost_now(errand.name, desk.spec, str(lost), lost.request_id)
+            return await self._settled(errand, Failure(error, lost.request_id))
+        self._lost = 0
+        return ticket
+
+    async def _uninterrupted(self, errand: Errand, image: str, size: tuple[int, int]) -> Ticket:
+        """The submit, which goes on to its end when this errand is cancelled."""
+        self._paid.add(errand.work)
+        task = asyncio.ensure_future(self._submit(errand, image, size))
+        self._submits[errand.work] = task
+        task.add_done_callback(lambda _: self._submits.pop(errand.work))
+        self._desk.runtime.detach(task)
+        return await asyncio.shield(task)
+
+    async def _submit(self, errand: Errand, image: str, size: tuple[int, int]) -> Ticket:
+        """From the word that bytes leave to the durable id, or the word that nothing is owed: said
+        here, because the errand that waits for it may be cancelled at any moment."""
+        desk = self._desk
+        try:
+            await desk.aside(partial(desk.job.sending, errand.work))
+            answered = await desk.provider.submit(Stoppable(desk.transport, self._stop), image)
+        except AnswerLost as lost:
+            ticket = Ticket(desk.spec.id, lost.request_id, sent=size)
+            await desk.aside(partial(desk.job.submitted, errand.work, ticket))
+            raise
+        except (RmbgError, NotSent) as problem:
+            reason = sentences.not_sent(errand.name, desk.spec, problem)
+            await self._settled(errand, Failure(reason))
+            raise
+        ticket = replace(answered, sent=size)
+        await desk.aside(partial(desk.job.submitted, errand.work, ticket))
+        return ticket
+
+    async def _settled(self, errand: Errand, result: Result) -> Result:
+        outcome = Outcome(errand.index, result)
+        await self._desk.aside(partial(self._desk.job.settled, errand.work, outcome))
+        return result
+
+    def _free(self, errand: Errand) -> None:
+        """Nothing was sent for what was reserved."""
+        stopped = Failure(BackendFailed(f"{errand.name} was not sent: the run was stopped."))
+        self._desk.job.settled(errand.work, Outcome(errand.index, stopped))
+
+    async def _call_off(self, work: str, ticket: Ticket) -> None:
+        desk = self._desk
+        try:
+            never_began = await desk.provider.cancel(desk.transport, ticket)
+        except (Unreachable, NotKnown, RmbgError) as problem:
+            _log.debug("%s: a job could not be called off: %s", desk.spec.id, problem)
+            return
+        if never_began:
+            free = BackendFailed("It was called off before it began, and costs nothing.")
+            desk.job.settled(work, Outcome(-1, Failure(free, ticket.request_id)))
+
+    def _land(
+        self, key: str, flight: asyncio.Future[object], work: str, result: Matte | Failure | None
+    ) -> None:
+        """Tell those who wait for the same picture; None: it has no outcome, and one of them
+        carries it. While its submit is still on its way, they go on waiting."""
+
+        def land(_: object = None) -> None:
+            self._desk.runtime.flights.pop(key, None)
+            if not flight.done():
+                flight.set_result(result)
+
+        submit = self._submits.get(work)
+        if submit is None:
+            land()
+        else:
+            submit.add_done_callback(land)
+
+
+def _is_unusable(result: Matte | Failure) -> bool:
+    return isinstance(result, Failure) and isinstance(result.error, UnusableResult)

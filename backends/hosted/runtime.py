@@ -1,0 +1,157 @@
+"""The one event loop of the process for everything hosted, with what all runs share on it.
+
+ComfyUI loads the pack by its path and other programs import `rmbg_nodes`: both can happen in one
+process, and an account's limits hold for both together. So the runtime is found under one fixed
+name in `sys.modules`. Whoever comes first makes it; the other meets plain objects and methods,
+never `isinstance`. What changes here in an incompatible way changes the number in the name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Coroutine, Mapping
+from types import ModuleType
+from typing import TypeVar
+
+import aiohttp
+
+from .addresses import Lookup
+from .limits import Gate, Pace, Slots
+from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
+
+T = TypeVar("T")
+
+_log = logging.getLogger("rmbg_nodes.hosted")
+
+_NAME = "_rmbg_nodes_hosted_v1"
+_PATIENCE = 10.0
+_ENDING = 2.0
+
+
+class Runtime:
+    """A loop in one daemon thread; limits by provider; submits that must go on to their end.
+
+    flights: pictures that are on their way, by what they are; only touched on the loop. detached:
+    tasks that outlive their run. lookup: socket.getaddrinfo, or what stands in for it.
+    """
+
+    def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
+        self.pid = os.getpid()
+        self.closed = False
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(_note)
+        self.flights: dict[str, asyncio.Future[object]] = {}
+        self.detached: set[asyncio.Task[object]] = set()
+        self._gates: dict[str, Gate] = {}
+        self._sessions = Sessions(lookup)
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="rmbg-hosted", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def start(self, coroutine: Coroutine[object, object, T]) -> concurrent.futures.Future[T]:
+        """Begin it on the loop, from any thread. Cancelling the future cancels it there."""
+        with self._lock:
+            if self.closed or self.pid != os.getpid():
+                coroutine.close()
+                raise RuntimeError("This runtime is closed, or belongs to another process.")
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def gate(self, name: str, *, in_flight: int, requests_a_minute: int, pictures: int) -> Gate:
+        """The limits under this name, from any thread: one object, whose sizes follow the latest
+        call."""
+        with self._lock:
+            gate = self._gates.get(name)
+            if gate is None:
+                gate = Gate(Slots(in_flight), Slots(pictures), Pace(requests_a_minute))
+                self._gates[name] = gate
+            elif not self.closed:
+                self.loop.call_soon_threadsafe(gate.resize, in_flight, requests_a_minute, pictures)
+            return gate
+
+    def detach(self, task: asyncio.Task[T]) -> None:
+        """Keep a task alive until it is done. Its exception counts as seen: nobody may be left."""
+        self.detached.add(task)
+
+        def done(ended: asyncio.Task[T]) -> None:
+            self.detached.discard(ended)
+            if not ended.cancelled():
+                ended.exception()
+
+        task.add_done_callback(done)
+
+    def submit_session(self) -> aiohttp.ClientSession:
+        """On the loop: for requests that start paid work, each on a fresh connection."""
+        return self._sessions.get(SUBMIT)
+
+    def api_session(self) -> aiohttp.ClientSession:
+        """On the loop: for the provider's other calls."""
+        return self._sessions.get(API)
+
+    def download_session(self, *, public: bool = True) -> aiohttp.ClientSession:
+        """On the loop: for files. public: False for this machine, and behind a proxy."""
+        return self._sessions.get(PUBLIC if public else UNFILTERED)
+
+    def close(self) -> None:
+        """End it, from any thread but its own; submits under way have 10 seconds to bring their id.
+
+        Harmless when repeated, and in a forked child, where the thread does not exist.
+        """
+        with self._lock:
+            if self.closed or self.pid != os.getpid():
+                return
+            self.closed = True
+        atexit.unregister(self.close)
+        ending = asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        concurrent.futures.wait([ending], timeout=_PATIENCE + _ENDING)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(_ENDING)
+
+    async def _end(self) -> None:
+        if self.detached:
+            await asyncio.wait(set(self.detached), timeout=_PATIENCE)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._sessions.close()
+        await self.loop.shutdown_asyncgens()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+    """Log what nobody waited for by its kind alone: its text could hold an address or a header.
+
+    aiohttp leaves futures behind when a connection breaks, which is no news here.
+    """
+    error = context.get("exception")
+    level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
+    _log.log(level, "%s: %s", context.get("message"), type(error).__name__)
+
+
+def runtime() -> Runtime:
+    """The process's runtime, made when it is first needed, and anew in a forked child."""
+    fresh = ModuleType(_NAME, "What rmbg-nodes shares between its identities in one process.")
+    vars(fresh).update(runtime=None, inherited=[])
+    shared = vars(sys.modules.setdefault(_NAME, fresh))
+    # One lock for each process: the parent's may have been held at the moment of the fork.
+    with shared.setdefault(f"lock_{os.getpid()}", threading.Lock()):
+        current: Runtime | None = shared["runtime"]
+        if current is None or current.closed or current.pid != os.getpid():
+            if current is not None and current.pid != os.getpid():
+                # Never freed: its connections, in going, would take themselves out of the selector
+                # that the child shares with its parent.
+                shared["inherited"].append(current)
+            current = shared["runtime"] = Runtime()
+        return current

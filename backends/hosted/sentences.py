@@ -1,0 +1,119 @@
+"""What went wrong with one paid picture, in the user's words: what happened, what it costs, what to
+do next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...core.errors import (
+    BackendFailed,
+    MayBeBilled,
+    PictureError,
+    ResultWaiting,
+    UnusableResult,
+)
+from ...core.specs import BackendSpec
+from ...core.types import Failure, Matte, Ticket
+from ...invocation import command
+from .environment import hosting_of
+
+
+def about(name: str, error: PictureError) -> PictureError:
+    """The same error, with the picture's name in front."""
+    text = str(error)
+    return error if text.startswith(name) else type(error)(f"{name}: {text}")
+
+
+def second_copy(name: str, result: Matte | Failure) -> Matte | Failure:
+    """What the first of two equal pictures got, for the second: nothing is paid for it."""
+    error: PictureError | None = getattr(result, "error", None)
+    if error is not None:
+        return Failure(type(error)(f"{name}: it equals another picture that failed. {error}"))
+    note = "the same picture as another one of this run, and paid once"
+    matte: Matte = result  # type: ignore[assignment]  # by what it has, not by class
+    facts = replace(matte.facts, cost=0 * matte.facts.cost, notes=(*matte.facts.notes, note))
+    return replace(matte, facts=facts)
+
+
+def not_sent(name: str, spec: BackendSpec, error: Exception) -> PictureError:
+    """Nothing has been accepted, so nothing is owed."""
+    if isinstance(error, PictureError):
+        return about(name, error)
+    return BackendFailed(
+        f"{name} was not sent to {spec.provider}: {error}. Nothing was billed; run it again."
+    )
+
+
+def not_tried(name: str, spec: BackendSpec) -> PictureError:
+    """Several answers in a row were lost, so the provider gets no more work for now."""
+    return BackendFailed(
+        f"{name} was not sent: {spec.provider} lost the answers to several pictures before it. "
+        "Nothing was billed for this one; run it again when the provider is well."
+    )
+
+
+def lost_now(name: str, spec: BackendSpec, reason: str, request_id: str | None) -> PictureError:
+    """The submit's answer was lost a moment ago."""
+    if request_id:
+        return ResultWaiting(
+            f"{name} was sent to {spec.provider} and something went wrong ({reason}). It may have "
+            f"been billed as request {request_id}, which was kept: {fetch_later()}"
+        )
+    return MayBeBilled(
+        f"{name} was sent to {spec.provider} and the answer was lost ({reason}), so it may have "
+        f"been billed. {_look_first(spec)}"
+    )
+
+
+def lost_earlier(name: str, spec: BackendSpec) -> PictureError:
+    """An earlier run lost the submit's answer."""
+    return MayBeBilled(
+        f"{name} was sent to {spec.provider} earlier and the answer was lost, so it may have been "
+        f"billed. It was not sent again. {_look_first(spec)}"
+    )
+
+
+def gone(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
+    """The provider does not know the id (any more)."""
+    return UnusableResult(
+        f"{name}: {spec.provider} does not know request {ticket.request_id}{_known_as_lost(spec)}"
+    )
+
+
+def expired(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
+    """The result was deleted before it was fetched."""
+    return UnusableResult(
+        f"{name}: the result of request {ticket.request_id} has expired at {spec.provider}"
+        f"{_known_as_lost(spec)}"
+    )
+
+
+def unusable(name: str, ticket: Ticket, error: PictureError) -> PictureError:
+    """The result came and is no mask of this picture."""
+    if not isinstance(error, UnusableResult):
+        return about(name, error)
+    return UnusableResult(
+        f"{name}: {error} Request {ticket.request_id} was kept: running again asks for it once "
+        "more and pays nothing; resubmit pays for a new one."
+    )
+
+
+def unfinished(name: str, ticket: Ticket, reason: str) -> PictureError:
+    """The job has an id and no result yet."""
+    return ResultWaiting(f"{name}: {reason}. Request {ticket.request_id} was kept: {fetch_later()}")
+
+
+def fetch_later() -> str:
+    """What to do about a job that has an id."""
+    return f"run it again, or `{command('resume')}`; it is not paid again."
+
+
+def _known_as_lost(spec: BackendSpec) -> str:
+    return f" (kept for {hosting_of(spec).retention}). {_look_first(spec)}"
+
+
+def _look_first(spec: BackendSpec) -> str:
+    return (
+        f"Look at your jobs ({hosting_of(spec).jobs_page}), then run it with resubmit (a switch of "
+        "the backend; --resubmit on the command line) if you want to pay for it again."
+    )

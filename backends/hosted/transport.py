@@ -1,0 +1,262 @@
+"""The only door to the network.
+
+It carries a provider's calls: in the account's pace, with the key where the key belongs and nowhere
+else, repeated where that is safe, and it says in plain words what went wrong. Nothing secret leaves
+it in a text: no cause is chained to what it raises, and what it raises is redacted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+from urllib.parse import urljoin
+
+import aiohttp
+from yarl import URL
+
+from ...core.errors import Offline
+from ...settings import read_settings
+from .addresses import Barred, check_url, parse_url
+from .bases import Base
+from .data_uri import decode_data_uri
+from .environment import is_loopback
+from .exchange import SLOWEST, Attempt, Request, exchange
+from .limits import Gate
+from .packing import packed
+from .proxies import Proxy, proxy_for
+from .redact import Redactor
+from .retry import Accept, Again, Backoff, Operation, decide
+from .runtime import Runtime
+from .wire import Answer, AnswerLost, Call, Departure, NotSent, Unreachable
+
+_log = logging.getLogger("rmbg_nodes.hosted")
+
+_MOST_OF_A_SUBMIT = 8_000_000
+# A result may stand in a poll's answer as a data URI.
+_MOST_OF_AN_ANSWER = 64_000_000
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_USUAL = Backoff()
+
+Door: TypeAlias = "Callable[[Proxy | None], aiohttp.ClientSession]"
+
+
+class Transport:
+    """See wire.Wire. One run's way to one provider; its methods run on the runtime's loop.
+
+    bases, official: role -> scheme, host and path prefix, as configured and as documented.
+    key_headers: what identifies the account. submit_seconds: for one attempt of a submit, beside
+    the time its bytes take. again_seconds: how long one request is repeated at most. Raises
+    BadOption for a base that is no address.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        gate: Gate,
+        bases: Mapping[str, str],
+        official: Mapping[str, str],
+        key_headers: Mapping[str, str],
+        redactor: Redactor,
+        *,
+        submit_seconds: float = 120.0,
+        connect_seconds: float = 15.0,
+        read_seconds: float = 60.0,
+        again_seconds: float = 600.0,
+        backoff: Backoff = _USUAL,
+    ) -> None:
+        self._runtime = runtime
+        self._gate = gate
+        self._bases = {role: Base.of(text) for role, text in bases.items()}
+        self._official = {role: Base.of(text) for role, text in official.items()}
+        self._key_headers = key_headers
+        self._redactor = redactor
+        self._submit_seconds = submit_seconds
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._again_seconds = again_seconds
+        self._backoff = backoff
+        hosts = {base.host for base in self._bases.values()}
+        self._loopback = frozenset(filter(is_loopback, hosts))
+
+    async def submit(self, call: Call, departure: Departure | None = None) -> Answer:
+        """See wire.Wire. departure: learns when bytes may have left; while it says no, cancelling
+        means that nothing was sent. Raises NotSent, AnswerLost or Offline."""
+        leaving = departure or Departure()
+        if not self._is_ours(call.url):
+            raise NotSent("its address is not on the provider's servers")
+        headers, body = packed(call, self._key_headers)
+        total = self._submit_seconds + len(body or b"") / SLOWEST
+        request = self._request(
+            call.method, call.url, headers, body, _MOST_OF_A_SUBMIT, self._submit_seconds, total
+        )
+
+        async def once(number: int) -> Attempt:
+            await self._gate.pace.turn()
+            attempt = await self._exchange(request, self._fresh, number, leaving)
+            if attempt.seen.status == 429:
+                leaving.under_way = False
+            return attempt
+
+        last, accepted = await self._repeat("submit", once)
+        if accepted and last.answer is not None:
+            return last.answer
+        reason = self._redactor.clean(str(last))
+        if last.seen.bytes_left and last.seen.status != 429:
+            raise AnswerLost(reason)
+        raise NotSent(reason)
+
+    async def ask(self, call: Call) -> Answer:
+        """See wire.Wire. Raises Unreachable or Offline."""
+        if not self._is_ours(call.url):
+            raise Unreachable("its address is not on the provider's servers")
+        headers, body = packed(call, self._key_headers)
+        request = self._request(
+            call.method, call.url, headers, body, _MOST_OF_AN_ANSWER, wants_json=True
+        )
+        return await self._asked(request, self._kept, True, call.final_header)
+
+    async def put(self, call: Call) -> Answer:
+        """See wire.Wire. Raises Unreachable or Offline."""
+        check_url(call.url, self._loopback)
+        headers, body = packed(call, {})
+        request = self._request(call.method, call.url, headers, body, _MOST_OF_AN_ANSWER)
+        return await self._asked(request, self._outside(request.url), self._is_ours(call.url))
+
+    async def download(self, url: str, most_bytes: int) -> bytes:
+        """The file at this address: https, or a data URI. Redirects are followed to public hosts;
+        the key is never sent. Raises Unreachable or Offline."""
+        if url[:5].lower() == "data:":
+            return decode_data_uri(url, most_bytes)
+        last, accepted = await self._repeat(
+            "download", lambda number: self._followed(url, most_bytes, number)
+        )
+        if accepted and last.answer is not None:
+            return last.answer.body
+        raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+
+    def rebase(self, role: str, url: str) -> str | None:
+        """See wire.Wire."""
+        if self._bases[role].rest_of(url) is not None:
+            return url
+        rest = self._official[role].rest_of(url)
+        return None if rest is None else self._bases[role].text + rest
+
+    async def _asked(
+        self, request: Request, door: Door, paced: bool, final_header: str = ""
+    ) -> Answer:
+        async def once(number: int) -> Attempt:
+            if paced:
+                await self._gate.pace.turn()
+            return await self._exchange(request, door, number, Departure())
+
+        last, accepted = await self._repeat("ask", once, final_header)
+        if accepted and last.answer is not None:
+            return last.answer
+        raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+
+    async def _followed(self, url: str, most_bytes: int, number: int) -> Attempt:
+        """The answer at the end of the redirects, each judged like the first address."""
+        headers, _ = packed(Call("GET", url), {})
+        for _ in range(_MOST_REDIRECTS + 1):
+            check_url(url, self._loopback)
+            request = self._request("GET", url, headers, None, most_bytes)
+            attempt = await self._exchange(request, self._outside(request.url), number, Departure())
+            if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
+                return attempt
+            try:
+                url = urljoin(url, attempt.answer.headers["location"])
+            except (KeyError, ValueError):
+                return attempt
+        raise Unreachable(f"{attempt.host} sends from one address to the next, without end")
+
+    async def _repeat(
+        self,
+        operation: Operation,
+        once: Callable[[int], Awaitable[Attempt]],
+        final_header: str = "",
+    ) -> tuple[Attempt, bool]:
+        """The last attempt, and whether it brought an answer that counts."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._again_seconds
+        number, streak, was_throttled = 0, 0, False
+        while True:
+            number += 1
+            attempt = await once(number)
+            if attempt.answer is not None and final_header in attempt.answer.headers:
+                return attempt, True
+            throttled = attempt.seen.status == 429
+            streak = streak + 1 if throttled == was_throttled else 1
+            was_throttled = throttled
+            jitter = random.uniform(0.5, 1.0)
+            verdict = decide(operation, streak, attempt.seen, jitter, self._backoff)
+            if (
+                not isinstance(verdict, Again)
+                or attempt.barred
+                or clock() + verdict.seconds > until
+            ):
+                return attempt, isinstance(verdict, Accept)
+            await asyncio.sleep(verdict.seconds)
+
+    async def _exchange(
+        self, request: Request, door: Door, number: int, departure: Departure
+    ) -> Attempt:
+        host = request.url.host or ""
+        if read_settings().offline:
+            raise Offline(
+                f"RMBG_OFFLINE is on, so nothing is sent to {host}. Turn it off, or use a backend "
+                "on this machine."
+            )
+        try:
+            proxy = proxy_for(request.url)
+            session = door(proxy)
+        except Barred as barred:
+            return Attempt.never_made(host, barred)
+        attempt = await exchange(session, request, proxy, departure)
+        path = self._redactor.clean(request.url.raw_path)
+        outcome = self._redactor.clean(str(attempt))
+        _log.debug("%s %s%s, attempt %d: %s", request.method, host, path, number, outcome)
+        return attempt
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        most_bytes: int,
+        read_seconds: float | None = None,
+        total_seconds: float | None = None,
+        *,
+        wants_json: bool = False,
+    ) -> Request:
+        reading = read_seconds or self._read_seconds
+        volume = len(body or b"") + most_bytes
+        return Request(
+            method,
+            parse_url(url),
+            headers,
+            body,
+            most_bytes,
+            connect_seconds=self._connect_seconds,
+            read_seconds=reading,
+            total_seconds=total_seconds or self._connect_seconds + reading + volume / SLOWEST,
+            wants_json=wants_json,
+        )
+
+    def _is_ours(self, url: str) -> bool:
+        return any(base.rest_of(url) is not None for base in self._bases.values())
+
+    def _fresh(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+        return self._runtime.submit_session()
+
+    def _kept(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+        return self._runtime.api_session()
+
+    def _outside(self, url: URL) -> Door:
+        """A proxy looks names up itself, and its own name may well be private."""
+        near = (url.host or "") in self._loopback
+        return lambda proxy: self._runtime.download_session(public=not near and proxy is None)
