@@ -10,7 +10,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from comfy_api.latest import ComfyExtension
+
     from .core.errors import (
+        AccountRefused,
         BackendFailed,
         BackendMissing,
         BackendUnknown,
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
         OverBudget,
         PictureError,
         Refusal,
+        ResultWaiting,
         RmbgError,
+        UnusableResult,
     )
     from .interface import (
         Result,
@@ -36,11 +41,14 @@ if TYPE_CHECKING:
         remove_background_async,
         upsample_mask,
     )
-    from .nodes import RmbgExtension
 
 __version__ = "0.1.0"
 
+#: ComfyUI serves this folder; the nodes' help pages are in it.
+WEB_DIRECTORY = "./web"
+
 __all__ = [
+    "AccountRefused",
     "BackendFailed",
     "BackendMissing",
     "BackendUnknown",
@@ -56,7 +64,9 @@ __all__ = [
     "PictureError",
     "Refusal",
     "Result",
+    "ResultWaiting",
     "RmbgError",
+    "UnusableResult",
     "__version__",
     "composite",
     "cutout",
@@ -77,8 +87,8 @@ if not TYPE_CHECKING:  # so that type checkers still report a misspelt name
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-async def comfy_entrypoint() -> RmbgExtension:
-    """The extension, for ComfyUI."""
-    from .nodes import RmbgExtension
+async def comfy_entrypoint() -> ComfyExtension:
+    """The extension, for ComfyUI; without nodes, and said in the log, where ComfyUI is too old."""
+    from .entrypoint import extension
 
-    return RmbgExtension()
+    return extension()

@@ -15,8 +15,13 @@ from .core.errors import Cancelled, PictureError, Refusal
 #: Command -> (module in commands/, one line of help). A module is imported when it is used.
 COMMANDS = {
     "remove": "cut the subject out of pictures",
+    "mask": "correct a mask, and cut a picture out with it",
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",
+    "keys": "store, list or remove the keys of hosted providers",
+    "pending": "list paid jobs whose result has not been fetched, or may have been billed",
+    "resume": "fetch the results of paid jobs that are still to be had",
+    "cache": "say how much paid results take on disk, or clear them",
     "weights": "list, fetch, verify, convert or export the files of local models",
     "evaluate": "measure how close masks are to the true ones",
     "doctor": "report what this machine has and what works on it, to be pasted",

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import get_args
+from typing import cast, get_args
 
 from .backends import catalogue
 from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
 from .core.licences import LICENCES, check_licence
-from .core.types import (
-    Backend,
-    BackendSpec,
-    Frame,
-    Host,
-    Job,
-    OptionValue,
-    Outcome,
-    Usage,
-)
+from .core.specs import BackendSpec, OptionValue
+from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Usage
 from .host import PlainHost
 from .settings import Settings, read_settings
 
@@ -41,6 +33,10 @@ class OpenBackend:
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         """See `Backend.run`."""
         return self._backend.run(frames, job)
+
+    def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
+        """See `Resumable.resume`; for hosted backends."""
+        return cast("Resumable", self._backend).resume(claims, job)
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -103,7 +99,7 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
         in_force,
         grants=settings.grants,
         alternatives=[
-            row.id if row.target else f"{row.id} (not in this version)"
+            row.id
             for row in catalogue.BACKENDS.values()
             if LICENCES[row.licence].commercial in ("yes", "terms")
             and not (settings.offline and row.location == "hosted")

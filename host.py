@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODELS_VARIABLE = "RMBG_MODELS"
 DEVICE_VARIABLE = "RMBG_DEVICE"
+DATA_VARIABLE = "RMBG_DATA"
 
 _NAME = "rmbg-nodes"
 
@@ -23,9 +24,10 @@ _NAME = "rmbg-nodes"
 class PlainHost:
     """A Host from environment variables.
 
-    RMBG_MODELS lists model folders, separated like PATH. Data and configuration live where the
-    platform keeps them: XDG_DATA_HOME and XDG_CONFIG_HOME (else ~/.local/share and ~/.config),
-    ~/Library/Application Support on macOS, LOCALAPPDATA and APPDATA on Windows.
+    RMBG_MODELS lists model folders, separated like PATH. RMBG_DATA names the data folder; without
+    it, data and configuration live where the platform keeps them: XDG_DATA_HOME and
+    XDG_CONFIG_HOME (else ~/.local/share and ~/.config), ~/Library/Application Support on macOS,
+    LOCALAPPDATA and APPDATA on Windows.
     """
 
     def __init__(
@@ -47,6 +49,9 @@ class PlainHost:
 
     def data_folder(self) -> Path:
         """What this package remembers for this user."""
+        given = self._environment.get(DATA_VARIABLE, "").strip()
+        if given:
+            return Path(given).expanduser()
         return self._folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "AppData/Local")
 
     def config_folder(self) -> Path:

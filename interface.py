@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from . import gate, pipeline
+from . import feed, gate, pipeline
 from .core import alpha as _alpha
 from .core import composite as _composite
 from .core import cutout as _cutout
@@ -30,8 +30,9 @@ from .core import finish as _finish
 from .core.errors import Cancelled
 from .core.layers import Blend
 from .core.placement import Anchor, Fit
-from .core.report import Report
-from .core.types import Backend, Job, OptionValue, Usage
+from .core.report import OnFailure, Report, Shortfall
+from .core.specs import OptionValue
+from .core.types import Backend, Job, Usage
 from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
@@ -43,12 +44,13 @@ if TYPE_CHECKING:
     class Result(NamedTuple, Generic[T]):
         """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
 
-        Both have the kind and dtype of the picture that was given. reports: one for each picture.
+        Both have the kind and dtype of the picture that was given. reports: one for each picture,
+        a Shortfall for one that failed and was left out or passed through.
         """
 
         image: T
         mask: T
-        reports: tuple[Report, ...]
+        reports: tuple[Report | Shortfall, ...]
 
 else:
     # Python 3.10 cannot make a generic NamedTuple; type checkers can.
@@ -75,6 +77,7 @@ def remove_background(
     refine: bool = False,
     decontaminate: float = 1.0,
     background: str = "transparent",
+    on_failure: OnFailure = "stop",
     job: Job | None = None,
 ) -> Result[T]:
     """Cut the subject out of one picture or of a batch.
@@ -84,17 +87,18 @@ def remove_background(
     backend: from `open_backend`, or an id. refine: sharpen the edge of a mask that the model
     answered smaller than the picture. decontaminate: 0..1, how far the old background's colour
     leaves the edge; opaque pixels never change. background: "transparent" or a colour.
-    job: progress and Cancel.
+    on_failure: when pictures of a batch fail, the others are finished first; then "stop" raises one
+    error that names the failed ones, "leave out" returns fewer pictures, "pass through" keeps them
+    as they were, opaque. job: progress and Cancel.
 
-    Without options the mask is the backend's alpha, only brought to the picture's size. When
-    pictures of a batch fail, the others are finished first, then one error names the failed ones.
+    Without options the mask is the backend's alpha, only brought to the picture's size.
     Raises PictureError, LicenceRefused, Offline, Cancelled or BadOption.
     """
     images, kind = to_images(image)
     treatment = pipeline.Treatment(refine, decontaminate, _cutout.background_colour(background))
     names = _names(len(images))
     inputs = [
-        pipeline.Input(index, name, partial(images.__getitem__, index))
+        feed.Input(index, name, partial(images.__getitem__, index))
         for index, name in enumerate(names)
     ]
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
@@ -103,17 +107,22 @@ def remove_background(
     finally:
         if opened is not backend:
             opened.close()
-    pipeline.raise_failures(
-        [result for result in results if isinstance(result, pipeline.Failed)], len(inputs)
-    )
-    done = sorted(
-        (result for result in results if isinstance(result, pipeline.Done)),
-        key=lambda result: result.index,
-    )
+    failed = [result for result in results if isinstance(result, feed.Failed)]
+    shown = {result.index: result for result in results if isinstance(result, pipeline.Done)}
+    pictures = {index: (done.image, done.mask) for index, done in shown.items()}
+    reports: dict[int, Report | Shortfall] = {
+        **{index: done.report for index, done in shown.items()},
+        **{item.index: Shortfall(item.name, item.failure, on_failure) for item in failed},
+    }
+    if on_failure == "pass through":
+        opaque = treatment.background is None
+        pictures |= {item.index: _as_it_was(images[item.index], opaque) for item in failed}
+    if on_failure == "stop" or not pictures:
+        pipeline.raise_failures(failed, len(inputs))
     return Result(
-        cast("T", like(kind, torch.stack([result.image for result in done]))),
-        cast("T", like(kind, torch.stack([result.mask for result in done]))),
-        tuple(result.report for result in done),
+        cast("T", like(kind, torch.stack([pictures[index][0] for index in sorted(pictures)]))),
+        cast("T", like(kind, torch.stack([pictures[index][1] for index in sorted(pictures)]))),
+        tuple(reports[index] for index in sorted(reports)),
     )
 
 
@@ -125,6 +134,7 @@ async def remove_background_async(
     refine: bool = False,
     decontaminate: float = 1.0,
     background: str = "transparent",
+    on_failure: OnFailure = "stop",
 ) -> Result[T]:
     """`remove_background` for asyncio: runs in a thread, and cancelling the task cancels the run.
 
@@ -140,6 +150,7 @@ async def remove_background_async(
             refine=refine,
             decontaminate=decontaminate,
             background=background,
+            on_failure=on_failure,
             job=stop,
         )
     )
@@ -233,6 +244,13 @@ class _StopSwitch(Job):
     def check(self) -> None:
         if self.pressed.is_set():
             raise Cancelled("Stopped: the task was cancelled.")
+
+
+def _as_it_was(picture: Tensor, with_alpha: bool) -> tuple[Tensor, Tensor]:
+    """(H, W, C) -> (H, W, 4 | 3), opaque, and a mask of ones."""
+    mask = torch.ones_like(picture[..., 0])
+    colours = picture[..., :3].expand(*picture.shape[:2], 3)
+    return torch.cat([colours, mask[..., None]], dim=-1) if with_alpha else colours, mask
 
 
 def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Sequence[float]:

@@ -1,25 +1,25 @@
-"""The product in one function: gate -> backend -> finish -> cut-out -> report.
+"""The product in one function: gate -> cache -> backend -> finish -> cut-out -> report.
 
-With gate.py the only module that joins core and backends; nodes, the command line and the Python
-interface call it.
+With gate.py the only module that joins core, backends and records; nodes, the command line and the
+Python interface call it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
 
+from .bookkeeping import open_books
 from .core.checks import check_share
 from .core.cutout import cutout
 from .core.errors import PictureError, Refusal
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import warnings_for
-from .core.intake import check_matte, split_pixels
+from .core.intake import check_matte
 from .core.report import Report
 from .core.types import (
     Backend,
@@ -30,21 +30,10 @@ from .core.types import (
     Outcome,
     Usage,
 )
+from .feed import Failed, Feed, Input, Prepared
 from .gate import allow
+from .records.store import Records
 from .settings import Settings, read_settings
-
-
-@dataclass(frozen=True)
-class Input:
-    """One picture to work on, loaded when its turn comes.
-
-    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError. index is unique
-    within one run; name is what messages call the picture.
-    """
-
-    index: int
-    name: str
-    load: Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,23 +65,6 @@ class Done:
     report: Report
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A picture that could not be delivered, and why."""
-
-    index: int
-    name: str
-    failure: Failure
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    frame: Frame
-    alpha: Tensor | None
-    dtype: torch.dtype
-    warnings: tuple[str, ...]
-
-
 def remove(
     inputs: Iterable[Input],
     backend: Backend,
@@ -101,42 +73,52 @@ def remove(
     usage: Usage | None = None,
     settings: Settings | None = None,
     job: Job | None = None,
+    books: Records | None = None,
 ) -> Iterator[Done | Failed]:
     """Cut the subject out of every input; results come as they complete, in any order.
 
-    usage: None keeps the one that the backend was opened for.
+    usage: None keeps the one that the backend was opened for. books: where paid work is remembered,
+    the user's own by default; a backend that costs nothing needs none.
 
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
     others. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
-    refusals later. At most the backend's window of pictures is in memory.
+    refusals later. At most the backend's window of pictures is in memory, and as many again that
+    were paid for earlier.
     """
+    current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
-    in_force, ground = allow(backend.spec, usage or opened_for, settings or read_settings())
-    watch = job or Job()
-    in_flight: dict[int, _Prepared] = {}
-    unusable: deque[Failed] = deque()
+    in_force, ground = allow(backend.spec, usage or opened_for, current)
+    run = Feed(inputs, backend, job or Job(), _books(backend, current, books))
 
-    def frames() -> Iterator[Frame]:
-        for item in inputs:
-            try:
-                prepared = _prepare(item)
-            except PictureError as error:
-                unusable.append(Failed(item.index, item.name, Failure(error)))
-                watch.step(1)
-                continue
-            in_flight[item.index] = prepared
-            yield prepared.frame
+    def finished(outcome: Outcome) -> Done | Failed:
+        prepared = run.in_flight.pop(outcome.index)
+        warnings = tuple(run.paid.warnings) if run.paid else ()
+        return _finish(prepared, outcome, treatment, in_force, ground, run.job, warnings)
+
+    def without_backend() -> Iterator[Done | Failed]:
+        yield from run.unusable()
+        yield from map(finished, run.hits())
 
     try:
-        for outcome in backend.run(frames(), watch):
-            while unusable:
-                yield unusable.popleft()
-            prepared = in_flight.pop(outcome.index)
-            yield _finish(prepared, outcome, treatment, in_force, ground, watch)
+        while run.goes_on:
+            for outcome in backend.run(run.frames(), run.job):
+                yield from without_backend()
+                work = run.in_flight[outcome.index].work
+                yield finished(run.delivered_elsewhere(outcome))
+                run.handed_over(work)
+            yield from without_backend()
     except Refusal:
-        yield from unusable  # what went wrong before is told before the run ends
+        # What went wrong or was paid for before is told before the run ends.
+        yield from without_backend()
         raise
-    yield from unusable
+    finally:
+        run.close()
+
+
+def _books(backend: Backend, settings: Settings, given: Records | None) -> Records | None:
+    if backend.spec.price is None:
+        return None
+    return given or open_books(settings)
 
 
 def raise_failures(failed: Sequence[Failed], total: int) -> None:
@@ -157,20 +139,15 @@ def _without_name(message: str, name: str) -> str:
     return message.removeprefix(f"{name}: ").removeprefix(f"{name} ")
 
 
-def _prepare(item: Input) -> _Prepared:
-    loaded = item.load()
-    pixels, alpha, warnings = split_pixels(loaded, item.name)
-    return _Prepared(Frame(item.index, pixels, item.name), alpha, loaded.dtype, warnings)
-
-
 @torch.no_grad()
 def _finish(
-    prepared: _Prepared,
+    prepared: Prepared,
     outcome: Outcome,
     treatment: Treatment,
     usage: Usage,
     ground: str,
     job: Job,
+    warnings: tuple[str, ...],
 ) -> Done | Failed:
     frame, result = prepared.frame, outcome.result
     if _failed(result):
@@ -197,7 +174,7 @@ def _finish(
         usage=usage,
         ground=ground,
         facts=matte.facts,
-        warnings=(*prepared.warnings, *matte.facts.notes, *warnings_for(alpha)),
+        warnings=(*prepared.warnings, *matte.facts.notes, *warnings_for(alpha), *warnings),
     )
     return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
 

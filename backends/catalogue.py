@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import cast
 
-from ..core.errors import BackendMissing, BackendUnknown, BadOption
-from ..core.types import Backend, BackendSpec, Host, Option, OptionValue, Price
-from ..invocation import command
-
-_HOSTED_PRICE = Decimal("0.018")
+from ..core.errors import BackendUnknown, BadOption
+from ..core.specs import BackendSpec, Option, OptionValue
+from ..core.types import Backend, Host
+from .hosted import rows as hosted_rows
 
 _LOCAL_OPTIONS = (
     Option(
@@ -84,61 +82,7 @@ _ROWS = (
         window=8,
         options=_LOCAL_OPTIONS,
     ),
-    BackendSpec(
-        id="bria/rmbg-2.0",
-        label="Bria API",
-        summary="BRIA's own hosted model; licensed for commercial use by your account",
-        location="hosted",
-        licence="bria-api",
-        target="",
-        window=16,
-        price=Price(
-            _HOSTED_PRICE, "USD", "2026-08-04", "https://inference.sh/apps/bria/rmbg.md (reseller)"
-        ),
-        key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
-    ),
-    BackendSpec(
-        id="fal/rmbg-2.0",
-        label="fal.ai, RMBG 2.0",
-        summary="BRIA's model hosted by fal.ai; licensed for commercial use by your account",
-        location="hosted",
-        licence="fal-api",
-        target="",
-        window=16,
-        price=Price(
-            _HOSTED_PRICE, "USD", "2026", "https://fal.ai/models/fal-ai/bria/background/remove"
-        ),
-        key_variables=("FAL_KEY",),
-    ),
-    BackendSpec(
-        id="fal/rmbg-3.0",
-        label="fal.ai, RMBG 3.0",
-        summary="BRIA's newest model hosted by fal.ai; its pictures carry a watermark and C2PA",
-        location="hosted",
-        licence="fal-api",
-        target="",
-        window=16,
-        price=Price(
-            _HOSTED_PRICE,
-            "USD",
-            "2026",
-            "https://wavespeed.ai/docs/docs-api/bria/remove-background-3.0 (reseller)",
-        ),
-        key_variables=("FAL_KEY",),
-    ),
-    BackendSpec(
-        id="replicate/rmbg-2.0",
-        label="Replicate",
-        summary="BRIA's model hosted by Replicate; licensed for commercial use by your account",
-        location="hosted",
-        licence="replicate-api",
-        target="",
-        window=16,
-        price=Price(
-            _HOSTED_PRICE, "USD", "2026", "assumed from resellers; Replicate's page was not read"
-        ),
-        key_variables=("REPLICATE_API_TOKEN",),
-    ),
+    *hosted_rows.ROWS,
     BackendSpec(
         id="keyer",
         label="Keyer, no weights",
@@ -202,15 +146,9 @@ def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[s
 
 
 def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
-    """Import and open the backend of this row. Raises BackendMissing, BadOption, and what the
-    backend itself refuses."""
+    """Import and open the backend of this row. Raises BadOption and what the backend itself
+    refuses."""
     values = check_options(spec, options)
-    if not spec.target:
-        raise BackendMissing(
-            f"{spec.id} is not part of this version of rmbg-nodes yet. "
-            f"Choose one of: {', '.join(row.id for row in _ROWS if row.target)}. "
-            f"The list: {command('backends')}"
-        )
     module_name, _, function_name = spec.target.partition(":")
     module = importlib.import_module(f".{module_name}", __package__)
     opener = cast("Callable[..., Backend]", getattr(module, function_name))

@@ -7,7 +7,7 @@ import json
 
 from ..backends.catalogue import BACKENDS
 from ..core.licences import LICENCES
-from ..core.types import BackendSpec
+from ..core.specs import BackendSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{row['id']:<20}{row['summary']}")
         print(
             f"{'':<20}commercial use: {row['commercial_use']}; price: {row['price']}; "
-            f"{row['state']}"
+            f"needs: {row['needs']}"
         )
         for option in BACKENDS[row["id"]].options:
             choices = f" ({', '.join(option.choices)})" if option.choices else ""
@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def markdown_table() -> str:
     """The README's table; a test compares the two."""
-    lines = ["| backend | what | price | state |", "|---|---|---|---|"]
+    lines = ["| backend | what | price | needs |", "|---|---|---|---|"]
     for spec in BACKENDS.values():
         row = _row(spec)
-        lines.append(f"| `{row['id']}` | {row['summary']} | {row['price']} | {row['state']} |")
+        lines.append(f"| `{row['id']}` | {row['summary']} | {row['price']} | {row['needs']} |")
     return "\n".join(lines)
 
 
@@ -55,5 +55,11 @@ def _row(spec: BackendSpec) -> dict[str, str]:
         "licence": LICENCES[spec.licence].name,
         "commercial_use": LICENCES[spec.licence].commercial_words,
         "price": f"{price} a picture ({price.as_of}, {price.source})" if price else "free",
-        "state": "ready" if spec.target else "not in this version",
+        "needs": _needs(spec),
     }
+
+
+def _needs(spec: BackendSpec) -> str:
+    if spec.key_variables:
+        return f"your key ({' or '.join(spec.key_variables)})"
+    return "its weights" if spec.model else "nothing"

@@ -17,10 +17,12 @@ from ..backends.catalogue import BACKENDS, check_options, find
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, BadPicture, RmbgError
 from ..core.report import JsonValue
-from ..core.types import BackendSpec, Job
+from ..core.specs import BackendSpec
+from ..core.types import Job
+from ..feed import Failed, Input
 from ..gate import allow, open_backend
 from ..pictures.read import read_picture
-from ..pipeline import Done, Failed, Input, Treatment, remove
+from ..pipeline import Done, Treatment, remove
 from ..settings import read_settings
 from .plan import Plan, check_writable, make_plans
 from .shared import OTHER_COLOURS, STDOUT, add_reading, fail, parse_options, pixels_of, write
@@ -40,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
     add("--usage", choices=("non-commercial", "commercial"), help="what the pictures are for")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
+    add(
+        "--resubmit",
+        action="store_true",
+        help="pay again for pictures whose earlier job was lost and may have been billed; look at "
+        "your account first",
+    )
     add("--background", default="transparent", metavar="COLOUR", help="transparent, or a colour")
     add(
         "--decontaminate",
@@ -83,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
         recursive=arguments.recursive,
     )
     options = parse_options(arguments.option)
+    if arguments.resubmit:
+        options["resubmit"] = True
     if arguments.dry_run:
         check_options(spec, options if spec.provider == find(arguments.backend).provider else {})
         return _say_plans(plans, spec, ground, as_json=arguments.json)

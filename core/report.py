@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from .licences import LICENCES
-from .types import Facts, Usage
+from .types import Facts, Failure, Usage
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+
+#: What becomes of a batch in which pictures fail. stop: an error names them, after the others were
+#: finished. leave out: the result has fewer pictures. pass through: they stay as they were.
+OnFailure: TypeAlias = Literal["stop", "leave out", "pass through"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Report:
         facts = {**asdict(self.facts), "cost": str(self.facts.cost), "notes": [*self.facts.notes]}
         return {
             "name": self.name,
+            "outcome": "delivered",
             "width": self.width,
             "height": self.height,
             "usage": self.usage,
@@ -53,7 +59,44 @@ class Report:
         }
 
 
-def render(reports: list[Report]) -> str:
+@dataclass(frozen=True)
+class Shortfall:
+    """One picture that was not delivered, and what stands in its place in the result."""
+
+    name: str
+    failure: Failure
+    on_failure: OnFailure
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The reason, where a Report has what is worth a look."""
+        return (str(self.failure.error),)
+
+    def text(self) -> str:
+        """A line or two for people."""
+        instead = {
+            "stop": "it is missing",
+            "leave out": "it was left out of the result",
+            "pass through": "it stands in the result as it was, with a mask of ones",
+        }[self.on_failure]
+        said = str(self.failure.error)
+        prefix = "" if said.startswith(self.name) else f"{self.name}: "
+        return f"FAILED, and {instead}. {prefix}{said}"
+
+    def data(self) -> dict[str, JsonValue]:
+        """The same, for programs."""
+        return {
+            "name": self.name,
+            "outcome": "failed",
+            "on_failure": self.on_failure,
+            "error": str(self.failure.error),
+            "error_type": type(self.failure.error).__name__,
+            "paid": self.failure.error.paid,
+            "request_id": self.failure.request_id,
+        }
+
+
+def render(reports: Sequence[Report | Shortfall]) -> str:
     """Text for people, an empty line, then one line of JSON: a list with one object per picture."""
     data = json.dumps([report.data() for report in reports], ensure_ascii=False)
     return "\n\n".join([*(report.text() for report in reports), data])

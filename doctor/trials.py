@@ -14,10 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..backends.hosted.keys import find_key
 from ..backends.local.find import search_places, sightings
 from ..backends.local.released import Released
 from ..backends.local.verify import sha256_of
 from ..core.errors import (
+    AccountRefused,
     BackendMissing,
     KeyMissing,
     LicenceRefused,
@@ -27,12 +29,14 @@ from ..core.errors import (
     WeightsUnusable,
 )
 from ..core.metrics import iou, mean_absolute_error
-from ..core.types import Backend, BackendSpec, Host, OptionValue
+from ..core.specs import BackendSpec, OptionValue
+from ..core.types import Backend, Host
 from ..demo.product import product_shot
 from ..demo.shapes import Scene
+from ..feed import Input
 from ..gate import open_backend
 from ..host import PlainHost
-from ..pipeline import Done, Input, Treatment, remove
+from ..pipeline import Done, Treatment, remove
 from ..settings import Settings
 from .findings import Rows
 
@@ -43,7 +47,7 @@ _LEAST_IOU = 0.5
 #: A first run this quick is repeated: on a GPU it mostly measures the start of its kernels.
 _QUICK = 5.0
 # Nothing is wrong with these: the user has said no, or has not said yes.
-_NOT_ALLOWED = (LicenceRefused, Offline, KeyMissing, BackendMissing, OverBudget)
+_NOT_ALLOWED = (LicenceRefused, Offline, KeyMissing, AccountRefused, BackendMissing, OverBudget)
 # What torch and its drivers raise on a device that they do not serve.
 _BROKEN = (RmbgError, RuntimeError, TypeError, ValueError, OSError, ImportError)
 
@@ -148,10 +152,10 @@ def reason_against(
     spend: bool,
 ) -> str:
     """Why this backend is not tried; empty where it can be."""
-    if not spec.target:
-        return "not in this version"
     if spec.location == "hosted":
-        if not any(environment.get(name, "").strip() for name in spec.key_variables):
+        try:
+            find_key(spec, "", environment=environment)
+        except KeyMissing:
             return "no key is set"
         return "" if spend else f"one picture costs {spec.price}; --spend tries it"
     if spec.model and _weights_of(spec, files) is None:

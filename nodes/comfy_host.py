@@ -87,10 +87,8 @@ class ComfyHost:
         return list(dict.fromkeys([*registered, *there, *PlainHost().model_folders()]))
 
     def data_folder(self) -> Path:
-        """In ComfyUI's user directory; a name that begins with __ is never served over HTTP."""
-        from folder_paths import get_user_directory
-
-        return Path(get_user_directory(), "__rmbg_nodes")
+        """The user's own, not ComfyUI's: a journal of paid jobs in two places would pay twice."""
+        return PlainHost().data_folder()
 
     def precision(self) -> torch.dtype:
         """What ComfyUI would compute in on this device; --force-fp32 and the like are obeyed."""

@@ -6,7 +6,8 @@ from comfy_api.latest import io
 
 from ..backends.catalogue import BACKENDS, DEFAULT_IDS
 from ..core.licences import COMMERCIAL_MEANS, LICENCES
-from ..core.types import BackendSpec, Option, OptionValue, Usage
+from ..core.specs import BackendSpec, Option, OptionValue
+from ..core.types import Usage
 from ..gate import open_backend
 from .comfy_host import ComfyHost
 from .remover import Remover
@@ -64,7 +65,7 @@ def _menu_entry(provider: str) -> io.DynamicCombo.Option:
     rows = [row for row in BACKENDS.values() if row.provider == provider]
     inputs = [_model_input(rows)] if rows[0].model else []
     # Options of a provider's models are one list: a model that lacks one is told so when opened.
-    options = {option.name: option for row in rows for option in row.options}
+    options = {option.name: option for row in rows for option in row.options if option.in_nodes}
     return io.DynamicCombo.Option(
         provider, inputs + [_widget(option) for option in options.values()]
     )

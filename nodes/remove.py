@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..core.report import OnFailure
 from ..pipeline import Treatment
 from .core_model import CoreModel
 from .remover import Remover, as_remover
@@ -53,6 +55,14 @@ class RemoveBackground(io.ComfyNode):
                 ),
                 decontaminate_input(),
                 *background_inputs(),
+                io.Combo.Input(
+                    "on_failure",
+                    options=get_args(OnFailure),
+                    default="stop",
+                    tooltip="When a picture of a batch fails, the others are finished first. stop: "
+                    "an error names it. leave out: the result has fewer pictures. pass through: "
+                    "it stays as it was, with a mask of ones. The report says which failed.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -83,6 +93,7 @@ class RemoveBackground(io.ComfyNode):
         decontaminate: list[float],
         background: list[str],
         color: list[str],
+        on_failure: list[OnFailure] | None = None,
     ) -> io.NodeOutput:
         plugged = as_remover(only(remover, "remover"))
         treatment = Treatment(
@@ -90,7 +101,8 @@ class RemoveBackground(io.ComfyNode):
             decontaminate=only(decontaminate, "decontaminate"),
             background=background_of(only(background, "background"), only(color, "color")),
         )
-        work = (plugged.backend, plugged.usage, image, treatment)
+        policy: OnFailure = only(on_failure, "on_failure") if on_failure else "stop"
+        work = (plugged.backend, plugged.usage, image, treatment, policy)
         if plugged.backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)

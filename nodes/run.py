@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.report import Report, render
+from ..core.report import OnFailure, Report, Shortfall, render
 from ..core.types import Backend, Usage
-from ..pipeline import Failed, Treatment, raise_failures, remove
+from ..feed import Failed
+from ..pipeline import Treatment, raise_failures, remove
 from .comfy_host import comfy_job
 from .tensors import Collector, check_batch, inputs_of
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What became of one IMAGE batch. image: (B, H, W, 3 | 4); mask: (B, H, W)."""
+    """What became of one IMAGE batch. image: (B, H, W, 3 | 4); mask: (B, H, W). report: on every
+    picture that went in."""
 
     image: Tensor
     mask: Tensor
@@ -24,30 +26,41 @@ class Batch:
 
 
 def run_batches(
-    backend: Backend, usage: Usage | None, images: Sequence[Tensor], treatment: Treatment
+    backend: Backend,
+    usage: Usage | None,
+    images: Sequence[Tensor],
+    treatment: Treatment,
+    on_failure: OnFailure = "stop",
 ) -> list[Batch]:
-    """The same list out, in the same order.
+    """The same list out, in the same order, without batches of which nothing is left.
 
-    When pictures fail the others are finished first; then the error names the failed ones, and
-    nothing is returned: a failed picture never becomes a blank one. Cancel ends the prompt the way
-    ComfyUI does it.
+    When pictures fail the others are finished first. Then `on_failure` decides: an error that names
+    the failed ones, or a result without them, or with them as they were. A failed picture never
+    becomes a blank one, and nothing at all is an error. Cancel ends the prompt the way ComfyUI
+    does it.
     """
     for number, batch in enumerate(images, 1):
         check_batch(batch, f"image {number}")
     inputs = inputs_of(images)
     collector = Collector(images, 4 if treatment.background is None else 3)
-    reports: dict[int, Report] = {}
+    reports: dict[int, Report | Shortfall] = {}
     failed: list[Failed] = []
     with comfy_job(len(inputs)) as job:
         for result in remove(inputs, backend, treatment, usage=usage, job=job):
             if isinstance(result, Failed):
                 failed.append(result)
+                reports[result.index] = Shortfall(result.name, result.failure, on_failure)
             else:
                 collector.place(result)
                 reports[result.index] = result.report
-    raise_failures(failed, len(inputs))
+    for lost in failed:
+        if on_failure == "pass through":
+            collector.pass_through(lost.index)
+        else:
+            collector.leave_out(lost.index)
+    results = collector.results()
+    if on_failure == "stop" or not results:
+        raise_failures(failed, len(inputs))
     ordered = iter([reports[index] for index in sorted(reports)])
-    return [
-        Batch(image, mask, render([next(ordered) for _ in range(len(image))]))
-        for image, mask in zip(collector.images, collector.masks, strict=True)
-    ]
+    told = [render([next(ordered) for _ in range(len(batch))]) for batch in images]
+    return [Batch(image, mask, told[number]) for number, image, mask in results]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..core.errors import BadPicture
 from ..core.intake import split_pixels
-from ..pipeline import Done, Input
+from ..feed import Input
+from ..pipeline import Done
 
 
 def check_batch(image: Tensor, name: str) -> None:
@@ -61,26 +62,57 @@ def _itself(picture: Tensor) -> Tensor:
 class Collector:
     """Puts results in their places as they come, so that they are never in memory twice.
 
-    For each IMAGE batch (B, H, W, C) of the list: images (B, H, W, 3 | 4) and masks (B, H, W).
+    For each IMAGE batch (B, H, W, C) of the list: an image (B, H, W, 3 | 4) and a mask (B, H, W).
     """
 
     def __init__(self, batches: Sequence[Tensor], channels: int) -> None:
-        self.images = [
+        self._batches = batches
+        self._channels = channels
+        self._images = [
             batch.new_empty((*batch.shape[:3], channels), dtype=float_dtype(batch))
             for batch in batches
         ]
-        self.masks = [
+        self._masks = [
             batch.new_empty(batch.shape[:3], dtype=float_dtype(batch)) for batch in batches
         ]
         self._places = [
             (number, row) for number, batch in enumerate(batches) for row in range(len(batch))
         ]
+        self._left_out: set[tuple[int, int]] = set()
 
     def place(self, done: Done) -> None:
         """Copy one result into its batch."""
         number, row = self._places[done.index]
-        self.images[number][row] = done.image
-        self.masks[number][row] = done.mask
+        self._images[number][row] = done.image
+        self._masks[number][row] = done.mask
+
+    def pass_through(self, index: int) -> None:
+        """The picture as it came stands in for its result, opaque, with a mask of ones."""
+        number, row = self._places[index]
+        picture = self._batches[number][row]
+        result = self._images[number][row]
+        result[..., :3] = picture[..., :3]  # a single channel spreads over three
+        result[..., 3:] = 1
+        self._masks[number][row] = 1
+
+    def leave_out(self, index: int) -> None:
+        """The batch becomes one picture shorter."""
+        self._left_out.add(self._places[index])
+
+    def results(self) -> list[tuple[int, Tensor, Tensor]]:
+        """(number of the batch, image, mask) of every batch in which something is left."""
+        kept: dict[int, list[int]] = {}
+        for number, row in self._places:
+            if (number, row) not in self._left_out:
+                kept.setdefault(number, []).append(row)
+        return [
+            (number, _rows(self._images[number], rows), _rows(self._masks[number], rows))
+            for number, rows in kept.items()
+        ]
+
+
+def _rows(batch: Tensor, rows: list[int]) -> Tensor:
+    return batch if len(rows) == len(batch) else batch[rows]
 
 
 def float_dtype(batch: Tensor) -> torch.dtype:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -26,6 +28,38 @@ def _load_checkout() -> None:
 _load_checkout()
 
 
+def _bar_the_internet() -> None:
+    """Every connection of this process that would leave the machine is an error."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+            _expect_loopback(str(address[0]))
+        connect(self, address)  # type: ignore[arg-type]
+
+    def local_names(host: object, *rest: object, **named: object) -> object:
+        if host is not None:
+            _expect_loopback(host.decode() if isinstance(host, bytes) else str(host))
+        return look_up(host, *rest, **named)  # type: ignore[arg-type]
+
+    socket.socket.connect = guarded  # type: ignore[method-assign, assignment]
+    socket.getaddrinfo = local_names  # type: ignore[assignment]
+
+
+def _expect_loopback(host: str) -> None:
+    if host == "localhost":
+        return
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise OSError(f"A test tried to reach {host}.")
+
+
+_bar_the_internet()
+
+
 @pytest.fixture
 def root() -> Path:
     """The checkout."""
@@ -33,8 +67,15 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the settings or keys of the machine it runs on."""
+def _no_surroundings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test sees the settings, keys or records of the user whose machine it runs on."""
     for name in list(os.environ):
         if name.startswith(("RMBG_", "BRIA_", "FAL_", "REPLICATE_")):
             monkeypatch.delenv(name)
+    own = tmp_path_factory.mktemp("user")
+    for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(own / "data"))
+    for variable in ("XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, str(own / "config"))

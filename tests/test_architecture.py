@@ -24,6 +24,10 @@ PACKAGE_FILES = sorted(
 COMFY = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server",
          "execution", "nodes")  # fmt: skip
 HTTP = ("aiohttp", "httpx", "requests", "urllib", "http", "huggingface_hub", "socket")
+# What can open a connection, and the modules of ours that do.
+NETWORK = ("aiohttp", "httpx", "requests", "urllib.request", "http.client", "socket",
+           "./backends/hosted/transport", "./backends/hosted/exchange",
+           "./backends/hosted/sessions")  # fmt: skip
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -56,10 +60,18 @@ RULES = (
     Rule("core/", ("./backends", "./nodes", "./records", "./pipeline", "./pictures", "./commands")),
     Rule("backends/", ("./nodes", "./records", "./pipeline", "./pictures", "./commands", *COMFY)),
     Rule("backends/hosted/", ("./backends/local", "./backends/keyer")),
+    *(
+        Rule(f"backends/hosted/{provider}.py", (*NETWORK, *others))
+        for provider, others in {
+            "bria": ("./backends/hosted/fal", "./backends/hosted/replicate"),
+            "fal": ("./backends/hosted/bria", "./backends/hosted/replicate"),
+            "replicate": ("./backends/hosted/bria", "./backends/hosted/fal"),
+        }.items()
+    ),
     Rule("backends/local/", ("./backends/hosted",)),
     Rule("backends/local/", HTTP, apart=("backends/local/weights.py",)),
     Rule("backends/keyer/", ("./backends/local", "./backends/hosted", *HTTP)),
-    Rule("records/", ("./backends", "./nodes", "./pipeline")),
+    Rule("records/", ("./backends", "./nodes", "./pipeline", "./feed", "./bookkeeping", *HTTP)),
     Rule("pictures/", ("./backends", "./nodes", "./records", "./pipeline", "./commands")),
     Rule(
         "nodes/",
@@ -91,6 +103,18 @@ def breaches(rule: Rule, files: list[Path]) -> list[str]:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.place}!{rule.never[0]}")
 def test_no_forbidden_import(rule: Rule) -> None:
     assert breaches(rule, PACKAGE_FILES) == []
+
+
+def test_only_the_transport_and_the_weights_open_connections() -> None:
+    doors = ("aiohttp", "httpx", "requests", "huggingface_hub", "http.client")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE_FILES
+        for module in imports_of(path)
+        if any(module == door or module.startswith(f"{door}.") for door in doors)
+    }
+    outside = {name for name in found if not name.startswith("backends/hosted/")}
+    assert outside <= {"backends/local/weights.py", "hf/folder.py", "doctor/findings.py"}
 
 
 def test_core_imports_only_torch_numpy_scipy() -> None:

@@ -6,19 +6,18 @@ import socket
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS, check_options, find, load
+from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS, check_options, find
 from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.core.errors import (
-    BackendMissing,
     BackendUnknown,
     BadOption,
     LicenceRefused,
     Offline,
 )
 from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from rmbg_nodes.feed import Input
 from rmbg_nodes.gate import allow, open_backend
-from rmbg_nodes.host import PlainHost
-from rmbg_nodes.pipeline import Done, Input, Treatment, remove
+from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 
@@ -148,13 +147,6 @@ def test_unknown_ids_and_options_are_named() -> None:
         check_options(find("keyer"), {"colour": "red"})
     with pytest.raises(BadOption, match="preview"):
         check_options(find("keyer"), {"mode": "fast"})
-
-
-def test_what_this_version_lacks_is_said() -> None:
-    lacking = [spec for spec in BACKENDS.values() if not spec.target]
-    for spec in lacking:
-        with pytest.raises(BackendMissing, match="not part of this version"):
-            load(spec, {}, PlainHost())
 
 
 def test_the_tables_of_the_readme_are_made_of_the_rows(root) -> None:

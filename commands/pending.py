@@ -1,0 +1,88 @@
+"""`rmbg pending`: paid jobs that are not settled, and what to do about each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from ..backends.catalogue import BACKENDS
+from ..bookkeeping import open_books
+from ..invocation import command
+from ..records.journal import OpenJob
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    journal = open_books().journal
+    for warning in journal.warnings:
+        print(f"rmbg: {warning}", file=sys.stderr)
+    jobs = journal.pending()
+    if arguments.json:
+        print(json.dumps([_facts(job) for job in jobs], indent=2))
+    elif not jobs:
+        print("Nothing is open: every paid job was delivered or settled.")
+    else:
+        print("\n".join(_lines(jobs)))
+    return 0
+
+
+def _facts(job: OpenJob) -> dict[str, object]:
+    price = None if job.price is None else str(job.price)
+    more = {"price": price, "resumable": job.resumable, "next": _next(job)}
+    return {**asdict(job), **more}
+
+
+def _lines(jobs: list[OpenJob]) -> list[str]:
+    rows = [("backend", "request", "when (UTC)", "price", "state")]
+    rows += [
+        (job.backend, _request(job), job.created[:16].replace("T", " "), _price(job), _state(job))
+        for job in jobs
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    hints = ["", *(f"    {_next(job)}" for job in jobs)]
+    troubles = ["", *(f"    {job.trouble}" if job.trouble else "" for job in jobs)]
+    return [
+        text
+        for line, trouble, hint in zip(lines, troubles, hints, strict=True)
+        for text in (line, trouble, hint)
+        if text
+    ]
+
+
+def _request(job: OpenJob) -> str:
+    if job.request_id is not None:
+        return job.request_id
+    return "no id yet" if job.running else "id lost"
+
+
+def _price(job: OpenJob) -> str:
+    return "not known" if job.price is None else f"{job.price} {job.currency}"
+
+
+def _state(job: OpenJob) -> str:
+    if job.running:
+        return "under way"
+    return "can be fetched" if job.resumable else "may have been billed"
+
+
+def _next(job: OpenJob) -> str:
+    if job.running:
+        return "Nothing to do: the run that sent it is still at it."
+    if job.resumable:
+        fetch = command(f"resume {job.request_id}")
+        return f"Run the picture again, or `{fetch}`; it is not paid again."
+    spec = BACKENDS.get(job.backend)
+    page = f" ({spec.hosting.jobs_page})" if spec and spec.hosting else ""
+    return (
+        f"Look at your jobs with the provider{page}, then run the picture with --resubmit if you "
+        "want to pay for it again."
+    )

@@ -1,0 +1,69 @@
+"""`rmbg resume`: fetch what was paid for, so that the next run of those pictures costs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..bookkeeping import open_books, resume
+from ..core.errors import BadOption, RmbgError
+from ..core.types import Job
+from ..gate import open_backend
+from ..records.journal import OpenJob
+from ..settings import read_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "requests",
+        nargs="*",
+        metavar="REQUEST",
+        help="ids as `rmbg pending` lists them (default: all that can be fetched)",
+    )
+    parser.add_argument("--profile", default="", metavar="NAME", help="the set of keys to use")
+    parser.add_argument(
+        "--usage", choices=("non-commercial", "commercial"), help="what the pictures are for"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = read_settings()
+    books = open_books(settings)
+    if not settings.cache_bytes:
+        raise BadOption(
+            "RMBG_CACHE is 0, so there is no place to keep a result. Run the pictures again "
+            "instead: that fetches them too."
+        )
+    jobs = _chosen(books.journal.pending(), arguments.requests)
+    failed = 0
+    for backend_id in sorted({job.backend for job in jobs}):
+        backend = open_backend(
+            backend_id,
+            usage=arguments.usage,
+            settings=settings,
+            options={"profile": arguments.profile},
+        )
+        these = [job for job in jobs if job.backend == backend_id]
+        for job, error in resume(these, backend, books, Job()):
+            failed += error is not None
+            _tell(job, error)
+    print(f"{len(jobs) - failed} of {len(jobs)} fetched. Run their pictures again to use them.")
+    return 1 if failed else 0
+
+
+def _chosen(pending: Sequence[OpenJob], requests: Sequence[str]) -> list[OpenJob]:
+    fetchable = {job.request_id: job for job in pending if job.request_id and not job.running}
+    unknown = [request for request in requests if request not in fetchable]
+    if unknown:
+        raise BadOption(
+            f"No paid job is waiting under {', '.join(unknown)}. `rmbg pending` lists them."
+        )
+    return [fetchable[request] for request in requests] if requests else [*fetchable.values()]
+
+
+def _tell(job: OpenJob, error: RmbgError | None) -> None:
+    if error is None:
+        print(f"{job.backend} {job.request_id}: fetched")
+    else:
+        print(error, file=sys.stderr)

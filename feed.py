@@ -1,0 +1,141 @@
+"""What stands between the inputs and the backend.
+
+Pictures that cannot be used, and results that were paid for earlier, never reach it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .core.errors import PictureError
+from .core.intake import split_pixels
+from .core.types import Backend, Failure, Frame, Job, Matte, Outcome
+from .records.paid import PaidJob
+from .records.store import Records
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture to work on, loaded when its turn comes.
+
+    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError. index is unique
+    within one run; name is what messages call the picture.
+    """
+
+    index: int
+    name: str
+    load: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture that could not be delivered, and why."""
+
+    index: int
+    name: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """work: the identity of what would be paid for; None where nothing costs anything."""
+
+    frame: Frame
+    alpha: Tensor | None
+    dtype: torch.dtype
+    warnings: tuple[str, ...]
+    work: str | None = None
+
+
+class Feed:
+    """The pictures of one run. job: what the backend is given. in_flight: by index, what has been
+    pulled and has no result yet. goes_on: the backend has to be run (again)."""
+
+    def __init__(
+        self, inputs: Iterable[Input], backend: Backend, job: Job, books: Records | None
+    ) -> None:
+        self._inputs = iter(inputs)
+        self._backend = backend
+        self._books = books
+        self._unusable: deque[Failed] = deque()
+        self._hits: deque[Outcome] = deque()
+        self.paid = PaidJob(job, books.journal, books.cache) if books else None
+        self.job: Job = self.paid or job
+        self.in_flight: dict[int, Prepared] = {}
+        self.goes_on = True
+
+    def frames(self) -> Iterator[Frame]:
+        """What the backend has to work on.
+
+        Ends early when results that were paid for earlier wait to be handed out: they come from
+        this iterator and so would pile up behind the backend. The caller then runs it again.
+        """
+        self.goes_on = False
+        for item in self._inputs:
+            try:
+                prepared = _prepare(item, self._backend if self._books else None)
+            except PictureError as error:
+                self._unusable.append(Failed(item.index, item.name, Failure(error)))
+                self.job.step(1)
+                continue
+            busy = len(self.in_flight) - len(self._hits)
+            self.in_flight[item.index] = prepared
+            hit = self._earlier(prepared)
+            if hit is None:
+                yield prepared.frame
+                continue
+            self._hits.append(Outcome(item.index, hit))
+            self.job.step(1)
+            if not busy or len(self._hits) >= self._backend.spec.window:
+                self.goes_on = True
+                return
+
+    def unusable(self) -> Iterator[Failed]:
+        """Pictures that could not be loaded, each once."""
+        while self._unusable:
+            yield self._unusable.popleft()
+
+    def hits(self) -> Iterator[Outcome]:
+        """Results that were paid for earlier, each once."""
+        while self._hits:
+            yield self._hits.popleft()
+
+    def delivered_elsewhere(self, outcome: Outcome) -> Outcome:
+        """For a failure, what another run has paid for since this one looked into the cache."""
+        work = self.in_flight[outcome.index].work
+        if not hasattr(outcome.result, "error") or self._books is None or work is None:
+            return outcome
+        return Outcome(outcome.index, self._books.cache.get(work) or outcome.result)
+
+    def handed_over(self, work: str | None) -> None:
+        """The caller has taken the result, so it need not be kept to be fetched again."""
+        if self.paid and work is not None:
+            self.paid.handed_over(work)
+
+    def close(self) -> None:
+        """What is still at the provider may be fetched by any other run."""
+        if self.paid:
+            self.paid.close()
+
+    def _earlier(self, prepared: Prepared) -> Matte | None:
+        if self.paid is None or self._books is None or prepared.work is None:
+            return None
+        height, width, _ = prepared.frame.pixels.shape
+        self.paid.expect(prepared.work, (width, height), prepared.frame.name)
+        hit = self._books.cache.get(prepared.work)
+        if hit is not None:
+            self.paid.found(prepared.work)
+        return hit
+
+
+def _prepare(item: Input, priced: Backend | None) -> Prepared:
+    loaded = item.load()
+    pixels, alpha, warnings = split_pixels(loaded, item.name)
+    frame = Frame(item.index, pixels, item.name)
+    work = priced.work(frame) if priced else None
+    return Prepared(frame, alpha, loaded.dtype, warnings, work)
