@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         ResultWaiting,
         RmbgError,
         UnusableResult,
+        WeightsMissing,
+        WeightsUnusable,
     )
     from .interface import (
         Result,
@@ -67,6 +69,8 @@ __all__ = [
     "ResultWaiting",
     "RmbgError",
     "UnusableResult",
+    "WeightsMissing",
+    "WeightsUnusable",
     "__version__",
     "composite",
     "cutout",
