@@ -41,12 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify = actions.add_parser("verify", help="compare files with the released sha256")
     verify.add_argument("target", nargs="?", metavar="FILE|MODEL", help="default: all that is here")
     conversion = actions.add_parser("convert", help="write any readable weights as safetensors")
-    conversion.add_argument("source", metavar="SRC", type=Path)
-    conversion.add_argument("target", metavar="DST", type=Path)
+    conversion.add_argument(
+        "source", metavar="SRC", type=Path, help="a weight file, .pth or .safetensors"
+    )
+    conversion.add_argument(
+        "target", metavar="DST", type=Path, help="the .safetensors file to write"
+    )
     conversion.add_argument("--fp16", action="store_true", help="store in half precision")
     export = actions.add_parser("export", help="write a model as ONNX, in standard operators only")
     export.add_argument("source", metavar="MODEL|FILE", help=f"{models}, or any readable weights")
-    export.add_argument("target", metavar="OUT.onnx", type=Path)
+    export.add_argument("target", metavar="OUT.onnx", type=Path, help="the file to write")
     export.add_argument("--onnx", action="store_true", help="the format: the default and only one")
     export.add_argument("--resolution", type=int, default=0, metavar="N", help="the square's side")
     export.add_argument("--fp16", action="store_true", help="store and compute in half precision")
