@@ -1,0 +1,116 @@
+"""Draw assets/icon.png (square) and assets/banner.png (21:9): a subject cut out of its backdrop.
+
+    python scripts/draw_brand.py [FOLDER]
+
+Everything is drawn at four times its size in units of the icon's side, then reduced.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+ICON = (400, 400)
+BANNER = (1680, 720)
+FINER = 4
+INK, BACKDROP, SUN = "#1f2540", "#ff7a59", "#ffc857"
+LIGHT, DARK, EYE, PAPER = "#ffffff", "#c6ccd8", "#ffc857", "#f6f7fb"
+
+
+def draw_icon() -> Image.Image:
+    """(400, 400) RGBA: the subject half on its backdrop, half on the checkerboard."""
+    side = ICON[0] * FINER
+    picture = _halves((side, side), cells=6)
+    _subject(picture, centre=side / 2, foot=side, side=side)
+    rounded = Image.new("L", picture.size)
+    ImageDraw.Draw(rounded).rounded_rectangle((0, 0, side - 1, side - 1), side * 0.18, fill=255)
+    picture.putalpha(rounded)
+    return picture.resize(ICON, Image.Resampling.BOX)
+
+
+def draw_banner() -> Image.Image:
+    """(1680, 720) RGB: before, after, and the name."""
+    width, height = (length * FINER for length in BANNER)
+    picture = Image.new("RGB", (width, height), PAPER)
+    scene = _halves((height * 8 // 7, height), cells=7)
+    _subject(scene, centre=scene.width / 2, foot=height, side=height)
+    picture.paste(scene, (width - scene.width, 0))
+    draw = ImageDraw.Draw(picture)
+    left = height * 0.11
+    for text, top, size in (
+        ("RMBG Nodes", 0.33, 0.135),
+        ("Background removal on your own machine", 0.535, 0.045),
+        ("or on a licensed API. One setting.", 0.605, 0.045),
+    ):
+        font = ImageFont.load_default(size * height)
+        draw.text((left, top * height), text, font=font, fill=INK)
+    return picture.resize(BANNER, Image.Resampling.BOX)
+
+
+def _halves(size: tuple[int, int], *, cells: int) -> Image.Image:
+    """A backdrop with a sun; right of a slanted cut, the checkerboard. cells: in the height."""
+    width, height = size
+    picture = Image.new("RGB", size, BACKDROP)
+    _disc(
+        ImageDraw.Draw(picture), (width * 0.27, height * 0.3), (height * 0.16, height * 0.16), SUN
+    )
+    board = Image.new("RGB", size, LIGHT)
+    tiles = ImageDraw.Draw(board)
+    cell = height / cells
+    for row in range(cells):
+        for column in range(math.ceil(width / cell)):
+            if (row + column) % 2:
+                corner = (column * cell, row * cell)
+                tiles.rectangle((*corner, corner[0] + cell - 1, corner[1] + cell - 1), fill=DARK)
+    right = Image.new("L", size)
+    middle, slant = width * 0.5, height * 0.12
+    ImageDraw.Draw(right).polygon(
+        [(middle + slant, 0), (width, 0), (width, height), (middle - slant, height)],
+        fill=255,
+    )
+    picture.paste(board, mask=right)
+    return picture
+
+
+def _subject(picture: Image.Image, *, centre: float, foot: float, side: float) -> None:
+    """A cat, seen from the front: what has fine hair and a clear outline."""
+    draw = ImageDraw.Draw(picture)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return centre + x * side, foot + (y - 1) * side
+
+    _disc(draw, at(0, 1.02), (0.27 * side, 0.34 * side), INK)
+    _disc(draw, at(0, 0.50), (0.235 * side, 0.2 * side), INK)
+    for way in (-1, 1):
+        draw.polygon([at(way * x, y) for x, y in ((0.225, 0.17), (0.03, 0.36), (0.232, 0.5))], INK)
+        _disc(draw, at(way * 0.1, 0.475), (0.042 * side, 0.05 * side), EYE)
+        _disc(draw, at(way * 0.1, 0.475), (0.014 * side, 0.043 * side), INK)
+        for lift in (-0.045, 0.0, 0.045):
+            ends = [at(way * 0.15, 0.575 + lift / 3), at(way * 0.36, 0.575 + lift)]
+            draw.line(ends, INK, round(0.011 * side))
+    draw.polygon([at(x, y) for x, y in ((-0.028, 0.555), (0.028, 0.555), (0, 0.585))], BACKDROP)
+
+
+def _disc(
+    draw: ImageDraw.ImageDraw,
+    middle: tuple[float, float],
+    radii: tuple[float, float],
+    colour: str,
+) -> None:
+    (x, y), (across, down) = middle, radii
+    draw.ellipse((x - across, y - down, x + across, y + down), fill=colour)
+
+
+def main(folder: Path) -> None:
+    """Write both files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_icon().save(folder / "icon.png", optimize=True)
+    draw_banner().save(folder / "banner.png", optimize=True)
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    main(Path(given[0]) if given else Path(__file__).resolve().parent.parent / "assets")
