@@ -1,0 +1,118 @@
+"""What ComfyUI shows in English, Chinese and Japanese, checked against the nodes themselves.
+
+ComfyUI reads `locales/<language>/main.json` and `nodeDefs.json`. Its texts come before the
+schema's, so an English file that is out of date would hide a tooltip that was changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from rmbg_nodes.tests.support.wording import TRANSLATED, inputs_of, schemas
+
+Tree: TypeAlias = "dict[str, Tree | str]"
+
+LOCALES = Path(__file__).parent.parent / "locales"
+# What a translation repeats letter by letter: numbers, addresses, commands, names in capitals.
+LITERAL = re.compile(r"`[^`]+`|https?://\S+|#rrggbb|[A-Z]+_[A-Z]+|[\w.-]*\d[\w.-]*\w|\d+")
+# In names and descriptions the frontend reads these as its message syntax.
+SYNTAX = set("{}@|")
+
+
+def english() -> dict[str, Tree]:
+    """The nodes' own texts, as the two files of a language have them."""
+    nodes: Tree = {}
+    folders: Tree = {}
+    for schema in schemas():
+        nodes[schema.node_id] = {
+            "display_name": schema.display_name,
+            "description": schema.description,
+            "inputs": {
+                key: {"name": words.name, "tooltip": "\n".join(words.tooltips)}
+                for key, words in inputs_of(schema).items()
+            },
+            "outputs": {
+                str(index): {"name": str(item.id), "tooltip": str(item.settings["tooltip"])}
+                for index, item in enumerate(schema.outputs)
+            },
+        }
+        # The first is `image`, which ComfyUI translates itself.
+        for folder in schema.category.split("/")[1:]:
+            folders[folder] = folder
+    return {"main.json": {"nodeCategories": folders}, "nodeDefs.json": nodes}
+
+
+def read(language: str, name: str) -> Tree:
+    return json.loads((LOCALES / language / name).read_text(encoding="utf-8"))
+
+
+def flat(tree: Tree, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    texts: dict[tuple[str, ...], str] = {}
+    for key, value in tree.items():
+        if isinstance(value, str):
+            texts[path + (key,)] = value
+        else:
+            texts |= flat(value, (*path, key))
+    return texts
+
+
+def branch(tree: Tree, *path: str) -> Tree:
+    for key in path:
+        below = tree[key]
+        assert isinstance(below, dict)
+        tree = below
+    return tree
+
+
+@pytest.mark.parametrize("name", ["main.json", "nodeDefs.json"])
+def test_english_is_what_the_nodes_say(name: str) -> None:
+    """To renew the English files after a change of the nodes: run with WRITE_LOCALES=1."""
+    if os.environ.get("WRITE_LOCALES"):
+        text = json.dumps(english()[name], indent=2, ensure_ascii=False) + "\n"
+        (LOCALES / "en" / name).write_text(text, encoding="utf-8", newline="\n")
+    assert read("en", name) == english()[name]
+
+
+def test_every_language_has_these_files_and_no_others() -> None:
+    found = sorted(str(path.relative_to(LOCALES)) for path in LOCALES.rglob("*.*"))
+    languages = ("en", *TRANSLATED)
+    assert [Path(path).as_posix() for path in found] == sorted(
+        f"{language}/{name}" for language in languages for name in ("main.json", "nodeDefs.json")
+    )
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("name", ["main.json", "nodeDefs.json"])
+def test_a_translation_is_complete(language: str, name: str) -> None:
+    ours, theirs = flat(read(language, name)), flat(english()[name])
+    assert list(ours) == list(theirs)
+    left = [key for key, text in ours.items() if text.isascii()]
+    assert left == []
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_translation_keeps_numbers_commands_and_choices(language: str) -> None:
+    """Choices of a menu stay English on the screen, so a tooltip has to name them as they are."""
+    own, translated = english()["nodeDefs.json"], read(language, "nodeDefs.json")
+    lost: list[tuple[str, str]] = []
+    for schema in schemas():
+        inputs = inputs_of(schema)
+        ours = flat(branch(translated, schema.node_id, "inputs"))
+        for (key, part), text in flat(branch(own, schema.node_id, "inputs")).items():
+            kept = LITERAL.findall(text)
+            kept += [choice for choice in inputs[key].choices if f"{choice}: " in text]
+            lost += [(key, word) for word in kept if word not in ours[key, part]]
+    assert lost == []
+
+
+@pytest.mark.parametrize("language", ["en", *TRANSLATED])
+def test_the_frontend_reads_no_syntax_into_a_text(language: str) -> None:
+    for path, text in flat(read(language, "nodeDefs.json")).items():
+        if path[-1] != "tooltip":
+            assert not SYNTAX & set(text), path
