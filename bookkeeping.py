@@ -1,4 +1,4 @@
-"""The journal of paid jobs and the cache of their results.
+"""The journal of paid jobs, the cache of their results, and the receipt of every picture.
 
 One place for every program of this user: two journals would pay for the same picture twice.
 """
@@ -6,14 +6,20 @@ One place for every program of this user: two journals would pay for the same pi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+from . import __version__
 from .core.errors import PictureError, ResultWaiting
-from .core.types import Backend, Claim, Job, Resumable
+from .core.licences import LICENCES
+from .core.report import JsonValue
+from .core.specs import BackendSpec, OptionValue
+from .core.types import Backend, Claim, Job, Resumable, Usage
 from .host import PlainHost
+from .records.contents import Circumstances
 from .records.journal import OpenJob
 from .records.paid import PaidJob
 from .records.store import Records, open_records
@@ -31,7 +37,49 @@ def open_books(settings: Settings | None = None) -> Records:
 def _opened(folder: Path, cache_bytes: int, process: int) -> Records:
     """Once a process: a forked child must not write under its parent's name."""
     del process  # only a part of the cache's key
-    return open_records(folder, cache_bytes)
+    records = open_records(folder, cache_bytes)
+    # Of many folders the first are let go again, and a file is not left to the garbage collector.
+    weakref.finalize(records, records.journal.close).atexit = False
+    return records
+
+
+def circumstances(
+    backend: Backend,
+    treatment: Mapping[str, JsonValue],
+    asked: Usage | None,
+    settings: Settings,
+    allowed: tuple[Usage, str],
+) -> Circumstances:
+    """What the receipts of a run have in common. asked: the use that the caller stated, if any.
+    allowed: the gate's answer."""
+    usage, ground = allowed
+    options: Mapping[str, OptionValue] | None = getattr(backend, "options", None)
+    return Circumstances(
+        software=f"rmbg-nodes {__version__}",
+        spec=backend.spec,
+        usage=usage,
+        ground=ground,
+        accepted_by=_accepted_by(backend.spec, usage, asked, settings),
+        own_weights=settings.weights,
+        treatment=treatment,
+        options=options,
+    )
+
+
+def _accepted_by(
+    spec: BackendSpec, usage: Usage, asked: Usage | None, settings: Settings
+) -> tuple[str, ...]:
+    """The settings that decided which use this is and that it may be, in the order of the gate."""
+    licence = LICENCES[spec.licence]
+    named = "RMBG_USAGE" if settings.usage else "the usage given" if asked else "the default usage"
+    decided = {
+        named: True,
+        licence.grant_variable: usage == "commercial" and licence.id in settings.grants,
+        "[[weights]] in settings.toml": (
+            licence.commercial == "unknown" and (spec.weights_sha256 or "") in settings.weights
+        ),
+    }
+    return tuple(name for name, holds in decided.items() if holds)
 
 
 def resume(

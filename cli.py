@@ -25,6 +25,10 @@ COMMANDS = {
     "weights": "list, fetch, verify, convert or export the files of local models",
     "evaluate": "measure how close masks are to the true ones",
     "doctor": "report what this machine has and what works on it, to be pasted",
+    "receipts": "list, show, export, verify or sum up what was done under which licence",
+    "config": "show, check or write the settings, and say where each comes from",
+    "review": "put the doubtful cut-outs of a run on one sheet, the worst first",
+    "inspect": "say what a picture says of itself, and whether a receipt matches it",
     "licences": "list the licences, or the attribution lines",
     "demo": "make pictures with what this machine has, and say how good they are",
 }

@@ -34,11 +34,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Failed:
-    """A picture that could not be delivered, and why."""
+    """A picture that could not be delivered, and why. receipt: the id of its receipt, if one was
+    kept."""
 
     index: int
     name: str
     failure: Failure
+    receipt: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 from .backends import catalogue
 from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
-from .core.licences import LICENCES, check_licence
+from .core.licences import LICENCES, check_licence, licence_of
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Usage
 from .host import PlainHost
@@ -15,11 +15,14 @@ from .settings import Settings, read_settings
 
 
 class OpenBackend:
-    """A backend that the gate let through, and the use it was opened for."""
+    """A backend that the gate let through, the use it was opened for, and its options in force."""
 
-    def __init__(self, backend: Backend, usage: Usage | None) -> None:
+    def __init__(
+        self, backend: Backend, usage: Usage | None, options: Mapping[str, OptionValue]
+    ) -> None:
         self._backend = backend
         self.usage = usage
+        self.options = options
 
     @property
     def spec(self) -> BackendSpec:
@@ -75,7 +78,7 @@ def open_backend(
         ) from error
     # Weights that are not the released ones have another licence than the row.
     allow(backend.spec, usage, current)
-    return OpenBackend(backend, usage)
+    return OpenBackend(backend, usage, catalogue.check_options(spec, chosen))
 
 
 def _pinned(backend_id: str) -> BackendSpec:
@@ -95,7 +98,7 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
     if in_force not in get_args(Usage):
         raise BadOption(f"usage is {in_force!r}; it is commercial or non-commercial.")
     ground = check_licence(
-        LICENCES[spec.licence],
+        licence_of(spec.licence, spec.weights_sha256, settings.weights),
         in_force,
         grants=settings.grants,
         alternatives=[

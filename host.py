@@ -1,12 +1,16 @@
-"""The machine outside ComfyUI: folders by the platform's convention and the environment."""
+"""The machine outside ComfyUI: the environment over the settings file, and folders by the
+platform's convention."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .settings_file import FILE_NAME, SettingsFile, read_settings_file
 
 if TYPE_CHECKING:
     import torch
@@ -17,12 +21,13 @@ if TYPE_CHECKING:
 MODELS_VARIABLE = "RMBG_MODELS"
 DEVICE_VARIABLE = "RMBG_DEVICE"
 DATA_VARIABLE = "RMBG_DATA"
+SETTINGS_VARIABLE = "RMBG_SETTINGS"
 
 _NAME = "rmbg-nodes"
 
 
 class PlainHost:
-    """A Host from environment variables.
+    """A Host from environment variables, by default the process's own over the settings file.
 
     RMBG_MODELS lists model folders, separated like PATH. RMBG_DATA names the data folder; without
     it, data and configuration live where the platform keeps them: XDG_DATA_HOME and
@@ -38,18 +43,44 @@ class PlainHost:
         home: Path | None = None,
     ) -> None:
         self._environment = os.environ if environment is None else environment
+        self._is_own = environment is None
         self._platform = platform
         self._home = home or Path.home()
 
+    def surroundings(self) -> Mapping[str, str]:
+        """What each variable is: the environment's, else that of the settings file. A variable that
+        is set to nothing is not set. An environment that was given is taken alone.
+
+        Raises BadOption for a settings file that cannot be used.
+        """
+        if not self._is_own:
+            return self._environment
+        below = {
+            name: text
+            for name, text in self.settings_file().values.items()
+            if not self._environment.get(name, "").strip()
+        }
+        return ChainMap(below, os.environ) if below else self._environment
+
+    def settings_file(self) -> SettingsFile:
+        """The settings file as it is now. Raises BadOption."""
+        named = bool(self._environment.get(SETTINGS_VARIABLE, "").strip())
+        return read_settings_file(self.settings_path(), required=named)
+
+    def settings_path(self) -> Path:
+        """RMBG_SETTINGS, else settings.toml in the configuration folder."""
+        named = self._environment.get(SETTINGS_VARIABLE, "").strip()
+        return Path(os.path.expanduser(named)) if named else self.config_folder() / FILE_NAME
+
     def model_folders(self) -> list[Path]:
         """RMBG_MODELS first, then `models` in the data folder."""
-        listed = self._environment.get(MODELS_VARIABLE, "").split(os.pathsep)
+        listed = self.surroundings().get(MODELS_VARIABLE, "").split(os.pathsep)
         named = [Path(folder.strip()).expanduser() for folder in listed if folder.strip()]
         return [*named, self.data_folder() / "models"]
 
     def data_folder(self) -> Path:
         """What this package remembers for this user."""
-        given = self._environment.get(DATA_VARIABLE, "").strip()
+        given = self.surroundings().get(DATA_VARIABLE, "").strip()
         if given:
             return Path(given).expanduser()
         return self._folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "AppData/Local")
@@ -62,7 +93,7 @@ class PlainHost:
         """RMBG_DEVICE ("cpu", "cuda:1", "mps"), else the best there is."""
         from .devices import best_device
 
-        return best_device(self._environment.get(DEVICE_VARIABLE, ""))
+        return best_device(self.surroundings().get(DEVICE_VARIABLE, ""))
 
     def precision(self) -> torch.dtype:
         """bfloat16 or float16 where the device computes in it, float32 on a CPU."""

@@ -112,7 +112,10 @@ def remove_background(
     pictures = {index: (done.image, done.mask) for index, done in shown.items()}
     reports: dict[int, Report | Shortfall] = {
         **{index: done.report for index, done in shown.items()},
-        **{item.index: Shortfall(item.name, item.failure, on_failure) for item in failed},
+        **{
+            item.index: Shortfall(item.name, item.failure, on_failure, item.receipt)
+            for item in failed
+        },
     }
     if on_failure == "pass through":
         opaque = treatment.background is None

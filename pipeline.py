@@ -1,4 +1,4 @@
-"""The product in one function: gate -> cache -> backend -> finish -> cut-out -> report.
+"""The product in one function: gate -> cache -> backend -> finish -> cut-out -> receipt -> report.
 
 With gate.py the only module that joins core, backends and records; nodes, the command line and the
 Python interface call it.
@@ -7,18 +7,18 @@ Python interface call it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
 
-from .bookkeeping import open_books
+from .bookkeeping import circumstances, open_books
 from .core.checks import check_share
 from .core.cutout import cutout
 from .core.errors import PictureError, Refusal
 from .core.finish import settle, to_size, upsample_mask
-from .core.inspect import warnings_for
+from .core.inspect import quality_flags
 from .core.intake import check_matte
 from .core.report import Report
 from .core.types import (
@@ -32,6 +32,7 @@ from .core.types import (
 )
 from .feed import Failed, Feed, Input, Prepared
 from .gate import allow
+from .records.clerk import Clerk
 from .records.store import Records
 from .settings import Settings, read_settings
 
@@ -77,26 +78,32 @@ def remove(
 ) -> Iterator[Done | Failed]:
     """Cut the subject out of every input; results come as they complete, in any order.
 
-    usage: None keeps the one that the backend was opened for. books: where paid work is remembered,
-    the user's own by default; a backend that costs nothing needs none.
+    usage: None keeps the one that the backend was opened for. books: where paid work and receipts
+    are kept, the user's own by default.
 
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
-    others. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
+    others. Delivered or not, each leaves a receipt; one that cannot be written is a warning in the
+    report. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
     refusals later. At most the backend's window of pictures is in memory, and as many again that
     were paid for earlier.
     """
     current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
-    in_force, ground = allow(backend.spec, usage or opened_for, current)
-    run = Feed(inputs, backend, job or Job(), _books(backend, current, books))
+    asked = usage or opened_for
+    in_force, ground = allow(backend.spec, asked, current)
+    kept = books or open_books(current)
+    run = Feed(inputs, backend, job or Job(), kept if backend.spec.price else None)
+    about = circumstances(backend, asdict(treatment), asked, current, (in_force, ground))
+    clerk = Clerk(kept.receipts, about)
 
     def finished(outcome: Outcome) -> Done | Failed:
         prepared = run.in_flight.pop(outcome.index)
-        warnings = tuple(run.paid.warnings) if run.paid else ()
-        return _finish(prepared, outcome, treatment, in_force, ground, run.job, warnings)
+        result = _finish(prepared, outcome, treatment, in_force, ground, run.job)
+        return _receipted(result, prepared, clerk, run.paid.warnings if run.paid else ())
 
     def without_backend() -> Iterator[Done | Failed]:
-        yield from run.unusable()
+        for unusable in run.unusable():
+            yield replace(unusable, receipt=clerk.failed(unusable.failure, None))
         yield from map(finished, run.hits())
 
     try:
@@ -113,12 +120,6 @@ def remove(
         raise
     finally:
         run.close()
-
-
-def _books(backend: Backend, settings: Settings, given: Records | None) -> Records | None:
-    if backend.spec.price is None:
-        return None
-    return given or open_books(settings)
 
 
 def raise_failures(failed: Sequence[Failed], total: int) -> None:
@@ -147,7 +148,6 @@ def _finish(
     usage: Usage,
     ground: str,
     job: Job,
-    warnings: tuple[str, ...],
 ) -> Done | Failed:
     frame, result = prepared.frame, outcome.result
     if _failed(result):
@@ -167,6 +167,7 @@ def _finish(
         background=treatment.background,
     )[0]
     height, width = alpha.shape
+    flags = quality_flags(alpha)
     report = Report(
         name=frame.name,
         width=width,
@@ -174,9 +175,24 @@ def _finish(
         usage=usage,
         ground=ground,
         facts=matte.facts,
-        warnings=(*prepared.warnings, *matte.facts.notes, *warnings_for(alpha), *warnings),
+        warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
+        flags=flags.data(),
     )
     return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
+
+
+def _receipted(
+    result: Done | Failed, prepared: Prepared, clerk: Clerk, warnings: Sequence[str]
+) -> Done | Failed:
+    """The result with its receipt. warnings: of our own records; no business of the receipt."""
+    source = prepared.frame.pixels
+    if prepared.alpha is not None:
+        source = torch.cat([source, prepared.alpha[..., None]], dim=-1)
+    if isinstance(result, Failed):
+        return replace(result, receipt=clerk.failed(result.failure, source))
+    report = clerk.delivered(result.report, source, result.image, result.mask)
+    told = dict.fromkeys((*report.warnings, *warnings))
+    return replace(result, report=replace(report, warnings=tuple(told)))
 
 
 def _failed(result: Matte | Failure) -> TypeGuard[Failure]:

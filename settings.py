@@ -1,24 +1,31 @@
-"""What the environment says: the settings that pin a deployment, read anew for each run."""
+"""What the environment and the settings file say, read anew for each run."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .backends.hosted import environment as hosted
 from .core.errors import BadOption
-from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES, OwnWeights
 from .core.types import Usage
-from .host import DATA_VARIABLE, DEVICE_VARIABLE, MODELS_VARIABLE
+from .host import (
+    DATA_VARIABLE,
+    DEVICE_VARIABLE,
+    MODELS_VARIABLE,
+    SETTINGS_VARIABLE,
+    PlainHost,
+)
+from .settings_file import SettingsFile, key_of
 
+BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"
 
 _CACHE_MEGABYTES = 2000
 
 VARIABLES: Mapping[str, str] = {
     "RMBG_USAGE": "commercial or non-commercial; overrides what the graph or command says",
-    "RMBG_BACKEND": "a backend id; overrides what the graph or command says",
+    BACKEND_VARIABLE: "a backend id; overrides what the graph or command says",
     "RMBG_OFFLINE": "1 refuses what would leave this machine: hosted backends, fetching weights",
     MODELS_VARIABLE: "folders with weights, separated like PATH",
     DEVICE_VARIABLE: "cpu, cuda:1, mps, ...: where networks run outside ComfyUI; the best there is",
@@ -27,7 +34,18 @@ VARIABLES: Mapping[str, str] = {
     "0 keeps none",
     BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA, for local RMBG weights",
     **hosted.VARIABLES,
+    SETTINGS_VARIABLE: "the settings file, in place of settings.toml in the configuration folder",
 }
+
+#: What holds where a variable is not set, as far as one word says it.
+DEFAULTS: Mapping[str, str] = {
+    "RMBG_OFFLINE": "0",
+    CACHE_VARIABLE: str(_CACHE_MEGABYTES),
+    **hosted.DEFAULTS,
+}
+
+#: Key in the settings file -> variable.
+KEYS: Mapping[str, str] = {key_of(name): name for name in VARIABLES if name != SETTINGS_VARIABLE}
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -36,26 +54,57 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 @dataclass(frozen=True)
 class Settings:
     """usage, backend: None where not pinned. grants: licence id -> number of an agreement.
-    cache_bytes: what paid results may take on disk."""
+    cache_bytes: what paid results may take on disk. weights: sha256 -> the licence that the user
+    has established for a file of their own."""
 
     usage: Usage | None = None
     backend: str | None = None
     offline: bool = False
     grants: Mapping[str, str] = field(default_factory=dict)
     cache_bytes: int = _CACHE_MEGABYTES * 1_000_000
+    weights: Mapping[str, OwnWeights] = field(default_factory=dict)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the given environment, or from the process's own.
+    """Settings from the given environment alone, or from the process's own over the settings file.
 
-    Raises BadOption for a value that is none of the allowed ones: a mistyped RMBG_OFFLINE must not
-    send pictures.
+    Raises BadOption for a value that is none of the allowed ones, and for a settings file with any
+    mistake in it: a mistyped RMBG_OFFLINE must not send pictures.
     """
-    env = os.environ if environment is None else environment
+    if environment is not None:
+        return _settings(environment, {})
+    host = PlainHost()
+    file = host.settings_file()
+    check_file(file)
+    return _settings(host.surroundings(), file.weights)
+
+
+def check_file(file: SettingsFile) -> None:
+    """Raise BadOption for a key that is no setting, or a value that cannot be used."""
+    known = set(KEYS.values())
+    for name in file.values:
+        if name not in known:
+            raise BadOption(
+                f"{file.path}: {key_of(name)} is no setting; is it misspelt? There are: "
+                f"{', '.join(KEYS)} and [[weights]]."
+            )
+    try:
+        check_values(file.values)
+    except BadOption as error:
+        raise BadOption(f"{file.path}: {error}") from error
+
+
+def check_values(values: Mapping[str, str]) -> None:
+    """Raise BadOption for the first of these variables that has a value that cannot be used."""
+    _settings(values, {})
+    hosted.check(values)
+
+
+def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Settings:
     values = {name: env.get(name, "").strip() for name in VARIABLES}
     return Settings(
         usage=_usage(values["RMBG_USAGE"]),
-        backend=values["RMBG_BACKEND"] or None,
+        backend=values[BACKEND_VARIABLE] or None,
         offline=_switch("RMBG_OFFLINE", values["RMBG_OFFLINE"]),
         grants={
             row.id: values[row.grant_variable]
@@ -63,6 +112,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             if row.grant_variable and values[row.grant_variable]
         },
         cache_bytes=_megabytes(values[CACHE_VARIABLE]),
+        weights=weights,
     )
 
 

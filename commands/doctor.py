@@ -36,8 +36,8 @@ def run(
     rows: Sequence[Released] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    env = os.environ if environment is None else environment
     findings = Findings({"Versions": versions()})
+    env = _surroundings(findings) if environment is None else environment
     settings = settings_of(env, findings)
     findings.sections["Keys"] = keys(env)
     _try(findings, settings, rows, env, spend=bool(arguments.spend))
@@ -47,6 +47,15 @@ def run(
     else:
         print(clean(findings.text()))
     return 1 if findings.problems else 0
+
+
+def _surroundings(findings: Findings) -> Mapping[str, str]:
+    """The environment over the settings file; a file that cannot be used is a problem to report."""
+    try:
+        return PlainHost().surroundings()
+    except BadOption as error:
+        findings.problems.append(str(error))
+        return os.environ
 
 
 def _try(

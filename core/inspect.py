@@ -1,11 +1,17 @@
-"""What is worth a second look in a finished matte: the warnings of the report."""
+"""What is worth a second look in a finished matte: as numbers, and as the report's warnings."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .report import JsonValue
 
 #: Share of the picture below which there is no subject worth the name.
 _EMPTY_SHARE = 1e-4
@@ -16,33 +22,124 @@ _UNCERTAIN_SHARE = 0.30
 #: Separate pieces, each above a ten-thousandth of the picture.
 _MANY_ISLANDS = 12
 _ISLAND_SHARE = 1e-4
-#: Longest side at which pieces are counted; small specks below its pixel size are not of interest.
-_ISLAND_SIDE = 1024
+#: Longest side at which pieces are counted; an island that counts is five pixels wide there.
+_ISLAND_SIDE = 512
+_DIGITS = 5
+
+
+@dataclass(frozen=True)
+class QualityFlags:
+    """Measures of one alpha; shares are of the picture's area unless they say otherwise.
+
+    coverage: alpha above 0.5, the subject. uncertain: alpha between 0.1 and 0.9. islands: the
+    subject's separate pieces, specks left aside. sides: the borders that the subject covers to more
+    than two hundredths, of "top", "bottom", "left" and "right". border: what it covers of all four
+    together.
+    """
+
+    coverage: float
+    uncertain: float
+    islands: int
+    sides: tuple[str, ...]
+    border: float
+
+    @property
+    def no_subject(self) -> bool:
+        """Nothing, or next to nothing, was found."""
+        return self.coverage < _EMPTY_SHARE
+
+    @property
+    def nothing_removed(self) -> bool:
+        """The whole picture is subject."""
+        return self.coverage == 1 and self.uncertain == 0
+
+    @property
+    def touches_border(self) -> bool:
+        """The frame may have cut the subject off."""
+        return not self.no_subject and self.coverage < 1 and self.border > _BORDER_SHARE
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Much of the subject is neither clearly there nor clearly not."""
+        return self.uncertain > _UNCERTAIN_SHARE * max(self.coverage, self.uncertain)
+
+    @property
+    def in_pieces(self) -> bool:
+        """More pieces than a subject usually has."""
+        return self.islands > _MANY_ISLANDS
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences (without a full stop) for the report; empty when all is well."""
+        if self.no_subject:
+            return ("no subject found",)
+        if self.nothing_removed:
+            return ("nothing was removed, the whole picture is subject",)
+        found = {
+            f"the subject touches the picture's border ({', '.join(self.sides)})": (
+                self.touches_border
+            ),
+            f"{self.uncertain:.0%} of the picture is uncertain": self.is_uncertain,
+            f"the mask has {self.islands} separate pieces": self.in_pieces,
+        }
+        return tuple(words for words, holds in found.items() if holds)
+
+    @property
+    def doubt(self) -> tuple[float, ...]:
+        """Larger is more doubtful: an empty mask and one that removed nothing before an uncertain
+        one, before one in pieces, before one that the border cuts; within each, the more of it."""
+        return (
+            float(self.no_subject or self.nothing_removed),
+            self.uncertain if self.is_uncertain else 0.0,
+            float(self.islands) if self.in_pieces else 0.0,
+            self.border if self.touches_border else 0.0,
+        )
+
+    def data(self) -> dict[str, JsonValue]:
+        """For programs: the measures, and which of them are worth a look."""
+        return {
+            "coverage": round(self.coverage, _DIGITS),
+            "uncertain": round(self.uncertain, _DIGITS),
+            "islands": self.islands,
+            "border": round(self.border, _DIGITS),
+            "sides": [*self.sides],
+            "no_subject": self.no_subject,
+            "nothing_removed": self.nothing_removed,
+            "touches_border": self.touches_border,
+            "is_uncertain": self.is_uncertain,
+            "in_pieces": self.in_pieces,
+        }
+
+
+def quality_flags(alpha: Tensor) -> QualityFlags:
+    """Measure one alpha, (H, W) floats in 0..1 on any device."""
+    # numpy compares and counts several times as fast as torch on one thread.
+    values = alpha.detach().float().cpu().numpy()
+    subject = values > 0.5
+    edges = {
+        "top": subject[0],
+        "bottom": subject[-1],
+        "left": subject[:, 0],
+        "right": subject[:, -1],
+    }
+    unclear = np.count_nonzero(values > 0.1) - np.count_nonzero(values >= 0.9)
+    return QualityFlags(
+        coverage=int(np.count_nonzero(subject)) / subject.size,
+        uncertain=int(unclear) / subject.size,
+        islands=_islands(subject),
+        sides=tuple(side for side, edge in edges.items() if edge.mean() > _BORDER_SHARE),
+        border=float(np.concatenate(list(edges.values())).mean()),
+    )
 
 
 def warnings_for(alpha: Tensor) -> tuple[str, ...]:
-    """Sentences (without a full stop) about one alpha, (H, W) in 0..1; empty when all is well."""
-    height, width = alpha.shape
-    subject = alpha > 0.5
-    area = int(subject.sum())
-    if area < _EMPTY_SHARE * height * width or area == 0:
-        return ("no subject found",)
-    found: list[str] = []
-    border = torch.cat([subject[0], subject[-1], subject[:, 0], subject[:, -1]])
-    if area < height * width and border.float().mean() > _BORDER_SHARE:
-        found.append("the subject touches the picture's border")
-    uncertain = int(((alpha > 0.1) & (alpha < 0.9)).sum())
-    if uncertain > _UNCERTAIN_SHARE * max(area, uncertain):
-        found.append(f"{uncertain / (height * width):.0%} of the picture is uncertain")
-    islands = _islands(subject)
-    if islands > _MANY_ISLANDS:
-        found.append(f"the mask has {islands} separate pieces")
-    return tuple(found)
+    """The warnings of one alpha, (H, W) floats in 0..1."""
+    return quality_flags(alpha).warnings
 
 
-def _islands(subject: Tensor) -> int:
+def _islands(subject: NDArray[np.bool_]) -> int:
     step = -(-max(subject.shape) // _ISLAND_SIDE)
-    small = subject[::step, ::step].cpu().numpy()
+    small = subject[::step, ::step]
     labels, _ = ndimage.label(small)
     areas = np.bincount(labels.ravel())[1:]
-    return int((areas > _ISLAND_SHARE * small.size).sum())
+    return int(np.count_nonzero(areas > _ISLAND_SHARE * small.size))

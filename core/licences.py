@@ -8,7 +8,7 @@ means that a paid account with the provider grants it, "unknown" counts as no.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import LicenceRefused
@@ -44,6 +44,17 @@ class Licence:
             "terms": "yes, under your account's terms",
             "unknown": "treated as no",
         }[self.commercial]
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """What a user says of one weight file of theirs, and answers for. sha256: of that very file."""
+
+    sha256: str
+    name: str
+    licence: str
+    source: str
+    commercial: bool
 
 
 _BRIA_DATA_20 = "over 15,000 high-resolution, manually labelled, fully licensed images (model card)"
@@ -156,6 +167,27 @@ COMMERCIAL_MEANS = (
 )
 
 
+def licence_of(
+    licence_id: str, weights_sha256: str | None, own: Mapping[str, OwnWeights]
+) -> Licence:
+    """The row that holds for these weights: the user's, where our own says "not established".
+
+    own: sha256 -> what the user's settings say of a file. Weights whose licence is known are never
+    opened up by a settings row.
+    """
+    licence = LICENCES[licence_id]
+    said = own.get(weights_sha256 or "")
+    if said is None or licence.commercial != "unknown":
+        return licence
+    return replace(
+        licence,
+        covers=f"the weights {said.name}",
+        name=f"{said.licence}, by your settings for {said.name} ({said.source})",
+        commercial="yes" if said.commercial else "no",
+        attribution=f"Background removal: {said.name}, {said.licence} ({said.source}).",
+    )
+
+
 def check_licence(
     licence: Licence, usage: Usage, *, grants: Mapping[str, str], alternatives: Sequence[str]
 ) -> str:
@@ -188,6 +220,11 @@ def _refusal(licence: Licence, alternatives: Sequence[str]) -> str:
             "for released weights, use the released file itself."
         )
     ways = [f"choose a backend that allows it: {', '.join(alternatives)}"]
+    if licence.commercial == "unknown":
+        ways.append(
+            "if you know the licence of your own file, name it in a [[weights]] row of "
+            "settings.toml and open the file with the setting weights"
+        )
     if licence.grant_variable:
         ways.append(
             f"buy a licence ({licence.purchase_page}) and set {licence.grant_variable} "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
@@ -20,7 +20,9 @@ OnFailure: TypeAlias = Literal["stop", "leave out", "pass through"]
 
 @dataclass(frozen=True)
 class Report:
-    """facts: the backend's own. ground: why this use is allowed. warnings: worth a look."""
+    """facts: the backend's own. ground: why this use is allowed. warnings: worth a look. flags: the
+    measures behind them (see core/inspect.py). receipt: the id of its receipt; None when none was
+    kept."""
 
     name: str
     width: int
@@ -29,18 +31,21 @@ class Report:
     ground: str
     facts: Facts
     warnings: tuple[str, ...] = ()
+    flags: Mapping[str, JsonValue] = field(default_factory=dict)
+    receipt: str | None = None
 
     def text(self) -> str:
         """A few lines for people."""
         facts = self.facts
-        where = "sent to the provider" if facts.left_machine else "stayed on this machine"
+        where = "was sent to the provider" if facts.left_machine else "stayed on this machine"
         lines = [
             f"{self.name}: {self.width} x {self.height}, {facts.backend} ({facts.model}), "
             f"{facts.seconds:.2f} s on {facts.device}",
             f"Licence: {LICENCES[facts.licence].name}; {self.ground}",
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
-        lines += [f"Warning: {warning}." for warning in self.warnings]
+        lines += [f"Receipt: {self.receipt}."] if self.receipt else []
+        lines += [f"Warning: {warning.removesuffix('.')}." for warning in self.warnings]
         return "\n".join(lines)
 
     def data(self) -> dict[str, JsonValue]:
@@ -54,6 +59,8 @@ class Report:
             "usage": self.usage,
             "ground": self.ground,
             "warnings": [*self.warnings],
+            "flags": {**self.flags},
+            "receipt": self.receipt,
             "licence_name": LICENCES[self.facts.licence].name,
             **facts,
         }
@@ -61,11 +68,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """One picture that was not delivered, and what stands in its place in the result."""
+    """One picture that was not delivered, and what stands in its place in the result. receipt: the
+    id of its receipt; None when none was kept."""
 
     name: str
     failure: Failure
     on_failure: OnFailure
+    receipt: str | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -81,7 +90,8 @@ class Shortfall:
         }[self.on_failure]
         said = str(self.failure.error)
         prefix = "" if said.startswith(self.name) else f"{self.name}: "
-        return f"FAILED, and {instead}. {prefix}{said}"
+        receipt = f" Receipt: {self.receipt}." if self.receipt else ""
+        return f"FAILED, and {instead}. {prefix}{said}{receipt}"
 
     def data(self) -> dict[str, JsonValue]:
         """The same, for programs."""
@@ -93,6 +103,7 @@ class Shortfall:
             "error_type": type(self.failure.error).__name__,
             "paid": self.failure.error.paid,
             "request_id": self.failure.request_id,
+            "receipt": self.receipt,
         }
 
 

@@ -72,7 +72,8 @@ class BackendSpec:
     id: "provider/model", or the provider alone where it has only one. target: "module:function"
     below `backends/`, imported on first use; empty for one that is not opened by id.
     window: how many frames `run` may hold at most, those it works on and those it has pulled ahead
-    together. For a hosted backend `licence` names the row of the provider's terms.
+    together. For a hosted backend `licence` names the row of the provider's terms. weights_sha256:
+    of the file in use, once a backend with weights is open.
     """
 
     id: str
@@ -86,6 +87,7 @@ class BackendSpec:
     key_variables: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     hosting: Hosting | None = None
+    weights_sha256: str | None = None
 
     @property
     def provider(self) -> str:

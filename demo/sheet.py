@@ -23,17 +23,20 @@ FAINT = (120, 120, 126)
 
 @dataclass(frozen=True)
 class Row:
-    """image: (H, W, 3). cut: (H, W, 4) straight alpha. words: what to say of it, one line."""
+    """image: (H, W, 3), None where only the cut-out is known. cut: (H, W, 4) straight alpha. words:
+    what to say of it, one line."""
 
     name: str
     words: str
-    image: Tensor
+    image: Tensor | None
     cut: Tensor
 
 
 def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
-    """Input, mask, and the cut-out on a chequerboard, on white, and on a colour."""
-    heads = ("input", "mask", "cut-out", "on white", "on a colour")
+    """Input (where there is any), mask, and the cut-out on a chequerboard, on white, and on a
+    colour."""
+    first = 0 if any(row.image is not None for row in rows) else 1
+    heads = ("input", "mask", "cut-out", "on white", "on a colour")[first:]
     width = GAP + len(heads) * (CELL + GAP)
     height = TITLE + len(rows) * (CELL + CAPTION + GAP)
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -44,16 +47,17 @@ def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
     for row in rows:
         draw.text((GAP, top), row.name, fill=INK, font=small)
         draw.text((GAP, top + 19), row.words, fill=FAINT, font=small)
-        for column, (head, cell) in enumerate(zip(heads, _cells(row), strict=True)):
+        for column, (head, cell) in enumerate(zip(heads, _cells(row)[first:], strict=True)):
             left = GAP + column * (CELL + GAP)
-            sheet.paste(_fitted(cell), (left, top + CAPTION))
+            if cell is not None:
+                sheet.paste(_fitted(cell), (left, top + CAPTION))
             if column:
                 draw.text((left + CELL, top), head, fill=FAINT, font=small, anchor="ra")
         top += CELL + CAPTION + GAP
     return sheet
 
 
-def _cells(row: Row) -> tuple[Tensor, ...]:
+def _cells(row: Row) -> tuple[Tensor | None, ...]:
     mask = row.cut[..., 3:].expand(-1, -1, 3)
     on = [_on(row.cut, _chequer(row.cut)), _on(row.cut, "white"), _on(row.cut, "#f2c14e")]
     return (row.image, mask, *on)
@@ -65,7 +69,7 @@ def _on(cut: Tensor, background: Tensor | str) -> Tensor:
 
 def _chequer(cut: Tensor) -> Tensor:
     height, width = cut.shape[:2]
-    side = max(height, width) // 24
+    side = max(1, max(height, width) // 24)
     rows = torch.arange(height)[:, None] // side
     columns = torch.arange(width)[None, :] // side
     grey = 0.78 + 0.14 * ((rows + columns) % 2)

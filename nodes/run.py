@@ -18,7 +18,7 @@ from .tensors import Collector, check_batch, inputs_of
 @dataclass(frozen=True)
 class Batch:
     """What became of one IMAGE batch. image: (B, H, W, 3 | 4); mask: (B, H, W). report: on every
-    picture that went in."""
+    picture that went in, and in the first batch on those of batches that were left out whole."""
 
     image: Tensor
     mask: Tensor
@@ -49,7 +49,9 @@ def run_batches(
         for result in remove(inputs, backend, treatment, usage=usage, job=job):
             if isinstance(result, Failed):
                 failed.append(result)
-                reports[result.index] = Shortfall(result.name, result.failure, on_failure)
+                reports[result.index] = Shortfall(
+                    result.name, result.failure, on_failure, result.receipt
+                )
             else:
                 collector.place(result)
                 reports[result.index] = result.report
@@ -62,5 +64,10 @@ def run_batches(
     if on_failure == "stop" or not results:
         raise_failures(failed, len(inputs))
     ordered = iter([reports[index] for index in sorted(reports)])
-    told = [render([next(ordered) for _ in range(len(batch))]) for batch in images]
-    return [Batch(image, mask, told[number]) for number, image, mask in results]
+    told = [[next(ordered) for _ in range(len(batch))] for batch in images]
+    kept = [number for number, _, _ in results]
+    told[kept[0]] = [
+        *(report for number, group in enumerate(told) if number not in kept for report in group),
+        *told[kept[0]],
+    ]
+    return [Batch(image, mask, render(told[number])) for number, image, mask in results]

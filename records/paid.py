@@ -52,6 +52,11 @@ class PaidJob(Job):
             self._in_hand.discard(work)
             self._try(work, partial(self._journal.delivered, work))
 
+    def found(self, work: str) -> None:
+        """The cache has the result: a row that is still open is of a process that was killed
+        before it could say so."""
+        self._try(work, partial(self._journal.delivered, work))
+
     def close(self) -> None:
         """The run is over: what is still at the provider may be fetched by any other."""
         self._over = True
@@ -116,6 +121,8 @@ class PaidJob(Job):
         """See `Job.submitted`."""
         self._inner.submitted(work, ticket)
         self._note(work, ticket)
+        if ticket.request_id is None:  # nobody works on it, and its row says why
+            return
         self._sent.add(work)
         if self._over:  # Cancel does not interrupt a submit: its answer comes after the run
             self._leave(work)
@@ -140,6 +147,8 @@ class PaidJob(Job):
             self._try(work, partial(self._journal.delivered, work))
         else:
             self._in_hand.add(work)
+            if self._over:  # nobody is left to take it
+                self._leave(work)
 
     def _keep(self, work: str, trouble: str) -> None:
         ticket = self._not_noted.get(work)

@@ -36,6 +36,66 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         CREATE UNIQUE INDEX one_open_job ON jobs (work) WHERE state IN ('sending', 'submitted')
         """,
     ),
+    (
+        """
+        CREATE TABLE receipts (
+            number INTEGER PRIMARY KEY,
+            hash TEXT NOT NULL UNIQUE,
+            body TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE licence_texts (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID
+        """,
+    ),
+    (
+        """
+        CREATE TABLE reservations (
+            id INTEGER PRIMARY KEY,
+            work TEXT NOT NULL,
+            backend TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            day TEXT NOT NULL,
+            currency TEXT NOT NULL,
+            micros INTEGER NOT NULL CHECK (micros >= 0),
+            job INTEGER UNIQUE
+        )
+        """,
+        """
+        CREATE TABLE spending (
+            day TEXT NOT NULL,
+            backend TEXT NOT NULL,
+            currency TEXT NOT NULL,
+            pictures INTEGER NOT NULL,
+            micros INTEGER NOT NULL,
+            PRIMARY KEY (day, backend, currency)
+        ) WITHOUT ROWID
+        """,
+        # In the database, not in the code that writes the journal: the money then follows a row
+        # whoever changes it, in the same transaction.
+        """
+        CREATE TRIGGER reservation_sent AFTER INSERT ON jobs
+        BEGIN
+            UPDATE reservations SET job = NEW.id WHERE id = (
+                SELECT id FROM reservations
+                WHERE work = NEW.work AND job IS NULL AND owner = coalesce(NEW.owner, owner)
+                ORDER BY id LIMIT 1
+            );
+        END
+        """,
+        """
+        CREATE TRIGGER reservation_settled AFTER UPDATE OF state ON jobs
+        WHEN NEW.state IN ('delivered', 'failed', 'abandoned')
+        BEGIN
+            INSERT INTO spending (day, backend, currency, pictures, micros)
+            SELECT day, backend, currency, 1, micros FROM reservations
+            WHERE job = NEW.id AND NEW.state <> 'failed'
+            ON CONFLICT (day, backend, currency) DO UPDATE
+            SET pictures = pictures + 1, micros = micros + excluded.micros;
+            DELETE FROM reservations WHERE job = NEW.id;
+        END
+        """,
+    ),
 )
 
 

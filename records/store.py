@@ -1,4 +1,4 @@
-"""The journal and the cache of one data folder."""
+"""The journal, the cache and the receipts of one data folder."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import ResultCache
+from .database import Database
 from .journal import Journal
+from .receipts import Receipts
 
 
 @dataclass(frozen=True)
 class Records:
-    """What is remembered of paid work. One per folder and process, for all its threads."""
+    """What is remembered of paid work, and of every picture. One per folder and process, for all
+    its threads."""
 
     journal: Journal
     cache: ResultCache
+    receipts: Receipts
 
     def close(self) -> None:
-        """Let go of the journal's file."""
+        """Let go of the file of journal and receipts."""
         self.journal.close()
 
 
 def open_records(folder: Path, cache_bytes: int) -> Records:
-    """Never fails: see `Journal.open`. cache_bytes: what results may take on disk; 0 keeps none."""
-    return Records(Journal.open(folder), ResultCache(folder / "results", cache_bytes))
+    """Never fails: see `Database`. cache_bytes: what results may take on disk; 0 keeps none."""
+    database = Database(folder)
+    cache = ResultCache(folder / "results", cache_bytes)
+    return Records(Journal(database), cache, Receipts(database))

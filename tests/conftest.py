@@ -77,5 +77,7 @@ def _no_surroundings(
     own = tmp_path_factory.mktemp("user")
     for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(variable, str(own / "data"))
+    if sys.platform == "darwin":  # where no variable moves the user's folders
+        monkeypatch.setenv("HOME", str(own))
     for variable in ("XDG_CONFIG_HOME", "APPDATA"):
         monkeypatch.setenv(variable, str(own / "config"))

@@ -315,15 +315,15 @@ def test_a_file_of_an_earlier_version_gains_the_new_tables(
     send(journal)
     journal.submitted(WORK, TICKET)
     journal.close()
-    later = (*schema.MIGRATIONS, ("CREATE TABLE receipts (id INTEGER PRIMARY KEY)",))
+    later = (*schema.MIGRATIONS, ("CREATE TABLE later (id INTEGER PRIMARY KEY)",))
     monkeypatch.setattr(schema, "MIGRATIONS", later)
     for _ in range(2):
         journal = Journal.open(tmp_path)
         assert journal.known(WORK) == TICKET
         journal.close()
     connection = sqlite3.connect(tmp_path / FILE)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    assert connection.execute("SELECT count(*) FROM receipts").fetchone() == (0,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(later),)
+    assert connection.execute("SELECT count(*) FROM later").fetchone() == (0,)
     connection.close()
     monkeypatch.undo()
     journal = Journal.open(tmp_path)  # this version with the file of a later one
@@ -333,13 +333,15 @@ def test_a_file_of_an_earlier_version_gains_the_new_tables(
 
 def test_a_migration_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = open_memory()
-    broken = ("CREATE TABLE receipts (id INTEGER)", "CREATE TABLE jobs (id INTEGER)")
+    version = len(schema.MIGRATIONS)
+    names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    before = connection.execute(names).fetchall()
+    broken = ("CREATE TABLE later (id INTEGER)", "CREATE TABLE jobs (id INTEGER)")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
     with pytest.raises(sqlite3.OperationalError, match="jobs already exists"):
         schema.migrate(connection)
-    assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
-    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    assert [name for (name,) in names] == ["jobs"]
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == version
+    assert connection.execute(names).fetchall() == before
     connection.close()
 
 

@@ -100,13 +100,16 @@ class HostedBackend:
         refusal: Refusal | None = None
         more = True
         while True:
-            while more and refusal is None and run.open < self.spec.window and run.idle():
+            while more and refusal is None and run.open < self.spec.window:
                 job.check()
                 errand = next(errands, None)
                 if errand is None:
                     more = False
                 else:
                     run.start(errand)
+                # At least one for each that was handed out, or the provider idles meanwhile.
+                if not run.idle():
+                    break
             if not run.open:
                 break
             job.check()
@@ -181,7 +184,7 @@ class _Run:
         self._runtime.start(self._courier.carry(errand)).add_done_callback(self._ended.put)
 
     def idle(self) -> bool:
-        """Nothing waits to be handed out, so there is time to pull another picture."""
+        """Nothing waits to be handed out, so there is time to pull more pictures."""
         return self._ended.empty()
 
     def next(self, seconds: float) -> Outcome | Refusal | None:

@@ -1,9 +1,8 @@
-"""What the environment changes about a hosted backend: addresses, limits, prices, patience."""
+"""What the settings change about a hosted backend: addresses, limits, prices, patience."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ...core.errors import BadOption
 from ...core.specs import BackendSpec, Hosting
+from ...host import PlainHost
 from .rows import BASE_VARIABLES, ROWS
 
 TIMEOUT_VARIABLE = "RMBG_JOB_TIMEOUT"
@@ -44,6 +44,22 @@ VARIABLES: Mapping[str, str] = {
 }
 
 
+#: What holds where a variable is not set.
+DEFAULTS: Mapping[str, str] = {
+    TIMEOUT_VARIABLE: f"{_TIMEOUT:.0f}",
+    **BASE_VARIABLES,
+    **{
+        _named(row.provider, what): str(value)
+        for row in reversed(ROWS)
+        if row.hosting
+        for what, value in (
+            ("IN_FLIGHT", row.hosting.in_flight),
+            ("REQUESTS_A_MINUTE", row.hosting.requests_a_minute),
+        )
+    },
+}
+
+
 @dataclass(frozen=True)
 class Limits:
     """in_flight: jobs at the provider at one time. requests_a_minute: calls, polls among them.
@@ -65,7 +81,7 @@ def bases_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) ->
 
     Raises BadOption for an address that is neither https nor http to this very machine.
     """
-    env = os.environ if environment is None else environment
+    env = PlainHost().surroundings() if environment is None else environment
     bases = {}
     for role, (variable, official) in hosting_of(spec).bases.items():
         bases[role] = _checked(variable, env.get(variable, "").strip() or official)
@@ -74,7 +90,7 @@ def bases_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) ->
 
 def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> Limits:
     """The row's limits, or those of the user's plan. Raises BadOption."""
-    env = os.environ if environment is None else environment
+    env = PlainHost().surroundings() if environment is None else environment
     hosting = hosting_of(spec)
     return Limits(
         _whole(env, _named(spec.provider, "IN_FLIGHT"), hosting.in_flight),
@@ -85,7 +101,7 @@ def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -
 
 def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> BackendSpec:
     """The row with the user's own price, where one is set. Raises BadOption."""
-    env = os.environ if environment is None else environment
+    env = PlainHost().surroundings() if environment is None else environment
     known = {row.id for row in ROWS}
     for entry in filter(None, (part.strip() for part in env.get(PRICES_VARIABLE, "").split(","))):
         backend, equals, text = (part.strip() for part in entry.partition("="))
@@ -99,6 +115,14 @@ def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> B
             own = replace(spec.price, amount=amount, as_of="now", source=f"your {PRICES_VARIABLE}")
             spec = replace(spec, price=own)
     return spec
+
+
+def check(environment: Mapping[str, str]) -> None:
+    """Raise BadOption for the first value here that cannot be used."""
+    for spec in ROWS:
+        bases_of(spec, environment)
+        limits_of(spec, environment)
+        priced(spec, environment)
 
 
 def is_loopback(host: str) -> bool:

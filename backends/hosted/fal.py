@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...core.errors import BackendFailed, UnusableResult
+from ...core.errors import BackendFailed, PictureError, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
@@ -121,23 +121,18 @@ class Fal:
         if (text_at(status, "error_type") or "").startswith(_MACHINES):
             raise refusal(_NAME, None, said(_without_state(status)), _MODERATION)
         try:
-            url = self._url(wire, ticket, "result")
-            answer = await wire.ask(Call("GET", url, final_header=_ERROR_TYPE))
+            asked = Call("GET", self._url(wire, ticket, "result"), final_header=_ERROR_TYPE)
+            answer = await wire.ask(asked)
         except Unreachable:
             if not failed:
                 raise
             raise refusal(_NAME, None, said(_without_state(status)), _MODERATION) from None
-        words = said(answer)
-        error = refusal(_NAME, answer.status, words, _MODERATION)
-        # Where the status says nothing of a failure, one answer alone does not show that the job,
-        # which is paid for, failed.
-        sure = failed or moderated(words)
         if answer.status >= 500 and _ERROR_TYPE in answer.headers:
-            raise error if sure else UnusableResult(str(error))
+            raise _verdict(answer, failed)
         check_poll(self._spec, _NAME, answer)
         if answer.status >= 400:
-            kind = type(error) if sure else UnusableResult
-            raise kind(f"{error} {_CHARGED}")
+            error = _verdict(answer, failed)
+            raise type(error)(f"{error} {_CHARGED}")
         data = answer.data()
         url = text_at(data, "image", "url") or text_at(data, "image")
         if url is None:
@@ -161,6 +156,14 @@ def life(seconds: int) -> dict[str, str]:
 
 def _without_state(status: JsonObject) -> JsonObject:
     return {key: status.get(key) for key in ("error", "error_type")}
+
+
+def _verdict(answer: Answer, failed: bool) -> PictureError:
+    """failed: the job's status says so too. Where it does not, one answer alone does not show that
+    the job, which is paid for, failed: its id is kept."""
+    words = said(answer)
+    error = refusal(_NAME, answer.status, words, _MODERATION)
+    return error if failed or moderated(words) else UnusableResult(str(error))
 
 
 def _upload_failed(answer: Answer) -> BackendFailed:

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_SOONEST = 0.2
+_SOONEST = 0.1
 _LATEST = 10.0
 _LEARN = 0.5
+# Asked for a little early, a job is found as soon as it is done. Where calls are scarce that first
+# call would be wasted and the next one far away.
+_EARLY, _LATE = 0.95, 1.1
+_SCARCE = 2.0
+# While nothing is known each job is asked for ever less often: all in flight do so, and calls that
+# are spent now are missing later.
+_GROWTH = 0.4
+# A job that was ready when it was first asked for had not been so for long.
+_NOT_LONG = 0.8
 
 
 @dataclass
@@ -35,15 +44,17 @@ class Pacer:
 
         Before anything is known of this provider today, early where calls are plenty.
         """
-        expected = 0.95 * self.seconds
-        if not self.learned:
-            expected = min(expected, self.share / 2)
-        if elapsed < expected:
-            return expected - elapsed
-        return min(_LATEST, max(_SOONEST, 0.08 * elapsed, self.share / 4))
+        usual = self.seconds * (_LATE if self.share > _SCARCE else _EARLY)
+        first = usual if self.learned else min(usual, self.share / 2)
+        if elapsed < first:
+            return first - elapsed
+        often = max(_SOONEST, 0.05 * elapsed, self.share / 6)
+        if elapsed < usual:
+            return max(often, min(_GROWTH * elapsed, usual - elapsed))
+        return min(_LATEST, often)
 
     def learn(self, last_working: float, ready: float) -> None:
         """A job was still working after one time and ready at the other, both since it began."""
-        seen = (last_working + ready) / 2
+        seen = (max(last_working, _NOT_LONG * ready) + ready) / 2
         self.seconds = seen if not self.learned else self.seconds + _LEARN * (seen - self.seconds)
         self.learned = True

@@ -26,6 +26,14 @@ class Redactor:
         # The longest first: a part must not be taken out of the middle of the whole.
         ordered = sorted(forms, key=lambda form: (-len(form), form))
         self._secrets = re.compile("|".join(map(_pattern, ordered))) if ordered else None
+        self._long = [form.encode() for form in ordered if len(form) >= _SHORT]
+
+    def hide(self, body: bytes) -> bytes:
+        """An answer's body without the secrets: a gateway may repeat what was sent to it, and its
+        words are shown."""
+        for form in self._long:
+            body = body.replace(form, _HIDDEN.encode())
+        return body
 
     def clean(self, text: str) -> str:
         """The text with secrets as "[key]" and queries as "?...", in at most 500 characters."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import urljoin
 
@@ -103,7 +104,7 @@ class Transport:
 
         last, accepted = await self._repeat("submit", once)
         if accepted and last.answer is not None:
-            return last.answer
+            return self._quotable(last.answer)
         reason = self._redactor.clean(str(last))
         if last.seen.bytes_left and last.seen.status != 429:
             raise AnswerLost(reason)
@@ -155,8 +156,11 @@ class Transport:
 
         last, accepted = await self._repeat("ask", once, final_header)
         if accepted and last.answer is not None:
-            return last.answer
+            return self._quotable(last.answer)
         raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+
+    def _quotable(self, answer: Answer) -> Answer:
+        return replace(answer, body=self._redactor.hide(answer.body))
 
     async def _followed(self, url: str, most_bytes: int, number: int) -> Attempt:
         """The answer at the end of the redirects, each judged like the first address."""

@@ -73,7 +73,7 @@ def open_local(
         )
     found = _found(spec.model, host, str(weights).strip(), may_download=bool(download))
     order = next((known for known in get_args(PatchOrder) if known == patch_order), None)
-    named = replace(spec, licence=found.licence)
+    named = replace(spec, licence=found.licence, weights_sha256=found.sha256)
     return LocalBackend(named, host, found, side, str(precision), order)
 
 

@@ -25,6 +25,7 @@ class Control:
     base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
     progress: list[tuple[int, int]] = field(default_factory=list)
+    disable_metadata: bool = False
     _asked: int = 0
 
     def interrupted(self) -> bool:
@@ -66,6 +67,7 @@ class _Schema:
         outputs: Sequence[Item],
         search_aliases: Sequence[str] = (),
         is_input_list: bool = False,
+        is_output_node: bool = False,
     ) -> None:
         self.node_id = node_id
         self.display_name = display_name
@@ -75,17 +77,28 @@ class _Schema:
         self.outputs = list(outputs)
         self.search_aliases = list(search_aliases)
         self.is_input_list = is_input_list
+        self.is_output_node = is_output_node
+
+
+class Hidden:
+    """What ComfyUI tells an output node of the prompt that it belongs to."""
+
+    prompt: object = None
+    extra_pnginfo: dict[str, object] | None = None
 
 
 class _ComfyNode:
+    hidden = Hidden()
+
     @classmethod
     def GET_SCHEMA(cls) -> _Schema:
         return cls.define_schema()  # type: ignore[attr-defined]
 
 
 class _NodeOutput:
-    def __init__(self, *result: object) -> None:
+    def __init__(self, *result: object, ui: dict[str, object] | None = None) -> None:
         self.result = result
+        self.ui = ui
 
 
 class _Option:
@@ -122,6 +135,7 @@ def _modules(control: Control) -> dict[str, ModuleType]:
         "NodeOutput": _NodeOutput,
         "Input": Item,
         "Output": Item,
+        "HiddenHolder": Hidden,
     }
     for name, value in contents.items():
         setattr(io, name, value)
@@ -147,9 +161,12 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     management.throw_exception_if_processing_interrupted = (  # type: ignore[attr-defined]
         throw_exception_if_processing_interrupted
     )
+    arguments = ModuleType("comfy.cli_args")
+    arguments.args = control  # type: ignore[attr-defined]
     return {
         "folder_paths": _folder_paths(control.base),
         "comfy": ModuleType("comfy"),
+        "comfy.cli_args": arguments,
         "comfy.utils": utils,
         "comfy.model_management": management,
         "comfy_api": ModuleType("comfy_api"),
@@ -170,6 +187,23 @@ def _folder_paths(base: Path) -> ModuleType:
     def get_folder_paths(folder_name: str) -> list[str]:
         return list(registered[folder_name][0])
 
+    def get_save_image_path(
+        filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
+    ) -> tuple[str, str, int, str, str]:
+        """ComfyUI's rule: one more than the largest number behind "name_" in the folder."""
+        for word, value in {"%width%": image_width, "%height%": image_height}.items():
+            filename_prefix = filename_prefix.replace(word, str(value))
+        folder = Path(output_dir, filename_prefix).parent
+        name = Path(filename_prefix).name
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = [path.name.removeprefix(f"{name}_")[:5] for path in folder.glob(f"{name}_*")]
+        counter = max((int(number) for number in numbers if number.isdigit()), default=0) + 1
+        parent = Path(filename_prefix).parent.as_posix()
+        subfolder = "" if parent == "." else parent
+        return str(folder), name, counter, subfolder, filename_prefix
+
+    module.get_save_image_path = get_save_image_path  # type: ignore[attr-defined]
+    module.get_output_directory = lambda: str(base / "output")  # type: ignore[attr-defined]
     module.models_dir = str(base / "models")  # type: ignore[attr-defined]
     module.folder_names_and_paths = registered  # type: ignore[attr-defined]
     module.add_model_folder_path = add_model_folder_path  # type: ignore[attr-defined]

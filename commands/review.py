@@ -1,0 +1,165 @@
+"""`rmbg review`: the doubtful cut-outs of a run on one contact sheet, the worst first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ..core.errors import BadOption, BadPicture, PictureError
+from ..core.inspect import QualityFlags, quality_flags
+from ..core.layers import Layer
+from ..core.resize import resize_layer
+from ..demo.sheet import CELL, Row, contact_sheet
+from ..pictures.read import read_picture
+from ..pictures.sources import expand
+from ..pictures.write import format_for, write_atomic
+from .evaluate import mask_of
+from .shared import add_reading, fail
+
+#: As many rows as the side of a JPEG allows, and a page that people still look through.
+_MOST = 100
+_QUALITY = 90
+_MASK_MARK, _CUT_MARK = "-mask", "-cutout"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One result. is_mask: it has no colours of its own."""
+
+    path: Path
+    flags: QualityFlags
+    is_mask: bool
+
+    @property
+    def reason(self) -> str:
+        """Why it is worth a look, in one line."""
+        return "; ".join(self.flags.warnings)
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+        warnings = [*self.flags.warnings]
+        return {"picture": str(self.path), "warnings": warnings, "flags": self.flags.data()}
+
+
+@dataclass
+class _Looked:
+    """What was found: results, pictures that are none, and how many could not be read."""
+
+    seen: list[_Seen] = field(default_factory=list)
+    passed_over: int = 0
+    failed: int = 0
+
+    def fail(self, name: str, reason: str) -> None:
+        """Say so, and go on with the others."""
+        self.failed += 1
+        fail(name, reason)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULT", help="cut-outs or masks: files, folders, patterns")
+    add("-r", "--recursive", action="store_true", help="also the folders inside folders")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("review.jpg"),
+        metavar="OUT",
+        help="the contact sheet (default review.jpg); none is written when nothing is doubtful",
+    )
+    add("--worst", type=_count, default=20, metavar="N", help="rows at most (default 20)")
+    add("--json", action="store_true", help="print one JSON object for every result")
+    add_reading(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    out: Path = arguments.output
+    format = format_for(out)
+    looked = _look(arguments)
+    if any(one.path.resolve() == out.resolve() for one in looked.seen):
+        raise BadOption(f"{out} is one of the results; choose another name for the sheet.")
+    doubtful = sorted(
+        (one for one in looked.seen if one.flags.warnings),
+        key=lambda one: one.flags.doubt,
+        reverse=True,
+    )
+    worst = doubtful[: arguments.worst]
+    if worst:
+        title = f"{len(doubtful)} of {len(looked.seen)} are doubtful, the worst first"
+        rows = [_row(one, arguments.max_megapixels) for one in worst]
+        file = BytesIO()
+        contact_sheet(title, rows).save(file, format.upper(), quality=_QUALITY)
+        write_atomic(out, file.getvalue())
+    if arguments.json:
+        print("\n".join(json.dumps(one.data()) for one in looked.seen))
+    else:
+        print("\n".join(f"{one.path}: {one.reason}" for one in doubtful) or "Nothing is doubtful.")
+    words = f"{len(doubtful)} of {len(looked.seen)} results are doubtful."
+    words += f" The {len(worst)} worst are in {out}." if worst else " No sheet was written."
+    if looked.passed_over:
+        words += f" {looked.passed_over} pictures have no transparency and were passed over."
+    print(words, file=sys.stderr)
+    return 1 if looked.failed else 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {_MOST}")
+    return number
+
+
+def _look(arguments: argparse.Namespace) -> _Looked:
+    """Measure every result; one picture is in memory at a time. What a folder holds beside its
+    results (the inputs) is passed over, a picture that was named is not."""
+    looked = _Looked()
+    sources = expand(arguments.results, recursive=arguments.recursive)
+    for source in tqdm(sources, unit="picture", disable=None, file=sys.stderr):
+        if source.path is None:
+            looked.fail(source.name, source.reason or "A result needs a file; name it.")
+            continue
+        try:
+            picture = read_picture(
+                source.path, name=source.name, max_megapixels=arguments.max_megapixels
+            )
+        except PictureError as error:
+            looked.fail(source.name, str(error))
+            continue
+        try:
+            alpha = mask_of(picture)
+        except BadPicture as error:
+            if source.name in arguments.results:
+                looked.fail(source.name, str(error))
+            else:
+                looked.passed_over += 1
+            continue
+        looked.seen.append(_Seen(source.path, quality_flags(alpha), alpha is not picture.alpha))
+    cuts = {(one.path.parent, one.path.stem) for one in looked.seen if not one.is_mask}
+    looked.seen = [one for one in looked.seen if not (one.is_mask and cuts & set(_cuts_of(one)))]
+    return looked
+
+
+def _cuts_of(mask: _Seen) -> list[tuple[Path, str]]:
+    """What the cut-out of the same picture is called, where `rmbg remove --mask` wrote both."""
+    stem = mask.path.stem.removesuffix(_MASK_MARK)
+    return [(mask.path.parent, name) for name in (stem, f"{stem}{_CUT_MARK}")]
+
+
+def _row(one: _Seen, max_megapixels: float) -> Row:
+    """Read again, and kept no larger than its cell: a hundred rows would not fit into memory."""
+    picture = read_picture(one.path, name=str(one.path), max_megapixels=max_megapixels)
+    alpha = mask_of(picture)
+    colour = torch.zeros_like(picture.pixels) if one.is_mask else picture.pixels
+    height, width = alpha.shape
+    scale = min(1.0, CELL / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = resize_layer(Layer(colour, alpha), *size)
+    cut = torch.cat((small.colour, small.alpha[..., None]), dim=-1)
+    return Row(one.path.name, one.reason, None, cut)

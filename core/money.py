@@ -1,0 +1,93 @@
+"""Money that is counted: whole millionths, and what a user allows by day and by month.
+
+Never a float: sums of 0.018 in binary fractions pass a limit by a hair, or miss it by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+
+from .errors import BadOption
+from .specs import Price
+
+BUDGET_VARIABLE = "RMBG_BUDGET_USD"
+CURRENCY = "USD"
+
+# What a picture can count at most: sums of it still fit into 64 bits.
+_MOST = 10**15
+_PERIODS = ("day", "month")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent in USD by UTC day and by UTC month; None = no limit."""
+
+    day: Decimal | None = None
+    month: Decimal | None = None
+
+    def __bool__(self) -> bool:
+        return self.day is not None or self.month is not None
+
+
+def read_budget(text: str) -> Budget:
+    """The budget that "5/day,100/month", "5/day" or "5" (a day) says; empty = none.
+
+    Raises BadOption for anything else.
+    """
+    limits: dict[str, Decimal] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        amount, slash, period = (word.strip() for word in part.partition("/"))
+        period = period if slash else "day"
+        if period not in _PERIODS or period in limits:
+            raise BadOption(_mistake(text))
+        try:
+            limits[period] = read_amount(amount)
+        except BadOption as error:
+            raise BadOption(_mistake(text)) from error
+    if text.strip() and not limits:
+        raise BadOption(_mistake(text))
+    return Budget(limits.get("day"), limits.get("month"))
+
+
+def read_amount(value: str | float | Decimal) -> Decimal:
+    """An amount of money from 0. Raises BadOption for what is none."""
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise BadOption(f"{value!r} is no amount of money; write a number such as 0.5.")
+    return amount
+
+
+def counted(price: Price) -> int:
+    """What a picture counts, in millionths of the currency, rounded up."""
+    return min(int((price.amount * 1_000_000).to_integral_value(ROUND_CEILING)), _MOST)
+
+
+def limit(amount: Decimal) -> int:
+    """A limit in millionths, rounded down."""
+    return int((amount * 1_000_000).to_integral_value(ROUND_FLOOR))
+
+
+def amount_of(millionths: int) -> Decimal:
+    """Back from millionths."""
+    return Decimal(millionths).scaleb(-6)
+
+
+def plain(amount: Decimal) -> str:
+    """As people write it: 5, 0.018, never 5E+0 or 0.0180."""
+    return f"{amount.normalize():f}"
+
+
+def unconfirmed(price: Price) -> bool:
+    """It was read or assumed from resellers, and not on the provider's own page."""
+    return "reseller" in price.source
+
+
+def _mistake(text: str) -> str:
+    return (
+        f"{BUDGET_VARIABLE} is {text!r}; write USD by day, by month or both: 5/day, 100/month, "
+        "5/day,100/month."
+    )

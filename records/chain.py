@@ -1,0 +1,94 @@
+"""Receipts as a chain: each carries the hash of the one before, so that none can be changed alone.
+
+    body = canonical JSON of {..., "number": n, "previous": hash of receipt n - 1}
+    hash = sha256(body)
+
+Whoever holds one hash holds the content of every receipt up to it: a row that was changed, removed
+or moved breaks the chain, and a cut-off end lacks a hash that an earlier export named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core.report import JsonValue
+
+#: What the first receipt has for the hash of the one before.
+NONE_BEFORE = "0" * 64
+
+_ID_DIGITS = 12
+_PREFIX = "R-"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One row. body: canonical JSON, as it was hashed."""
+
+    number: int
+    hash: str
+    body: str
+
+    @property
+    def id(self) -> str:
+        """What reports and files call it."""
+        return f"{_PREFIX}{self.hash[:_ID_DIGITS]}"
+
+    def data(self) -> dict[str, JsonValue]:
+        """What it says. Raises ValueError when somebody has made it say nothing."""
+        said = json.loads(self.body)
+        if not isinstance(said, dict):
+            raise ValueError("a receipt is a JSON object")
+        return said
+
+
+def canonical(content: Mapping[str, JsonValue]) -> str:
+    """The one way to write this content: keys in order, no spaces, ASCII only."""
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def sha256(text: str) -> str:
+    """Of the UTF-8 bytes, as hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(content: Mapping[str, JsonValue], last: Receipt | None) -> Receipt:
+    """The receipt that follows on `last` and says this."""
+    number, previous = (last.number + 1, last.hash) if last else (1, NONE_BEFORE)
+    body = canonical({**content, "number": number, "previous": previous})
+    return Receipt(number, sha256(body), body)
+
+
+def hash_part(name: str) -> str:
+    """The beginning of a hash, from an id ("R-1a2b...") or from as much of the hash as is given.
+
+    Raises ValueError for what is neither, or too short to name one receipt.
+    """
+    digits = name.strip().removeprefix(_PREFIX).lower()
+    if len(digits) < _ID_DIGITS or set(digits) - set("0123456789abcdef"):
+        raise ValueError(f"{name!r} is no receipt's id or hash")
+    return digits
+
+
+def fault_of(receipt: Receipt, last: Receipt | None) -> str | None:
+    """What is wrong with this row, which should follow on `last`; None when nothing is."""
+    expected = last.number + 1 if last else 1
+    if sha256(receipt.body) != receipt.hash:
+        return f"Receipt {receipt.number} was changed."
+    try:
+        said = receipt.data()
+    except ValueError:
+        return f"Receipt {receipt.number} was replaced by something else."
+    if said.get("number") != receipt.number:
+        return f"Receipt {receipt.number} is not in its place: it was written as another number."
+    if receipt.number != expected:
+        if receipt.number - 1 == expected:
+            return f"Receipt {expected} is missing."
+        return f"Receipts {expected} to {receipt.number - 1} are missing."
+    if said.get("previous") != (last.hash if last else NONE_BEFORE):
+        return f"Receipt {receipt.number} does not follow on the one before: one was replaced."
+    return None

@@ -1,0 +1,161 @@
+"""The receipts in records.sqlite: one for each picture, appended, read and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..core.report import JsonValue
+from .chain import NONE_BEFORE, Receipt, fault_of, hash_part, seal, sha256
+from .database import Database
+
+_PAGE = 500
+_COLUMNS = "number, hash, body"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """count, head: how many receipts are in order from the first on, and the hash of the last of
+    them. fault: the first thing that is wrong, as a sentence; None when all is well."""
+
+    count: int
+    head: str
+    fault: str | None
+
+
+class Receipts:
+    """A chain of receipts, see chain.py. Every method may be called from any thread, and raises
+    sqlite3.Error when the file fails it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def lasting(self) -> bool:
+        """They are on a disk: where none can be written, they would end with the process."""
+        with self._database.reading() as connection:
+            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the file."""
+        return self._database.warnings
+
+    def add(self, content: Mapping[str, JsonValue], licence_text: str) -> Receipt:
+        """Append a receipt that says this, and the time. It is on the disk on return.
+
+        licence_text: what `content["licence"]["text_sha256"]` is the hash of; kept once.
+        """
+        with self._database.changing() as connection:
+            last = connection.execute(
+                f"SELECT {_COLUMNS} FROM receipts ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            receipt = seal({**content, "time": now}, Receipt(*last) if last else None)
+            connection.execute(
+                f"INSERT INTO receipts ({_COLUMNS}) VALUES (?, ?, ?)",
+                (receipt.number, receipt.hash, receipt.body),
+            )
+            connection.execute(
+                "INSERT OR IGNORE INTO licence_texts (sha256, text) VALUES (?, ?)",
+                (sha256(licence_text), licence_text),
+            )
+        return receipt
+
+    def each(self, *, newest_first: bool = False) -> Iterator[Receipt]:
+        """All of them, a few at a time, so that others can write meanwhile."""
+        order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+        # Not 1: a row that somebody gave a number below it is to be found, too.
+        at = 2**63 - 1 if newest_first else -(2**63)
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM receipts WHERE number {beyond} ?"
+                    f" ORDER BY number {order} LIMIT {_PAGE}",
+                    (at,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (Receipt(*row) for row in rows)
+            at = rows[-1]["number"]
+
+    def find(self, name: str) -> list[Receipt]:
+        """Those with this id, or whose hash begins so. More than one is possible and unlikely.
+        Raises ValueError for what cannot be an id."""
+        part = hash_part(name)
+        return self._where("hash >= ? AND hash < ?", (part, f"{part}g"))
+
+    def matching(self, digest: str) -> list[Receipt]:
+        """Those of which this is the sha256 of a result's pixels, image or mask, oldest first."""
+        found = self._where("instr(body, ?)", (digest,))
+        return [receipt for receipt in found if digest in _results(receipt)]
+
+    def licence_text(self, digest: str) -> str | None:
+        """The text of a licence row by its sha256."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT text FROM licence_texts WHERE sha256 = ?", (digest,)
+            ).fetchone()
+        return None if row is None else str(row["text"])
+
+    def head(self) -> tuple[int, str]:
+        """How many there are, and the hash of the last: to be compared with later."""
+        last = next(self.each(newest_first=True), None)
+        return (last.number, last.hash) if last else (0, NONE_BEFORE)
+
+    def verify(self, head: str | None = None) -> Verdict:
+        """Walk the whole chain. head: a hash or an id that it once had; it must still be in it.
+        Raises ValueError when `head` is neither."""
+        wanted = None if head is None else hash_part(head)
+        met = wanted is None or NONE_BEFORE.startswith(wanted)
+        last: Receipt | None = None
+        texts: set[str] = set()
+        for receipt in self.each():
+            fault = fault_of(receipt, last) or self._licence_fault(receipt, texts)
+            if fault:
+                return _verdict(last, fault)
+            met = met or receipt.hash.startswith(str(wanted))
+            last = receipt
+        fault = (
+            None
+            if met
+            else f"No receipt has the hash {head}: the end was cut off, or the file begun anew."
+        )
+        return _verdict(last, fault)
+
+    def _where(self, condition: str, values: tuple[str, ...]) -> list[Receipt]:
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM receipts WHERE {condition} ORDER BY number", values
+            ).fetchall()
+        return [Receipt(*row) for row in rows]
+
+    def _licence_fault(self, receipt: Receipt, known: set[str]) -> str | None:
+        licence = receipt.data().get("licence")
+        digest = str(licence["text_sha256"]) if isinstance(licence, dict) else ""
+        if digest not in known:
+            text = self.licence_text(digest)
+            if text is None or sha256(text) != digest:
+                return f"The licence text of receipt {receipt.number} was changed or removed."
+            known.add(digest)
+        return None
+
+
+def _verdict(last: Receipt | None, fault: str | None) -> Verdict:
+    return Verdict(last.number if last else 0, last.hash if last else NONE_BEFORE, fault)
+
+
+def _results(receipt: Receipt) -> set[JsonValue]:
+    try:
+        said = receipt.data()
+    except ValueError:  # somebody has changed it; `verify` tells
+        return set()
+    pictures = [said.get(name) for name in ("image", "mask")]
+    return {
+        picture.get(form)
+        for picture in pictures
+        if isinstance(picture, dict)
+        for form in ("sha256", "sha256_16")
+        if isinstance(picture.get(form), str)
+    }

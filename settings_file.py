@@ -1,0 +1,187 @@
+"""The user's settings file: what stands in it, as the environment variables that it stands in for.
+
+A key is its variable without RMBG_, in small letters: `offline = true` is RMBG_OFFLINE=1. The one
+thing that no variable can say are `[[weights]]` rows. Nothing secret is taken from this file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from .core.errors import BadOption
+from .core.licences import OwnWeights
+from .invocation import command
+
+FILE_NAME = "settings.toml"
+PREFIX = "RMBG_"
+
+_WEIGHTS = "weights"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SECRET_NAME = re.compile(r"(?i)token|secret|passw|credential|apikey|(?:^|[_-])keys?(?:[_-]|$)")
+# As Replicate, Hugging Face, fal and Bria make them, and a password inside an address.
+_SECRET_TEXT = re.compile(
+    r"(?i)(?:r8_|hf_|sk-|bearer )[\w-]{16,}|[0-9a-f-]{36}:[0-9a-f]{32}|[0-9a-f]{32}|.*://[^/\s]*@.*"
+)
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """values: variable -> text, as the environment would hold it. weights: sha256 -> what the user
+    says of that file. exists: False where nothing was read."""
+
+    path: Path
+    values: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, OwnWeights] = field(default_factory=dict)
+    exists: bool = True
+
+
+def key_of(variable: str) -> str:
+    """What a variable is called in the file."""
+    return variable.removeprefix(PREFIX).lower()
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text has the form of a provider's key, or holds a password."""
+    return _SECRET_TEXT.fullmatch(text.strip()) is not None
+
+
+def read_settings_file(path: Path, *, required: bool) -> SettingsFile:
+    """The file as it is now, parsed once for each of its versions.
+
+    required: a file that is not there is a mistake. Raises BadOption for that, for one that cannot
+    be read, and for what no setting can be: pins that silently do not hold would be worse than no
+    run. Whether the keys and values mean something is for `settings.check_file`.
+    """
+    try:
+        now = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not required:
+            return SettingsFile(path, exists=False)
+        raise BadOption(
+            f"There is no settings file {path}. Make it with `{command('config init')}`, or unset "
+            "the variable that names it."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return _parsed(path, now.st_mtime_ns, now.st_size, now.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, *version: int) -> SettingsFile:
+    del version  # only a part of the cache's key
+    loads = _parser()
+    if loads is None:
+        raise BadOption(
+            f"The settings file {path} cannot be read by Python 3.10 alone: `pip install tomli`, "
+            "or use Python 3.11 or newer."
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        # Amounts of money stay as they are written.
+        table = loads(text.replace("\r\n", "\n"), parse_float=str)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        # Without its cause, which holds the file's text.
+        raise BadOption(f"The settings file {path} is not TOML: {error}.") from None
+    _check_nothing_secret(path, table)
+    try:
+        weights = _rows(table.pop(_WEIGHTS, []))
+        values = {PREFIX + key.upper(): _text(key, value) for key, value in table.items()}
+    except BadOption as error:
+        raise BadOption(f"{path}: {error}") from error
+    return SettingsFile(path, values, weights)
+
+
+def _parser() -> Callable[..., dict[str, object]] | None:
+    """The standard library's, or for Python 3.10 the package that it was made of."""
+    for name in ("tomllib", "tomli"):
+        with suppress(ModuleNotFoundError):
+            return cast("Callable[..., dict[str, object]]", import_module(name).loads)
+    return None
+
+
+def _unreadable(path: Path, error: Exception) -> BadOption:
+    reason = getattr(error, "strerror", None) or "no such place"
+    return BadOption(
+        f"The settings file {path} cannot be read ({reason}), and what it pins would not hold. "
+        f"Give yourself the right to read it, or name another with {PREFIX}SETTINGS."
+    )
+
+
+def _check_nothing_secret(path: Path, table: Mapping[str, object]) -> None:
+    for name, text in _texts("", table):
+        if _SECRET_NAME.search(name) or looks_secret(name) or looks_secret(text):
+            raise BadOption(
+                f"The settings file {path} holds what looks like a key or a password. It belongs "
+                f"elsewhere: take it out, and keep it with `{command('keys set PROVIDER')}`."
+            )
+
+
+def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Every name in the file with every text below it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key), ""
+            yield from _texts(str(key), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(name, inner)
+    else:
+        yield name, str(value)
+
+
+def _text(key: str, value: object) -> str:
+    """As the variable would say it: switches as 1 and 0, lists like PATH, tables as NAME=VALUE."""
+    text: str | None = None
+    if isinstance(value, bool):
+        text = "1" if value else "0"
+    elif isinstance(value, (str, int)):
+        text = str(value)
+    elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+        text = os.pathsep.join(value)
+    elif isinstance(value, dict) and all(isinstance(one, (str, int)) for one in value.values()):
+        text = ",".join(f"{name}={one}" for name, one in value.items())
+    if text is None or not text.isprintable():
+        raise BadOption(f"{key} has a value that no setting takes; write a text, number or switch.")
+    return text
+
+
+def _rows(given: object) -> dict[str, OwnWeights]:
+    if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
+        raise BadOption("weights must be written as [[weights]], one for each file.")
+    rows: dict[str, OwnWeights] = {}
+    for number, row in enumerate(given, 1):
+        own = _row(f"[[weights]] number {number}", row)
+        if own.sha256 in rows:
+            raise BadOption(f"two [[weights]] have the sha256 {own.sha256}; keep one.")
+        rows[own.sha256] = own
+    return rows
+
+
+def _row(where: str, row: Mapping[str, object]) -> OwnWeights:
+    names = [one.name for one in fields(OwnWeights)]
+    if set(row) != set(names):
+        raise BadOption(f"{where} must have exactly: {', '.join(names)}.")
+    commercial = row["commercial"]
+    if not isinstance(commercial, bool):
+        raise BadOption(f"{where}: commercial must be true or false.")
+    texts = {name: str(row[name]).strip() for name in names if name != "commercial"}
+    for name, text in texts.items():
+        if not isinstance(row[name], str) or not text or not text.isprintable():
+            raise BadOption(f"{where}: {name} must be a text of one line.")
+    sha256 = texts["sha256"].lower()
+    if not _SHA256.fullmatch(sha256):
+        raise BadOption(
+            f"{where}: sha256 must be 64 hexadecimal digits; `{command('weights verify FILE')}` "
+            "prints them."
+        )
+    return OwnWeights(sha256, texts["name"], texts["licence"], texts["source"], commercial)

@@ -1,0 +1,128 @@
+"""The real ComfyUI frontend in headless Chromium. Screenshots are kept in test-output/."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pytest
+
+from .comfy_server import FOLDER, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+#: A workflow as the frontend saves it, read by the tests as they need it.
+Graph: TypeAlias = "dict[str, Any]"
+Renderer: TypeAlias = Literal["canvas", "vue"]
+RENDERERS: tuple[Renderer, ...] = ("canvas", "vue")
+
+SHOTS = Path(__file__).resolve().parents[2] / "test-output"
+READY = (
+    "() => window.app && app.graph && app.vueAppReady && app.extensionManager"
+    " && app.extensionManager.spinner === false"
+)
+# Without these the template browser opens over everything at the first start.
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.Persist": False,
+    "Comfy.Window.UnloadConfirmation": False,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.RightSidePanel.IsOpen": False,
+}
+_CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Tab:
+    """A page of the frontend, and what it complained about."""
+
+    def __init__(self, page: Page, renderer: Renderer) -> None:
+        self.page = page
+        self.renderer = renderer
+        self._errors: list[str] = []
+        self._said: list[str] = []
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("console", lambda line: line.type == "error" and self._said.append(line.text))
+        page.on("response", lambda got: got.status >= 400 and self._said.append(got.url))
+
+    def complaints(self) -> list[str]:
+        """Uncaught errors of the page, and console errors and failed requests that name the pack.
+
+        The frontend has failed requests of its own, for files that a new user does not have.
+        """
+        words = ("rmbg", FOLDER, FOLDER.replace(" ", "%20"))
+        return self._errors + [text for text in self._said if any(w in text for w in words)]
+
+    def load(self, path: Path) -> Graph:
+        """Open a saved workflow and show all of it."""
+        graph: Graph = json.loads(path.read_text(encoding="utf-8"))
+        self.page.evaluate("graph => app.loadGraphData(graph)", graph)
+        self.page.wait_for_function("n => app.graph.nodes.length === n", arg=len(graph["nodes"]))
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        return graph
+
+    def put(self, node: str, **values: object) -> None:
+        """Set widgets of the node of this type, in order, as a user does; "__" stands for "."."""
+        for name, value in values.items():
+            self.page.evaluate(
+                """async ([type, name, value]) => {
+                    const node = app.graph.nodes.find(node => node.type === type);
+                    const widget = node.widgets.find(widget => widget.name === name);
+                    widget.value = value;
+                    widget.callback?.(value);
+                    await new Promise(done => setTimeout(done, 200));
+                }""",
+                [node, name.replace("__", "."), value],
+            )
+
+    def widgets(self, node: str) -> list[str]:
+        """Names of the widgets of the node of this type."""
+        names: list[str] = self.page.evaluate(
+            """type => app.graph.nodes.find(node => node.type === type)
+                .widgets.map(widget => widget.name)""",
+            node,
+        )
+        return names
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture of the window."""
+        SHOTS.mkdir(exist_ok=True)
+        time.sleep(1.5)  # the view's animation, and pictures that still load
+        self.page.screenshot(path=SHOTS / f"{name}-{self.renderer}.png")
+
+
+def set_up(server: Server, renderer: Renderer) -> None:
+    """The settings of a user who has seen the first start."""
+    server.post("/api/settings", {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "vue"})
+
+
+@contextmanager
+def tab(server: Server, renderer: Renderer) -> Iterator[Tab]:
+    """A browser on this server, ready; skips the test where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not _CHROMIUM:
+        pytest.skip("no Chromium on this machine; name one in CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
+        try:
+            opened = Tab(browser.new_page(viewport={"width": 1700, "height": 1000}), renderer)
+            opened.page.goto(server.base, wait_until="domcontentloaded")
+            opened.page.wait_for_function(READY, timeout=120_000)
+            yield opened
+        finally:
+            browser.close()

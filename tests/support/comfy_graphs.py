@@ -1,0 +1,35 @@
+"""Prompts in ComfyUI's API format, and what its history says of them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from .comfy_server import Entry
+
+Graph: TypeAlias = "dict[str, dict[str, Any]]"
+
+#: The inputs of Remove Background (RMBG) that version 0.1 had.
+REMOVE = {
+    "refine_edges": True,
+    "decontaminate": 1.0,
+    "background": "transparent",
+    "color": "#ffffff",
+}
+
+
+def node(class_type: str, **inputs: object) -> dict[str, Any]:
+    """One node."""
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def messages_of(entry: Entry) -> dict[str, Any]:
+    """Kind -> the last message of that kind."""
+    return dict(entry["status"]["messages"])
+
+
+def error_of(entry: Entry) -> str:
+    """Type and text of the error that ended the prompt."""
+    messages = messages_of(entry)
+    assert "execution_error" in messages, messages
+    error = messages["execution_error"]
+    return f"{error['exception_type']}: {error['exception_message']}"

@@ -1,0 +1,198 @@
+"""`rmbg receipts`: listed, shown, exported, verified, summed up; status 0 or 1."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rmbg_nodes import bookkeeping
+from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.commands import receipts as command
+from rmbg_nodes.feed import Input
+from rmbg_nodes.pipeline import Treatment, remove
+from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
+from rmbg_nodes.records.opening import FILE
+from rmbg_nodes.tests.conformance import disc_frame
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def run(data: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def runs(*words: str) -> tuple[int, str, str]:
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        status = command.run(parser.parse_args(words))
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return runs
+
+
+@pytest.fixture
+def filled(data: Path) -> list[str]:
+    """Two local pictures, one of them failed, and two paid ones; the ids."""
+    pictures = [disc_frame(index, (20, 30)).pixels for index in range(2)]
+    inputs = [Input(index, f"{index}", partial(pictures.__getitem__, index)) for index in range(2)]
+    list(remove(inputs, FakeLocal(failing=[1]), Treatment()))
+    list(remove(inputs, FakeHosted(FakeProvider()), Treatment(), usage="commercial"))
+    return [receipt.id for receipt in bookkeeping.open_books().receipts.each()]
+
+
+def tamper(data: Path, statement: str) -> None:
+    connection = sqlite3.connect(data / "records" / FILE)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_list(run: Run, filled: list[str]) -> None:
+    status, out, _ = run("list")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].split()[:3] == ["id", "time", "(UTC)"]
+    assert [line.split()[0] for line in lines[1:]] == filled
+    assert "0.018" in lines[3]
+    assert [row["id"] for row in json.loads(run("list", "--json", "--limit", "2")[1])] == filled[2:]
+    assert len(run("list", "--backend", "fake")[1].splitlines()) == 5
+    assert len(run("list", "--backend", "fake/local")[1].splitlines()) == 3
+    assert "No receipt is such" in run("list", "--since", "2999-01-01")[1]
+    assert len(run("list", "--since", "2020-01-01")[1].splitlines()) == 5
+
+
+def test_what_cannot_be_meant_is_refused(run: Run, data: Path) -> None:
+    for words in (
+        ("list", "--since", "yesterday"),
+        ("list", "--limit", "0"),
+        ("show", "R-1"),
+        ("verify", "--head", "x"),
+        ("verify", "--since", str(data / "none.json")),
+    ):
+        with pytest.raises(ValueError, match=r"--since|--limit|R-1|head|no export"):
+            run(*words)
+    assert "There are no receipts yet" in run("list")[1]
+
+
+def test_show(run: Run, filled: list[str]) -> None:
+    status, out, _ = run("show", filled[2])
+    said = json.loads(out)
+    assert status == 0
+    assert (said["id"], said["number"], said["usage"]) == (filled[2], 3, "commercial")
+    assert said["licence_text"]["id"] == said["licence"]["id"] == "bria-api"
+    assert run("show", "R-000000000000")[0] == 1
+
+
+def test_an_export_can_be_verified_by_anybody(run: Run, filled: list[str], data: Path) -> None:
+    status, out, err = run("export", "--json")
+    export = json.loads(out)
+    assert status == 0
+    previous = NONE_BEFORE
+    for row in export["receipts"]:
+        assert row.pop("id")[2:] == row["hash"][:12]
+        digest = row.pop("hash")
+        assert row["previous"] == previous
+        assert sha256(canonical(row)) == digest
+        previous = digest
+    assert export["head"] == {"count": 4, "hash": previous}
+    assert previous in err
+    for digest, text in export["licence_texts"].items():
+        assert sha256(text) == digest
+    path = data / "export.json"
+    assert run("export", "--json", "-o", str(path))[1] == f"4 receipts. Head: {previous}\n"
+    assert json.loads(path.read_bytes()) == json.loads(out)
+
+
+def test_csv(run: Run, filled: list[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("export", "--csv")[1])))
+    assert [row["id"] for row in rows] == filled
+    assert [row["cost"] for row in rows] == ["0", "0", "0.018", "0.018"]
+    assert {row["input.width"] for row in rows} == {"30"}
+    assert [row["left_machine"] for row in rows] == ["false", "false", "true", "true"]
+    exported = set(rows[0])
+    (whole,) = json.loads(run("list", "--json", "--limit", "1")[1])
+    nested = {"licence", "input", "image", "mask"}
+    assert set(whole) - nested - {"version"} <= exported
+
+
+def test_verify(run: Run, filled: list[str], data: Path) -> None:
+    export = str(data / "export.json")
+    run("export", "--json", "-o", export)
+    status, out, _ = run("verify")
+    assert (status, out.split(",")[0]) == (0, "4 receipts")
+    head = out.split()[-1]
+    assert run("verify", "--head", head)[0] == run("verify", "--since", export)[0] == 0
+    tamper(data, "DELETE FROM receipts WHERE number = 4")
+    assert run("verify")[0] == 0
+    for words in (("--head", head), ("--since", export)):
+        status, out, err = run("verify", *words)
+        assert (status, out) == (1, "")
+        assert "cut off" in err
+    tamper(data, 'UPDATE receipts SET body = replace(body, \'"cost":"0.018"\', \'"cost":"0"\')')
+    status, _, err = run("verify")
+    assert (status, err) == (1, "rmbg: Receipt 3 was changed. The first 2 are in order.\n")
+
+
+def test_a_spoilt_row_is_still_listed_and_exported(run: Run, filled: list[str], data: Path) -> None:
+    tamper(data, "UPDATE receipts SET body = 'gone' WHERE number = 2")
+    assert run("verify")[0] == 1
+    assert len(run("list")[1].splitlines()) == 5
+    assert len(json.loads(run("export", "--json")[1])["receipts"]) == 4
+    assert run("export", "--csv")[0] == run("summary", "--by", "backend")[0] == 0
+
+
+def test_summary(run: Run, filled: list[str]) -> None:
+    by_backend = json.loads(run("summary", "--by", "backend", "--json")[1])
+    assert by_backend == [
+        {
+            "backend": "fake/hosted",
+            "delivered": 2,
+            "failed": 0,
+            "cost": "0.036 USD",
+            "may_be_owed": 0,
+            "left_the_machine": 2,
+        },
+        {
+            "backend": "fake/local",
+            "delivered": 1,
+            "failed": 1,
+            "cost": "0",
+            "may_be_owed": 0,
+            "left_the_machine": 0,
+        },
+    ]
+    (day,) = json.loads(run("summary", "--json")[1])
+    assert (day["delivered"], day["cost"]) == (3, "0.036 USD")
+    assert "0.036 USD" in run("summary")[1]
+    assert run("summary", "--since", "2999-01-01")[1] == "No receipt is such.\n"
+
+
+def test_records_that_cannot_be_opened_are_never_called_valid(run: Run, data: Path) -> None:
+    (data / "records").touch()
+    for words in (("verify",), ("list",), ("export", "--json")):
+        status, out, err = run(*words)
+        assert (status, out) == (1, "")
+        assert "cannot be kept in" in err
+
+
+def test_a_damaged_file_is_not_called_valid(run: Run, data: Path) -> None:
+    os.makedirs(data / "records")
+    (data / "records" / FILE).write_bytes(b"this is no database " * 100)
+    status, out, err = run("verify")
+    assert status == 1
+    assert out.startswith("0 receipts")
+    assert "was damaged" in err
