@@ -12,6 +12,8 @@ import torch
 
 from ..core.errors import BadOption
 from ..core.specs import OptionValue
+from ..pictures.metadata import NOTHING
+from ..pictures.provenance import Provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
 
@@ -63,11 +65,27 @@ def read(path: str, max_megapixels: float) -> Picture:
     )
 
 
-def write(image: Tensor, out: Path | None, *, depth: int, icc_profile: bytes | None) -> None:
-    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None)."""
+def write(
+    image: Tensor,
+    out: Path | None,
+    *,
+    depth: int,
+    icc_profile: bytes | None,
+    provenance: Provenance | None = None,
+) -> None:
+    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None).
+
+    provenance: what the file says of itself; None = nothing.
+    """
     format = "png" if out is None else format_for(out)
     deep = depth == 16 and format in ("png", "tiff")
-    data = encode(image, format, depth=16 if deep else 8, icc_profile=icc_profile)
+    data = encode(
+        image,
+        format,
+        depth=16 if deep else 8,
+        icc_profile=icc_profile,
+        metadata=provenance.metadata() if provenance else NOTHING,
+    )
     if out is None:
         try:
             sys.stdout.buffer.write(data)

@@ -1,4 +1,4 @@
-"""The four ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
+"""The five ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from .composite import Composite
 from .load import LoadRmbg
 from .mask import ApplyMask
 from .remove import RemoveBackground
+from .save import SaveCutout
 
-NODES: tuple[type[io.ComfyNode], ...] = (LoadRmbg, RemoveBackground, ApplyMask, Composite)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    LoadRmbg,
+    RemoveBackground,
+    ApplyMask,
+    Composite,
+    SaveCutout,
+)
 
 
 class RmbgExtension(ComfyExtension):

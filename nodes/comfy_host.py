@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..host import PlainHost
 
 if TYPE_CHECKING:
     import torch
+    from comfy_api.latest import io
     from torch import nn
 
 # Core's own key for models like ours, since ComfyUI 0.21.
@@ -58,6 +60,31 @@ def comfy_job(total: int) -> Iterator[ComfyJob]:
 
         throw_exception_if_processing_interrupted()
         raise
+
+
+def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
+    """Where the next picture of this name goes: the folder, the name with what %year% and the like
+    stand for, the first free number, and the folder as the frontend calls it."""
+    from folder_paths import get_output_directory, get_save_image_path
+
+    folder, name, counter, subfolder, _ = get_save_image_path(
+        prefix, get_output_directory(), width, height
+    )
+    return Path(folder), name, counter, subfolder
+
+
+def workflow_of(hidden: io.HiddenHolder) -> dict[str, str]:
+    """What ComfyUI writes into the pictures it saves: name -> JSON. Nothing when it was started
+    with --disable-metadata."""
+    from comfy.cli_args import args
+
+    if args.disable_metadata:
+        return {}
+    prompt = {} if hidden.prompt is None else {"prompt": hidden.prompt}
+    return {
+        name: json.dumps(value)
+        for name, value in {**prompt, **(hidden.extra_pnginfo or {})}.items()
+    }
 
 
 class ComfyHost:

@@ -12,6 +12,8 @@ _SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 _EXIF, _PROFILE = 0xE1, 0xE2
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_LONGEST = 65533  # what a segment holds behind its length
 _METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})  # all but JFIF and Adobe, which say colour
 
 
@@ -40,6 +42,29 @@ def open_jpeg(data: bytes) -> Still:
         raise Unusable(DAMAGED)
     icc_profile = b"".join(part for _, part in sorted(profile.items())) or None
     return Still(size, 8, b"".join(kept), orientation_of(exif), icc_profile)
+
+
+def with_xmp(data: bytes, packet: bytes) -> bytes:
+    """A JPEG with this XMP packet in an APP1 segment behind its JFIF header.
+
+    Only packets that fit into one segment, some 65,500 bytes; a longer one is left out.
+    """
+    body = _XMP + packet
+    if not packet or len(body) > _LONGEST:
+        return data
+    at = 2
+    if data[2:4] == b"\xff\xe0":
+        at = 4 + int.from_bytes(data[4:6], "big")
+    segment = struct.pack(">BBH", 0xFF, _EXIF, len(body) + 2) + body
+    return data[:at] + segment + data[at:]
+
+
+def xmp_of(data: bytes) -> bytes:
+    """The XMP packet of a JPEG; empty where there is none. Raises Unusable."""
+    for marker, segment in _segments(data):
+        if marker == _EXIF and segment[4:].startswith(_XMP):
+            return segment[4 + len(_XMP) :]
+    return b""
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

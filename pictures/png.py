@@ -1,13 +1,16 @@
-"""PNG files, chunk by chunk (W3C PNG, third edition): opened, checked, given a profile."""
+"""PNG files, chunk by chunk (W3C PNG, third edition): opened, checked, given profile and texts."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .still import CUT_OFF, DAMAGED, Still, Unusable
 from .tags import orientation_of
+
+#: Where XMP lies: the keyword of an iTXt chunk.
+XMP_KEYWORD = "XML:com.adobe.xmp"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -15,6 +18,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _PASSES = {0: ((0, 0, 1, 1),), 1: (*_ADAM7, (0, 1, 1, 2))}  # x, y, step in x, step in y
 _LARGEST_PROFILE = 16 << 20
+_LARGEST_TEXT = 64 << 20
 _BLOCK = 1 << 20
 
 
@@ -68,6 +72,31 @@ def with_profile(data: bytes, icc_profile: bytes | None) -> bytes:
     return _SIGNATURE + b"".join(parts)
 
 
+def with_texts(data: bytes, texts: Mapping[str, str], xmp: bytes) -> bytes:
+    """A PNG with these texts behind its header, in their order, and then this XMP packet.
+
+    Uncompressed, because some readers know no other; tEXt for ASCII, iTXt for the rest, because
+    some take tEXt for UTF-8. A keyword is 1 to 79 characters of ASCII.
+    """
+    parts = [_text_chunk(keyword, text) for keyword, text in texts.items()]
+    if xmp:
+        parts.append(_chunk(b"iTXt", XMP_KEYWORD.encode() + bytes(5) + xmp))
+    header = len(_SIGNATURE) + 25
+    return data[:header] + b"".join(parts) + data[header:]
+
+
+def texts_of(data: bytes) -> dict[str, str]:
+    """Keyword -> text of every text chunk, the first of a keyword. Raises Unusable."""
+    found: dict[str, str] = {}
+    for kind, body in _chunks(data):
+        keyword, zero, rest = body.partition(b"\0")
+        if kind in _TEXTS and zero:
+            text = _TEXTS[kind](rest)
+            if text is not None:
+                found.setdefault(keyword.decode("latin-1"), text)
+    return found
+
+
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and body of every chunk up to IEND; damaged ones beside the picture are left out."""
     position = len(_SIGNATURE)
@@ -112,3 +141,37 @@ def _profile(body: bytes) -> bytes | None:
         return zlib.decompressobj().decompress(packed[1:], _LARGEST_PROFILE)
     except zlib.error:
         return None
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    head = keyword.encode("ascii")
+    if text.isascii():
+        return _chunk(b"tEXt", head + b"\0" + text.encode("ascii"))
+    return _chunk(b"iTXt", head + bytes(5) + text.encode("utf-8", "replace"))
+
+
+def _plain(rest: bytes) -> str | None:
+    return rest.decode("latin-1")
+
+
+def _packed(rest: bytes) -> str | None:
+    text = _inflated(rest[1:])
+    return None if text is None else text.decode("latin-1")
+
+
+def _international(rest: bytes) -> str | None:
+    """Flag, method, then language and translated keyword, each closed by a zero, then UTF-8."""
+    _, _, behind_language = rest[2:].partition(b"\0")
+    _, _, content = behind_language.partition(b"\0")
+    text = _inflated(content) if rest[:1] == b"\1" else content
+    return None if text is None else text.decode("utf-8", "replace")
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    try:
+        return zlib.decompressobj().decompress(packed, _LARGEST_TEXT)
+    except zlib.error:
+        return None
+
+
+_TEXTS = {b"tEXt": _plain, b"zTXt": _packed, b"iTXt": _international}

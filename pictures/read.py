@@ -25,7 +25,9 @@ from .colour import carried_profile, split_alpha, to_srgb
 from .deep import decode_deep
 from .formats import LABELS, Depth, FormatId, sniff
 from .jpeg import open_jpeg
+from .metadata import metadata_of
 from .png import check_png, open_png
+from .provenance import declared_source_type
 from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
 from .tiff import open_tiff
 from .webp import open_webp
@@ -65,6 +67,7 @@ class Picture:
     alpha: (H, W) float32 in 0..1, or None where the file has none. depth: bits the file holds.
     icc_profile: the profile that `pixels` are still in, to be written with the result: only for a
     16-bit picture that is not sRGB, because the conversion at hand has 8 bits. Else None.
+    source_type: IPTC's Digital Source Type, as the file states it; empty where it states none.
     """
 
     pixels: Tensor
@@ -72,6 +75,7 @@ class Picture:
     depth: Depth
     icc_profile: bytes | None
     name: str
+    source_type: str = ""
 
 
 def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:
@@ -133,6 +137,7 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
         depth=still.depth,
         icc_profile=profile,
         name=name,
+        source_type=declared_source_type(metadata_of(data)),
     )
 
 

@@ -15,7 +15,7 @@ from .tags import ORIENTATION, Directory, first_directory
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 273, 277, 278, 279, 284
 _PREDICTOR, _TILES, _TILE_BYTES, _EXTRA, _SAMPLE_FORMAT = 317, 324, 325, 338, 339
-_ICC_PROFILE, _CAMERA_RAW = 34675, 50706
+_XMP, _ICC_PROFILE, _CAMERA_RAW = 700, 34675, 50706
 _COLOUR_MAP, _TILE_SIZE, _INK, _JPEG_TABLES, _YCBCR = 320, (322, 323), 332, 347, (529, 530, 531)
 _FILL_ORDER, _FAX, _REFERENCE = 266, (292, 293), 532
 
@@ -33,7 +33,7 @@ _KEPT = _KEPT_DEEP | frozenset(
 )
 # tag -> what FFmpeg reads of it in 16 bits: none, LZW, deflate, PackBits; grey and RGB
 _DEEP_VALUES = {_COMPRESSION: {1, 5, 8, 32773, 32946}, _PHOTOMETRIC: {0, 1, 2}}
-_SHORT, _LONG, _UNDEFINED = 3, 4, 7
+_BYTE, _SHORT, _LONG, _UNDEFINED = 1, 3, 4, 7
 
 
 def open_tiff(data: bytes) -> Still:
@@ -113,10 +113,18 @@ def _first_page_only(page: Directory, tags: frozenset[int]) -> bytes:
     return head + page.data[8:] + bytes(start - len(page.data)) + directory
 
 
-def encode_tiff(levels: NDArray[np.uint8] | NDArray[np.uint16], icc_profile: bytes | None) -> bytes:
+def xmp_of(data: bytes) -> bytes:
+    """The XMP packet of a TIFF's first page; empty where there is none. Raises Unusable."""
+    return first_directory(data).content(_XMP)
+
+
+def encode_tiff(
+    levels: NDArray[np.uint8] | NDArray[np.uint16], icc_profile: bytes | None, xmp: bytes = b""
+) -> bytes:
     """One strip, deflate with horizontal differences, little-endian, unassociated (straight) alpha.
 
-    levels: (H, W, C), C 1, 3 or 4, the bytes of the file in its own type.
+    levels: (H, W, C), C 1, 3 or 4, the bytes of the file in its own type. xmp: a packet to go with
+    them.
     """
     height, width, channels = levels.shape
     bits = levels.dtype.itemsize * 8
@@ -140,12 +148,14 @@ def encode_tiff(levels: NDArray[np.uint8] | NDArray[np.uint16], icc_profile: byt
         values[_EXTRA] = (_SHORT, struct.pack("<H", 2))
     if icc_profile:
         values[_ICC_PROFILE] = (_UNDEFINED, icc_profile)
+    if xmp:
+        values[_XMP] = (_BYTE, xmp)
     return _assemble(strip, values)
 
 
 def _assemble(strip: bytes, values: dict[int, tuple[int, bytes]]) -> bytes:
     """Header, strip, directory, then the values that do not fit into an entry's four bytes."""
-    sizes = {_SHORT: 2, _LONG: 4, _UNDEFINED: 1}
+    sizes = {_BYTE: 1, _SHORT: 2, _LONG: 4, _UNDEFINED: 1}
     start = 8 + len(strip) + len(strip) % 2
     behind = start + 2 + 12 * len(values) + 4
     entries, overflow = b"", b""

@@ -13,6 +13,15 @@ def open_webp(data: bytes) -> Still:
 
     The size is read here and not by the decoder, which reserves memory for the canvas to tell it.
     """
+    chunks = chunks_of(data)
+    size = _size(chunks)
+    if size is None:
+        raise Unusable(DAMAGED)
+    return Still(size, 8, data, orientation_of(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP"))
+
+
+def chunks_of(data: bytes) -> dict[bytes, bytes]:
+    """Kind -> body, the first of a kind. Raises Unusable."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise Unusable(CUT_OFF)
@@ -24,10 +33,7 @@ def open_webp(data: bytes) -> Still:
             raise Unusable(CUT_OFF)
         chunks.setdefault(kind, data[position + 8 : position + 8 + length])
         position += 8 + length + length % 2
-    size = _size(chunks)
-    if size is None:
-        raise Unusable(DAMAGED)
-    return Still(size, 8, data, orientation_of(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP"))
+    return chunks
 
 
 def _size(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:

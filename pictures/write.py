@@ -16,6 +16,9 @@ from torch import Tensor
 from ..core.errors import BadOption, BadPicture
 from .deep import encode_deep_png
 from .formats import FORMATS, LABELS, Depth, FileFormat, FormatId, by_id, by_suffix
+from .jpeg import with_xmp
+from .metadata import NOTHING, Metadata
+from .png import with_texts
 from .tiff import encode_tiff
 
 _JPEG_QUALITY = 95
@@ -30,14 +33,16 @@ def encode(
     depth: Depth = 8,
     icc_profile: bytes | None = None,
     quality: int | None = None,
+    metadata: Metadata = NOTHING,
 ) -> bytes:
-    """The bytes of one picture file; the same picture gives the same bytes.
+    """The bytes of one picture file; the same picture and metadata give the same bytes.
 
     image: (H, W, C) floating point in 0..1, C 1 (grey or mask), 3 or 4 (straight alpha); values
     beyond are clamped. Values are rounded to the nearest level, and the colours under alpha 0 are
     kept as given. quality 1..100: for JPEG (default 95, no chroma subsampling) and for lossy WebP;
     without it WebP is lossless. WebP has no grey and stores one channel as RGB.
-    depth 16: PNG and TIFF only, exact to 1/65535.
+    depth 16: PNG and TIFF only, exact to 1/65535. metadata: what the file says of itself; no pixel
+    depends on it, and what the format has no place for is left out.
 
     Raises BadOption when the format cannot hold what is asked, BadPicture for wrong values.
     """
@@ -48,10 +53,14 @@ def encode(
     _check_fit(row, image.shape, depth, quality)
     levels = _levels(image, depth)
     if format == "tiff":
-        return encode_tiff(levels, icc_profile)
+        return encode_tiff(levels, icc_profile, metadata.xmp)
     if depth == 16:
-        return encode_deep_png(levels.astype(np.uint16), icc_profile)
-    return _encode_with_pillow(levels, format, icc_profile, quality)
+        data = encode_deep_png(levels.astype(np.uint16), icc_profile)
+    else:
+        data = _encode_with_pillow(levels, format, icc_profile, quality, metadata)
+    if format == "png":
+        return with_texts(data, metadata.texts, metadata.xmp)
+    return with_xmp(data, metadata.xmp) if format == "jpeg" else data
 
 
 def format_for(path: Path) -> FormatId:
@@ -127,6 +136,7 @@ def _encode_with_pillow(
     format: FormatId,
     icc_profile: bytes | None,
     quality: int | None,
+    metadata: Metadata,
 ) -> bytes:
     channels = levels.shape[2]
     picture = Image.fromarray(levels[..., 0] if channels == 1 else levels)
@@ -144,7 +154,15 @@ def _encode_with_pillow(
         )
     else:
         settings = {"lossless": True} if quality is None else {"quality": quality}
-        picture.save(file, "WEBP", exact=True, icc_profile=icc_profile or b"", **settings)
+        picture.save(
+            file,
+            "WEBP",
+            exact=True,
+            icc_profile=icc_profile or b"",
+            xmp=metadata.xmp,
+            exif=metadata.exif,
+            **settings,
+        )
     return file.getvalue()
 
 

@@ -1,6 +1,6 @@
 """The part of ComfyUI's V3 node API that this pack uses; held to the real one by tests/comfyui."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 class ComfyExtension:
     async def on_load(self) -> None: ...
@@ -29,7 +29,12 @@ class io:
     class Output:
         id: str | None
 
+    class HiddenHolder:
+        prompt: object
+        extra_pnginfo: Mapping[str, object] | None
+
     class ComfyNode:
+        hidden: io.HiddenHolder
         @classmethod
         def define_schema(cls) -> io.Schema: ...
         @classmethod
@@ -51,11 +56,12 @@ class io:
             outputs: Sequence[io.Output],
             search_aliases: Sequence[str] = (),
             is_input_list: bool = False,
+            is_output_node: bool = False,
         ) -> None: ...
 
     class NodeOutput:
         result: tuple[object, ...]
-        def __init__(self, *args: object) -> None: ...
+        def __init__(self, *args: object, ui: Mapping[str, object] | None = None) -> None: ...
 
     Image = _ComfyType
     Mask = _ComfyType
@@ -71,6 +77,7 @@ class io:
             tooltip: str | None = None,
             *,
             default: str,
+            force_input: bool | None = None,
         ) -> io.Input: ...
 
     class Boolean(_ComfyType):

@@ -1,0 +1,150 @@
+"""Where a cut-out comes from, as its file says it: model, licence, use, request and receipt.
+
+In every format as XMP, with the properties of XMP, Dublin Core, XMP Rights and IPTC Extension that
+fit and names of our own for the rest; in PNG as text chunks too. Never a key, a path, or the number
+of a licence agreement.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timezone
+
+from .. import __version__
+from ..core.errors import BadOption
+from ..core.licences import LICENCES, OwnWeights, licence_of
+from ..core.report import JsonValue
+from .metadata import Metadata
+from .xmp import printable, read_xmp, write_xmp
+
+KEYWORD = "rmbg-nodes"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Plain texts; empty where there is nothing to say.
+
+    software: "rmbg-nodes X.Y.Z". date: when the file was made, UTC, "2026-03-01T12:00:00Z".
+    licence: its name. web_statement: the page of its text. left_machine: "yes" or "no".
+    usage_terms: what the background was removed for, and under what. source_type: the address of an
+    IPTC term, see source_type.py.
+    """
+
+    software: str
+    date: str
+    backend: str
+    model: str
+    licence: str
+    usage: str
+    attribution: str
+    web_statement: str
+    left_machine: str
+    usage_terms: str
+    request_id: str = ""
+    receipt: str = ""
+    source_type: str = ""
+
+    def metadata(self) -> Metadata:
+        """What is to be written into the file."""
+        properties = {name: getattr(self, attribute) for name, attribute in _PROPERTIES.items()}
+        facts = {key: text for key, text in asdict(self).items() if text}
+        texts = {"Software": self.software, "Comment": self.attribution}
+        return Metadata(write_xmp(properties), {**texts, KEYWORD: json.dumps(facts)})
+
+
+# PNG's registered keywords Source (a device), Author, Copyright and Creation Time speak of the
+# photograph, of which nothing is known here.
+_PROPERTIES = {
+    "xmp:CreatorTool": "software",
+    "xmp:ModifyDate": "date",
+    "Iptc4xmpExt:DigitalSourceType": "source_type",
+    "dc:rights": "attribution",
+    "xmpRights:WebStatement": "web_statement",
+    "xmpRights:UsageTerms": "usage_terms",
+    "rmbg:Backend": "backend",
+    "rmbg:Model": "model",
+    "rmbg:Licence": "licence",
+    "rmbg:Usage": "usage",
+    "rmbg:LeftMachine": "left_machine",
+    "rmbg:RequestId": "request_id",
+    "rmbg:Receipt": "receipt",
+}
+
+
+def provenance_of(
+    report: Mapping[str, JsonValue],
+    own: Mapping[str, OwnWeights],
+    *,
+    source_type: str = "",
+    now: datetime | None = None,
+) -> Provenance:
+    """From the data of a delivered picture's Report. own: what the user's settings say of their own
+    weights, by sha256. now: for tests.
+
+    Raises BadOption when it is no such report.
+    """
+    row = LICENCES.get(str(report.get("licence")))
+    if row is None or report.get("outcome") != "delivered":
+        raise BadOption(
+            "This is not the report of a delivered picture. Connect the report of Remove "
+            "Background (RMBG), or none."
+        )
+    weights, usage = _text(report, "weights_sha256"), _text(report, "usage")
+    licence = licence_of(row.id, weights, own)
+    name = row.name if licence == row else own[weights].licence
+    # Whose number such an agreement has is nobody's business.
+    agreed = usage == "commercial" and licence.commercial == "no"
+    ground = f"an agreement with {licence.holder}" if agreed else name
+    moment = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
+    return Provenance(
+        software=f"rmbg-nodes {__version__}",
+        date=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        backend=_text(report, "backend"),
+        model=_text(report, "model"),
+        licence=name,
+        usage=usage,
+        attribution=licence.attribution,
+        web_statement=licence.licence_page,
+        left_machine="yes" if report.get("left_machine") else "no",
+        usage_terms=f"Background removed for {usage} use under {ground}.",
+        request_id=_text(report, "request_id"),
+        receipt=_text(report, "receipt"),
+        source_type=source_type,
+    )
+
+
+def read_provenance(metadata: Metadata) -> Provenance | None:
+    """What this package wrote into a file; None where it wrote nothing."""
+    properties = read_xmp(metadata.xmp)
+    said = {
+        attribute: properties[name] for name, attribute in _PROPERTIES.items() if name in properties
+    }
+    if "backend" not in said:
+        said = _from_json(metadata.texts.get(KEYWORD, ""))
+    if "backend" not in said:
+        return None
+    names = [field.name for field in fields(Provenance)]
+    nothing = Provenance(*[""] * len(names))
+    return replace(nothing, **{name: said[name] for name in names if name in said})
+
+
+def declared_source_type(metadata: Metadata) -> str:
+    """The Digital Source Type that any program wrote into a file; empty where there is none."""
+    return read_xmp(metadata.xmp).get("Iptc4xmpExt:DigitalSourceType", "")
+
+
+def _text(report: Mapping[str, JsonValue], key: str) -> str:
+    value = report.get(key)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def _from_json(text: str) -> dict[str, str]:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    return {str(key): value for key, value in said.items() if isinstance(value, str)}

@@ -1,0 +1,4 @@
+class _Arguments:
+    disable_metadata: bool
+
+args: _Arguments
