@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..bookkeeping import open_books, resume
 from ..core.errors import BadOption, RmbgError
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = read_settings()
+    # The provider that has the job is the one to ask, whatever RMBG_BACKEND pins for pictures.
+    settings = replace(read_settings(), backend=None)
     books = open_books(settings)
     if not settings.cache_bytes:
         raise BadOption(
@@ -36,6 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
             "instead: that fetches them too."
         )
     jobs = _chosen(books.journal.pending(), arguments.requests)
+    if not jobs:
+        print("Nothing waits to be fetched.")
+        return 0
     failed = 0
     for backend_id in sorted({job.backend for job in jobs}):
         backend = open_backend(
@@ -45,9 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
             options={"profile": arguments.profile},
         )
         these = [job for job in jobs if job.backend == backend_id]
-        for job, error in resume(these, backend, books, Job()):
-            failed += error is not None
-            _tell(job, error)
+        try:
+            for job, error in resume(these, backend, books, Job()):
+                failed += error is not None
+                _tell(job, error)
+        finally:
+            backend.close()
     print(f"{len(jobs) - failed} of {len(jobs)} fetched. Run their pictures again to use them.")
     return 1 if failed else 0
 
@@ -59,7 +67,7 @@ def _chosen(pending: Sequence[OpenJob], requests: Sequence[str]) -> list[OpenJob
         raise BadOption(
             f"No paid job is waiting under {', '.join(unknown)}. `rmbg pending` lists them."
         )
-    return [fetchable[request] for request in requests] if requests else [*fetchable.values()]
+    return [fetchable[request] for request in dict.fromkeys(requests)] or [*fetchable.values()]
 
 
 def _tell(job: OpenJob, error: RmbgError | None) -> None:

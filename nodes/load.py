@@ -52,8 +52,9 @@ class LoadRmbg(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, usage: Usage, backend: dict[str, OptionValue]) -> io.NodeOutput:
-        options = dict(backend)
+    def execute(cls, usage: Usage, backend: dict[str, OptionValue | None]) -> io.NodeOutput:
+        # ComfyUI hands over None for what a saved prompt does not have.
+        options = {name: value for name, value in backend.items() if value is not None}
         provider = str(options.pop("backend"))
         model = str(options.pop("model", ""))
         backend_id = f"{provider}/{model}" if model else provider
@@ -82,19 +83,27 @@ def _model_input(rows: list[BackendSpec]) -> io.Input:
 
 
 def _widget(option: Option) -> io.Input:
-    """A menu, a switch, a number or a text, by what the option's default is."""
+    """A menu, a switch, a number or a text, by what the option's default is.
+
+    Optional, so that a prompt saved before the option existed is not refused.
+    """
     default = option.default
     if option.choices:
         return io.Combo.Input(
-            option.name, options=option.choices, default=str(default), tooltip=option.tooltip
+            option.name,
+            options=option.choices,
+            optional=True,
+            default=str(default),
+            tooltip=option.tooltip,
         )
     if isinstance(default, bool):
-        return io.Boolean.Input(option.name, default=default, tooltip=option.tooltip)
+        return io.Boolean.Input(option.name, optional=True, default=default, tooltip=option.tooltip)
     if isinstance(default, str):
-        return io.String.Input(option.name, default=default, tooltip=option.tooltip)
+        return io.String.Input(option.name, optional=True, default=default, tooltip=option.tooltip)
     low, high, step = option.limits
     return io.Int.Input(
         option.name,
+        optional=True,
         default=int(default),
         min=low,
         max=high,

@@ -34,6 +34,7 @@ from rmbg_nodes.core.errors import (
     MayBeBilled,
     PictureError,
     ResultWaiting,
+    UnusableResult,
 )
 from rmbg_nodes.core.specs import BackendSpec
 from rmbg_nodes.core.types import Ticket
@@ -294,6 +295,8 @@ def test_polls_that_say_nothing_of_the_job(
 def test_bria_may_tell_a_refusal_by_the_status_code_of_the_poll() -> None:
     with pytest.raises(BackendFailed, match="moderate_output"):
         polled("bria", answer(422, MODERATED["bria"]))
+    with pytest.raises(UnusableResult, match="cannot|could not"):
+        polled("bria", answer(422, {"error": {"code": 422, "message": "of a gateway"}}))
     with pytest.raises(ResultWaiting):
         polled("bria", answer(422, {"words": "of a gateway"}))
 
@@ -311,12 +314,20 @@ def test_fal_result() -> None:
     ("status", "result", "error", "words"),
     [
         (FAILED, answer(422, MODERATED["fal"]), BackendFailed, "content_policy_violation"),
-        (DONE, answer(422, {"detail": [{"msg": "bad"}]}), BadPicture, "may charge for it"),
-        (DONE, answer(400, {"detail": "no"}), BackendFailed, "no"),
+        (FAILED, answer(422, {"detail": [{"msg": "bad"}]}), BadPicture, "may charge for it"),
+        # The job's status says nothing of a failure: what may be paid for is kept.
+        (DONE, answer(422, {"detail": [{"msg": "bad"}]}), UnusableResult, "may charge for it"),
+        (DONE, answer(400, {"detail": "no"}), UnusableResult, "no"),
         (DONE, answer(404, {"detail": "no"}), NotKnown, "no"),
         (DONE, answer(401, {"detail": "no"}), KeyMissing, "FAL_KEY"),
         (DONE, answer(200, {"images": []}), ResultWaiting, "image.url"),
-        (DONE, answer(503, {"detail": "lost"}, x_fal_error_type="runner_x"), BackendFailed, "lost"),
+        (
+            FAILED,
+            answer(503, {"detail": "lost"}, x_fal_error_type="runner_"),
+            BackendFailed,
+            "lost",
+        ),
+        (DONE, answer(503, {"detail": "lost"}, x_fal_error_type="runner_"), UnusableResult, "lost"),
         (DONE, Unreachable("503", 503), Unreachable, "503"),
         (FAILED, Unreachable("503", 503), BackendFailed, "Invalid status code"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -28,6 +30,10 @@ from rmbg_nodes import (
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
 from rmbg_nodes.tests.conformance import disc_frame
+from rmbg_nodes.tests.support.hosted.faults import Fault
+from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback
+from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
+from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 
 def batch(*indices: int) -> torch.Tensor:
@@ -270,3 +276,152 @@ def test_offsets_are_whole_pixels() -> None:
     with pytest.raises(BadOption, match="whole numbers"):
         composite(batch(0), torch.ones(48, 64), "white", offset=(1.5, 0))  # type: ignore[arg-type]
     assert composite(batch(0), None, [np.float32(0.5)] * 3).shape == (1, 48, 64, 3)
+
+
+def test_failed_pictures_are_left_out_or_pass_through() -> None:
+    whole = remove_background(batch(0, 1, 2), FakeLocal())
+    left = remove_background(batch(0, 1, 2), FakeLocal(failing=[1]), on_failure="leave out")
+    assert torch.equal(left.image, whole.image[[0, 2]])
+    assert torch.equal(left.mask, whole.mask[[0, 2]])
+    assert [report.data()["outcome"] for report in left.reports] == [
+        "delivered",
+        "failed",
+        "delivered",
+    ]
+    assert "picture 2 of 3" in left.reports[1].text()
+    kept = remove_background(batch(0, 1, 2), FakeLocal(failing=[1]), on_failure="pass through")
+    assert torch.equal(kept.image[1, ..., :3], batch(1)[0])
+    assert torch.equal(kept.image[1, ..., 3], torch.ones(48, 64))
+    assert torch.equal(kept.mask[1], torch.ones(48, 64))
+    assert torch.equal(kept.image[[0, 2]], whole.image[[0, 2]])
+    grey = remove_background(
+        batch(0, 1).mean(dim=-1, keepdim=True),
+        FakeLocal(failing=[0]),
+        on_failure="pass through",
+        background="white",
+    )
+    assert grey.image.shape == (2, 48, 64, 3)
+
+
+def test_a_policy_works_for_every_kind_of_picture() -> None:
+    pictures = [Image.fromarray(levels(index)) for index in range(3)]
+    left = remove_background(pictures, FakeLocal(failing=[0]), on_failure="leave out")
+    assert [image.mode for image in left.image] == ["RGBA", "RGBA"]
+    arrays = np.stack([levels(index) for index in range(2)])
+    kept = remove_background(arrays, FakeLocal(failing=[1]), on_failure="pass through")
+    assert kept.image.dtype == np.uint8
+    np.testing.assert_array_equal(kept.image[1, ..., :3], arrays[1])
+    one = remove_background(pictures[0], FakeLocal(failing=[0]), on_failure="pass through")
+    assert isinstance(one.image, Image.Image)
+    assert one.image.getchannel("A").getextrema() == (255, 255)
+
+
+def test_a_policy_that_is_none_is_refused_before_anything_is_paid() -> None:
+    provider = FakeProvider()
+    with pytest.raises(BadOption, match="on_failure"):
+        remove_background(batch(0), FakeHosted(provider), on_failure="leave_out")  # type: ignore[arg-type]
+    assert provider.billed == []
+
+
+def test_nothing_left_is_an_error_under_every_policy() -> None:
+    with pytest.raises(BackendFailed, match="2 of 2"):
+        remove_background(batch(0, 1), FakeLocal(failing=[0, 1]), on_failure="leave out")
+    with pytest.raises(BackendFailed):
+        remove_background(batch(0), FakeLocal(failing=[0]), on_failure="leave out")
+
+
+@pytest.fixture
+def fal(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostedServer]:
+    with loopback(monkeypatch, "fal") as server:
+        yield server
+        assert server.complaints == []
+
+
+@pytest.mark.parametrize("backend_id", HOSTED_IDS)
+def test_every_hosted_backend_by_its_id(backend_id: str, monkeypatch) -> None:
+    with loopback(monkeypatch, backend_id.partition("/")[0]) as server:
+        image, mask, (report,) = remove_background(levels(), backend_id, usage="commercial")
+        assert server.bills == 1
+    np.testing.assert_array_equal(mask, expected_alpha(levels()))
+    np.testing.assert_array_equal(image[..., 3], mask)
+    assert report.data()["left_machine"] is True
+
+
+def test_hosted_results_have_the_pictures_kind_and_equal_pixels_are_paid_once(
+    fal: HostedServer,
+) -> None:
+    wanted = expected_alpha(levels())
+    image, mask, _ = remove_background(Image.fromarray(levels()), "fal")
+    assert (image.mode, mask.mode) == ("RGBA", "L")
+    np.testing.assert_array_equal(np.asarray(mask), wanted)
+    _, of_array, _ = remove_background(levels(), "fal")
+    np.testing.assert_array_equal(of_array, wanted)
+    pixels = torch.from_numpy(levels() / np.float32(255))
+    _, of_tensor, (report,) = remove_background(pixels[None], "fal")
+    torch.testing.assert_close(of_tensor[0] * 255, torch.from_numpy(wanted).float())
+    assert report.data()["cost"] == "0"
+    assert fal.bills == 1
+
+
+def test_a_lost_picture_of_a_hosted_batch(fal: HostedServer) -> None:
+    fal.plan(Fault("submit", "reset after work"))
+    with pytest.raises(rmbg_nodes.MayBeBilled, match="1 of 3 pictures failed"):
+        remove_background(batch(0, 1, 2), "fal")
+    # The two that were delivered are not paid for again, and the third is not sent.
+    requests = len(fal.requests)
+    left = remove_background(batch(0, 1, 2), "fal", on_failure="leave out")
+    assert left.image.shape[0] == 2
+    (lost,) = [report for report in left.reports if report.data()["outcome"] == "failed"]
+    assert lost.data()["paid"] == "perhaps"
+    assert len(fal.requests) == requests
+    opened = open_backend("fal/rmbg-2.0", resubmit=True)
+    assert remove_background(batch(0, 1, 2), opened).image.shape[0] == 3
+    assert fal.bills == 4
+
+
+def test_the_official_client_in_python(fal: HostedServer, monkeypatch) -> None:
+    pytest.importorskip("fal_client")
+    opened = open_backend("fal/rmbg-2.0", client="official")
+    _, mask, _ = remove_background(levels(), opened)
+    np.testing.assert_array_equal(mask, expected_alpha(levels()))
+    monkeypatch.setitem(sys.modules, "fal_client.client", None)
+    with pytest.raises(rmbg_nodes.BackendMissing, match=r"rmbg-nodes\[fal\]"):
+        remove_background(levels(1), open_backend("fal/rmbg-2.0", client="official"))
+    with pytest.raises(BadOption, match="client"):
+        open_backend("bria/rmbg-2.0", client="official")
+    assert fal.bills == 1
+
+
+def test_the_awaitable_form_hosted_cancelled_and_resumed(fal: HostedServer) -> None:
+    fal.seconds = 60
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(remove_background_async(batch(0), "fal", on_failure="leave out"))
+        until = time.monotonic() + 20
+        while not any("/status" in request.path for request in list(fal.requests)):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        started = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - started < 1
+
+    asyncio.run(cancelled())
+    for job in fal.jobs.values():
+        job.ends = 0
+    result = asyncio.run(remove_background_async(batch(0), "fal"))
+    assert "resumed" in result.reports[0].text()
+    assert fal.bills == 1
+
+
+def test_a_policy_in_the_awaitable_form() -> None:
+    backend = FakeLocal(failing=[0])
+    result = asyncio.run(remove_background_async(batch(0, 1), backend, on_failure="pass through"))
+    assert torch.equal(result.mask[0], torch.ones(48, 64))
+
+
+@pytest.mark.parametrize("name", ["AccountRefused", "ResultWaiting", "UnusableResult"])
+def test_what_may_be_caught_is_exported(name: str) -> None:
+    assert name in rmbg_nodes.__all__
+    assert issubclass(getattr(rmbg_nodes, name), rmbg_nodes.RmbgError)

@@ -18,9 +18,9 @@ _COMMON = (
     Option(
         "profile",
         "",
-        "The name of a set of keys made with `rmbg keys set --profile NAME`. Empty = the key in "
-        "the environment, else the default one. Never the key itself: this text is saved in the "
-        "workflow.",
+        "The name of a set of keys made with `rmbg keys set PROVIDER --profile NAME`. Empty = the "
+        "key in the environment, else the default one. Never the key itself: this text is saved in "
+        "the workflow.",
     ),
     Option(
         "downscale",

@@ -14,18 +14,13 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.tests.support.comfy_server import Entry, Server, python_of
+from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
+from rmbg_nodes.tests.support.comfy_server import Server, python_of
 from rmbg_nodes.tests.support.networks import small_birefnet
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
 KEYER = {"usage": "non-commercial", "backend": "keyer", "backend.mode": "plain"}
-REMOVE = {
-    "refine_edges": True,
-    "decontaminate": 1.0,
-    "background": "transparent",
-    "color": "#ffffff",
-}
 COMPOSITE = {
     "color": "white",
     "fit": "none",
@@ -38,10 +33,6 @@ COMPOSITE = {
     "blend": "srgb",
     "shadow": 0.0,
 }
-
-
-def node(class_type: str, **inputs: object) -> dict[str, object]:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 @pytest.fixture(scope="module")
@@ -215,17 +206,10 @@ def test_missing_weights_are_told_with_folder_and_command(server: Server, scene)
         "2": node("RMBG_Load", **load, **defaults),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
     }
-    message = message_of(server.run(graph))
+    message = error_of(server.run(graph))
     assert "rmbg_nodes.WeightsMissing" in message
     assert "background_removal" in message
     assert str(server.pack) in message  # the command line of this very installation
-
-
-def message_of(entry: Entry) -> str:
-    messages = entry["status"]["messages"]
-    errors = [detail for name, detail in messages if name == "execution_error"]
-    assert errors, messages
-    return str(errors[0]["exception_type"] + ": " + errors[0]["exception_message"])
 
 
 def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
@@ -245,7 +229,7 @@ def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
         ),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
     }
-    message = message_of(server.run(graph))
+    message = error_of(server.run(graph))
     assert message.startswith("rmbg_nodes.LicenceRefused: The licence of RMBG-2.0 weights")
     assert "keyer" in message
 
@@ -254,7 +238,7 @@ def test_a_failed_picture_is_an_error_not_a_blank_one(server: Server) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     server.put_picture("noise.png", noise)
     graph = cut_graph("noise.png") | {"4": node("SaveImage", images=["3", 0], filename_prefix="no")}
-    message = message_of(server.run(graph))
+    message = error_of(server.run(graph))
     assert "no plain backdrop" in message
     assert "local, bria, fal or replicate" in message
 

@@ -99,6 +99,14 @@ class Tab:
         )
         return names
 
+    def wait_for_picture(self) -> None:
+        """Until Save Image shows what it saved: on the canvas, or as an element of the page."""
+        self.page.wait_for_function(
+            """() => app.graph.nodes.some(node => node.type === 'SaveImage' && (node.imgs?.length
+                || document.querySelector(`[data-node-id="${node.id}"] img`)?.naturalWidth))""",
+            timeout=60_000,
+        )
+
     def shoot(self, name: str) -> None:
         """Keep a picture of the window."""
         SHOTS.mkdir(exist_ok=True)
