@@ -95,6 +95,7 @@ def main(folder: Path) -> None:
             on(cut, table_top(), anchor="bottom-left", fit="contain", scale=0.6, shadow=0.5),
             on(cut, "#7fb7be", **standing),
         ],
+        "save": [on(cut, chequer()), cut[..., :3], on(cut, "#ffffff"), on(cut, "#7fb7be")],
     }.items():
         grid(cells).save(folder / f"{name}.jpg", quality=86, optimize=True)
 

@@ -20,7 +20,13 @@ from rmbg_nodes.tests.support.wording import TRANSLATED, inputs_of, schemas
 ROOT = Path(__file__).parent.parent
 DOCS, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
 LANGUAGES = ("en", *TRANSLATED)
-NODES = ("RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite")
+NODES = (
+    "RMBG_Load",
+    "RMBG_RemoveBackground",
+    "RMBG_ApplyMask",
+    "RMBG_Composite",
+    "RMBG_SaveCutout",
+)
 MOST_BYTES = 150_000
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)]+)\)")
