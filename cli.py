@@ -25,6 +25,7 @@ COMMANDS = {
     "weights": "list, fetch, verify, convert or export the files of local models",
     "evaluate": "measure how close masks are to the true ones",
     "doctor": "report what this machine has and what works on it, to be pasted",
+    "costs": "compare what N pictures cost with each provider, and say what was spent",
     "receipts": "list, show, export, verify or sum up what was done under which licence",
     "config": "show, check or write the settings, and say where each comes from",
     "review": "put the doubtful cut-outs of a run on one sheet, the worst first",

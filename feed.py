@@ -16,6 +16,7 @@ from .core.errors import PictureError
 from .core.intake import split_pixels
 from .core.types import Backend, Failure, Frame, Job, Matte, Outcome
 from .records.paid import PaidJob
+from .records.purse import Purse
 from .records.store import Records
 
 
@@ -24,12 +25,15 @@ class Input:
     """One picture to work on, loaded when its turn comes.
 
     load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError. index is unique
-    within one run; name is what messages call the picture.
+    within one run; name is what messages call the picture. at_hand: it is in memory, so loading
+    costs nothing. only_once: it cannot be loaded a second time.
     """
 
     index: int
     name: str
     load: Callable[[], Tensor]
+    at_hand: bool = False
+    only_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,23 @@ class Prepared:
 
 class Feed:
     """The pictures of one run. job: what the backend is given. in_flight: by index, what has been
-    pulled and has no result yet. goes_on: the backend has to be run (again)."""
+    pulled and has no result yet. goes_on: the backend has to be run (again). purse: the money of a
+    run that costs something."""
 
     def __init__(
-        self, inputs: Iterable[Input], backend: Backend, job: Job, books: Records | None
+        self,
+        inputs: Iterable[Input],
+        backend: Backend,
+        job: Job,
+        books: Records | None,
+        purse: Purse | None = None,
     ) -> None:
         self._inputs = iter(inputs)
         self._backend = backend
         self._books = books
         self._unusable: deque[Failed] = deque()
         self._hits: deque[Outcome] = deque()
-        self.paid = PaidJob(job, books.journal, books.cache) if books else None
+        self.paid = PaidJob(job, books.journal, books.cache, purse) if books else None
         self.job: Job = self.paid or job
         self.in_flight: dict[int, Prepared] = {}
         self.goes_on = True

@@ -12,6 +12,7 @@ import dataclasses
 import threading
 from collections import namedtuple
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
@@ -29,8 +30,9 @@ from .core import cutout as _cutout
 from .core import finish as _finish
 from .core.errors import Cancelled
 from .core.layers import Blend
+from .core.money import read_amount
 from .core.placement import Anchor, Fit
-from .core.report import OnFailure, Report, Shortfall
+from .core.report import OnFailure, Report, Shortfall, check_on_failure
 from .core.specs import OptionValue
 from .core.types import Backend, Job, Usage
 from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
@@ -78,6 +80,7 @@ def remove_background(
     decontaminate: float = 1.0,
     background: str = "transparent",
     on_failure: OnFailure = "stop",
+    max_cost: float | Decimal | None = None,
     job: Job | None = None,
 ) -> Result[T]:
     """Cut the subject out of one picture or of a batch.
@@ -89,21 +92,26 @@ def remove_background(
     leaves the edge; opaque pixels never change. background: "transparent" or a colour.
     on_failure: when pictures of a batch fail, the others are finished first; then "stop" raises one
     error that names the failed ones, "leave out" returns fewer pictures, "pass through" keeps them
-    as they were, opaque. job: progress and Cancel.
+    as they were, opaque. max_cost: USD that this call may cost with a hosted backend; None = no
+    limit, 0 = only what was paid for earlier. job: progress and Cancel.
 
     Without options the mask is the backend's alpha, only brought to the picture's size.
-    Raises PictureError, LicenceRefused, Offline, Cancelled or BadOption.
+    Raises PictureError, LicenceRefused, Offline, OverBudget, Cancelled or BadOption.
     """
+    check_on_failure(on_failure)
+    limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
     treatment = pipeline.Treatment(refine, decontaminate, _cutout.background_colour(background))
     names = _names(len(images))
     inputs = [
-        feed.Input(index, name, partial(images.__getitem__, index))
+        feed.Input(index, name, partial(images.__getitem__, index), at_hand=True)
         for index, name in enumerate(names)
     ]
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
     try:
-        results = list(pipeline.remove(inputs, opened, treatment, usage=usage, job=job))
+        results = list(
+            pipeline.remove(inputs, opened, treatment, usage=usage, job=job, max_cost=limit)
+        )
     finally:
         if opened is not backend:
             opened.close()
@@ -138,6 +146,7 @@ async def remove_background_async(
     decontaminate: float = 1.0,
     background: str = "transparent",
     on_failure: OnFailure = "stop",
+    max_cost: float | Decimal | None = None,
 ) -> Result[T]:
     """`remove_background` for asyncio: runs in a thread, and cancelling the task cancels the run.
 
@@ -154,6 +163,7 @@ async def remove_background_async(
             decontaminate=decontaminate,
             background=background,
             on_failure=on_failure,
+            max_cost=max_cost,
             job=stop,
         )
     )

@@ -6,8 +6,10 @@ Python interface call it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from typing import TypeGuard, cast
 
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from .bookkeeping import circumstances, open_books
 from .core.checks import check_share
 from .core.cutout import cutout
-from .core.errors import PictureError, Refusal
+from .core.errors import OverBudget, PictureError, Refusal
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import quality_flags
 from .core.intake import check_matte
@@ -30,11 +32,15 @@ from .core.types import (
     Outcome,
     Usage,
 )
+from .estimate import Estimate, estimate, look
 from .feed import Failed, Feed, Input, Prepared
 from .gate import allow
 from .records.clerk import Clerk
+from .records.purse import Purse
 from .records.store import Records
 from .settings import Settings, read_settings
+
+_log = logging.getLogger("rmbg_nodes.hosted")
 
 
 @dataclass(frozen=True)
@@ -75,30 +81,36 @@ def remove(
     settings: Settings | None = None,
     job: Job | None = None,
     books: Records | None = None,
+    max_cost: Decimal | None = None,
 ) -> Iterator[Done | Failed]:
     """Cut the subject out of every input; results come as they complete, in any order.
 
     usage: None keeps the one that the backend was opened for. books: where paid work and receipts
-    are kept, the user's own by default.
+    are kept, the user's own by default. max_cost: USD that this run may cost; None = no limit.
 
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
     others. Delivered or not, each leaves a receipt; one that cannot be written is a warning in the
-    report. Raises LicenceRefused or Offline before anything is loaded, Cancelled and the backend's
-    refusals later. At most the backend's window of pictures is in memory, and as many again that
-    were paid for earlier.
+    report. Raises LicenceRefused or Offline before anything is loaded; OverBudget before anything
+    is sent where `inputs` is a sequence, else when the next picture would pass `max_cost` or the
+    budget; Cancelled and the backend's refusals later. At most the backend's window of pictures is
+    in memory, and as many again that were paid for earlier.
     """
     current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
     asked = usage or opened_for
     in_force, ground = allow(backend.spec, asked, current)
     kept = books or open_books(current)
-    run = Feed(inputs, backend, job or Job(), kept if backend.spec.price else None)
+    purse = Purse(kept.spending, current.budget, max_cost)
+    expected = _afforded(inputs, backend, kept, purse)
+    run = Feed(inputs, backend, job or Job(), kept if backend.spec.price else None, purse)
     about = circumstances(backend, asdict(treatment), asked, current, (in_force, ground))
     clerk = Clerk(kept.receipts, about)
 
     def finished(outcome: Outcome) -> Done | Failed:
         prepared = run.in_flight.pop(outcome.index)
         result = _finish(prepared, outcome, treatment, in_force, ground, run.job)
+        if expected is not None and isinstance(result, Done):
+            result = replace(result, report=replace(result.report, estimate=str(expected)))
         return _receipted(result, prepared, clerk, run.paid.warnings if run.paid else ())
 
     def without_backend() -> Iterator[Done | Failed]:
@@ -120,6 +132,30 @@ def remove(
         raise
     finally:
         run.close()
+
+
+def _afforded(
+    inputs: Iterable[Input], backend: Backend, books: Records, purse: Purse
+) -> Estimate | None:
+    """What the run will cost at most; None where it costs nothing, or the pictures are not known.
+
+    Raises OverBudget. Pictures that are not in memory are read beforehand only when it would
+    otherwise be refused: what was paid for earlier may make the difference.
+    """
+    if not isinstance(inputs, Sequence):
+        return None
+    expected = estimate(inputs, backend, books)
+    if expected is None:
+        return None
+    try:
+        purse.afford(expected.price, expected.paid)
+    except OverBudget:
+        if expected.looked:
+            raise
+        expected = look(inputs, backend, books) or expected
+        purse.afford(expected.price, expected.paid)
+    _log.info("%s", expected)
+    return expected
 
 
 def raise_failures(failed: Sequence[Failed], total: int) -> None:

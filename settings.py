@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .backends.hosted import environment as hosted
 from .core.errors import BadOption
 from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES, OwnWeights
+from .core.money import BUDGET_VARIABLE, Budget, read_budget
 from .core.types import Usage
 from .host import (
     DATA_VARIABLE,
@@ -32,6 +33,8 @@ VARIABLES: Mapping[str, str] = {
     DATA_VARIABLE: "the folder for the journal of paid jobs, their results and fetched weights",
     CACHE_VARIABLE: f"megabytes that paid results may take on disk (default {_CACHE_MEGABYTES}); "
     "0 keeps none",
+    BUDGET_VARIABLE: "what hosted pictures may cost in USD: 5/day, 100/month, or 5/day,100/month "
+    "(UTC); what would pass it is not sent",
     BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA, for local RMBG weights",
     **hosted.VARIABLES,
     SETTINGS_VARIABLE: "the settings file, in place of settings.toml in the configuration folder",
@@ -55,7 +58,7 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 class Settings:
     """usage, backend: None where not pinned. grants: licence id -> number of an agreement.
     cache_bytes: what paid results may take on disk. weights: sha256 -> the licence that the user
-    has established for a file of their own."""
+    has established for a file of their own. budget: what hosted pictures may cost."""
 
     usage: Usage | None = None
     backend: str | None = None
@@ -63,6 +66,7 @@ class Settings:
     grants: Mapping[str, str] = field(default_factory=dict)
     cache_bytes: int = _CACHE_MEGABYTES * 1_000_000
     weights: Mapping[str, OwnWeights] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -113,6 +117,7 @@ def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Sett
         },
         cache_bytes=_megabytes(values[CACHE_VARIABLE]),
         weights=weights,
+        budget=read_budget(values[BUDGET_VARIABLE]),
     )
 
 

@@ -32,6 +32,7 @@ _EXAMPLES = {
     "models": '["/data/weights", "~/weights"]',
     "device": '"cuda:1"',
     "data": '"~/rmbg-data"',
+    "budget_usd": '"5/day,100/month"',
     "bria_licence": '"the number"',
 }
 _TABLES = """\

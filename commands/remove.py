@@ -5,25 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from torch import Tensor
 from tqdm import tqdm
 
 from ..backends.catalogue import BACKENDS, check_options, find
+from ..bookkeeping import open_books
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, BadPicture, RmbgError
-from ..core.report import JsonValue
-from ..core.specs import BackendSpec
+from ..core.money import read_amount
+from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
+from ..estimate import look
 from ..feed import Failed, Input
 from ..gate import allow, open_backend
+from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.read import read_picture
+from ..pictures.source_type import of_cutout
 from ..pipeline import Done, Treatment, remove
-from ..settings import read_settings
+from ..settings import Settings, read_settings
+from .bill import Bill
+from .dry_run import say_plans, say_refusal, usable
 from .plan import Plan, check_writable, make_plans
 from .shared import OTHER_COLOURS, STDOUT, add_reading, fail, parse_options, pixels_of, write
 
@@ -48,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pay again for pictures whose earlier job was lost and may have been billed; look at "
         "your account first",
     )
+    add(
+        "--max-cost",
+        metavar="USD",
+        help="the most that this run may cost; if the pictures would cost more, none is sent",
+    )
     add("--background", default="transparent", metavar="COLOUR", help="transparent, or a colour")
     add(
         "--decontaminate",
@@ -65,6 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("png", "webp", "tiff", "jpg"),
         default="png",
         help="of results whose name is not given (default png)",
+    )
+    add(
+        "--no-provenance",
+        action="store_true",
+        help="do not write model, licence and receipt into the pictures (see `rmbg inspect`)",
     )
     add("--json", action="store_true", help="print one JSON object a picture on stdout")
     add("--dry-run", action="store_true", help="say what would be done, and what it would cost")
@@ -90,42 +107,66 @@ def run(arguments: argparse.Namespace) -> int:
         opaque=arguments.only_mask or treatment.background is not None,
         recursive=arguments.recursive,
     )
+    max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
     options = parse_options(arguments.option)
     if arguments.resubmit:
         options["resubmit"] = True
-    if arguments.dry_run:
-        check_options(spec, options if spec.provider == find(arguments.backend).provider else {})
-        return _say_plans(plans, spec, ground, as_json=arguments.json)
-    backend = open_backend(
-        arguments.backend, usage=arguments.usage, settings=settings, options=options
-    )
-    check_writable(plans)
     origins: dict[int, _Origin] = {}
-    inputs = (
+    inputs = [
         Input(
             index,
             plan.source.name,
             partial(_load, plan, arguments.max_megapixels, origins, index),
+            only_once=plan.source.path is None,
         )
         for index, plan in enumerate(plans)
+    ]
+    if arguments.dry_run and spec.price is None:
+        check_options(spec, options if spec.provider == find(arguments.backend).provider else {})
+        return say_plans(plans, spec, ground, None, as_json=arguments.json)
+    backend = open_backend(
+        arguments.backend, usage=arguments.usage, settings=settings, options=options
     )
+    if arguments.dry_run:
+        readable = [
+            item for item, plan in zip(inputs, plans, strict=True) if plan.source.reason is None
+        ]
+        expected = look(readable, backend, open_books(settings))
+        status = say_plans(plans, backend.spec, ground, expected, as_json=arguments.json)
+        say_refusal(expected, settings, max_cost)
+        return status
+    check_writable(plans)
+    bill = Bill(backend.spec, settings)
+    bill.say_beforehand(usable(plans))
     failed = 0
     try:
         with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
-            job = _BarJob(bar)
-            for result in remove(
-                inputs, backend, treatment, usage=arguments.usage, settings=settings, job=job
-            ):
-                plan = plans[result.index]
-                error = _deliver(result, plan, origins.pop(result.index, None), arguments.only_mask)
-                if error is not None:
-                    failed += 1
-                    with bar.external_write_mode(file=sys.stderr):
-                        fail(plan.source.name, str(error))
-                if arguments.json:
-                    print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
+            results = remove(
+                inputs,
+                backend,
+                treatment,
+                usage=arguments.usage,
+                settings=settings,
+                job=_BarJob(bar),
+                max_cost=max_cost,
+            )
+            # Closed here, so that Ctrl-C while a file is written stops the run, too.
+            with closing(cast("Generator[Done | Failed, None, None]", results)):
+                for result in results:
+                    plan = plans[result.index]
+                    origin = origins.pop(result.index, None)
+                    said = None if arguments.no_provenance else _provenance(result, settings)
+                    error = _deliver(result, plan, origin, arguments.only_mask, said)
+                    bill.add(result)
+                    if error is not None:
+                        failed += 1
+                        with bar.external_write_mode(file=sys.stderr):
+                            fail(plan.source.name, str(error))
+                    if arguments.json:
+                        print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
     finally:
         backend.close()
+        bill.say_afterwards()
     return 1 if failed else 0
 
 
@@ -135,6 +176,7 @@ class _Origin:
 
     depth: int
     icc_profile: bytes | None
+    source_type: str
 
 
 class _BarJob(Job):
@@ -149,26 +191,46 @@ def _load(plan: Plan, max_megapixels: float, origins: dict[int, _Origin], index:
     picture = read_picture(
         plan.source.content(), name=plan.source.name, max_megapixels=max_megapixels
     )
-    origins[index] = _Origin(picture.depth, picture.icc_profile)
+    origins[index] = _Origin(picture.depth, picture.icc_profile, picture.source_type)
     return pixels_of(picture)
 
 
+def _provenance(result: Done | Failed, settings: Settings) -> Provenance | None:
+    if isinstance(result, Failed):
+        return None
+    return provenance_of(result.report.data(), settings.weights)
+
+
 def _deliver(
-    result: Done | Failed, plan: Plan, origin: _Origin | None, only_mask: bool
+    result: Done | Failed,
+    plan: Plan,
+    origin: _Origin | None,
+    only_mask: bool,
+    said: Provenance | None,
 ) -> RmbgError | None:
-    """Write what is asked; returns the reason when there is nothing, or no place, to write."""
+    """Write what is asked; returns the reason when there is nothing, or no place, to write.
+
+    said: what the files say of themselves. A mask has no source type: it is no photograph.
+    """
     if isinstance(result, Failed) or origin is None:
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
+    of_image = said and replace(said, source_type=of_cutout(origin.source_type))
     try:
         if origin.icc_profile and result.image.shape[-1] == 3 and not only_mask:
             raise BadPicture(OTHER_COLOURS.format(name=plan.source.name))
         if plan.mask is not None:
-            write(mask, plan.mask, depth=origin.depth, icc_profile=None)
+            write(mask, plan.mask, depth=origin.depth, icc_profile=None, provenance=said)
         if only_mask:
-            write(mask, plan.output, depth=origin.depth, icc_profile=None)
+            write(mask, plan.output, depth=origin.depth, icc_profile=None, provenance=said)
         else:
-            write(result.image, plan.output, depth=origin.depth, icc_profile=origin.icc_profile)
+            write(
+                result.image,
+                plan.output,
+                depth=origin.depth,
+                icc_profile=origin.icc_profile,
+                provenance=of_image,
+            )
     except RmbgError as error:
         return error
     return None
@@ -181,27 +243,6 @@ def _row(result: Done | Failed, plan: Plan, error: RmbgError | None) -> dict[str
         "mask": None if error or plan.mask is None else str(plan.mask),
         "error": None if error is None else str(error),
     }
-    return {**row, "report": result.report.data() if isinstance(result, Done) else None}
-
-
-def _say_plans(plans: Sequence[Plan], spec: BackendSpec, ground: str, *, as_json: bool) -> int:
-    """What would be done; the status is that of pictures that could not even be found."""
-    usable = sum(plan.source.reason is None for plan in plans)
-    price = spec.price
-    if as_json:
-        for plan in plans:
-            row = {
-                "input": plan.source.name,
-                "output": None if plan.output is None else str(plan.output),
-                "mask": None if plan.mask is None else str(plan.mask),
-                "error": plan.source.reason,
-                "backend": spec.id,
-                "cost_at_most": str(price.amount) if price and not plan.source.reason else "0",
-            }
-            print(json.dumps(row))
-    else:
-        for plan in plans:
-            print(f"{plan.source.name} -> {plan.source.reason or plan.output or 'standard output'}")
-        cost = f"{usable * price.amount} {price.currency} at most" if price else "nothing"
-        print(f"{usable} pictures with {spec.id} ({ground}). Cost: {cost}. Nothing was done.")
-    return 0 if usable == len(plans) else 1
+    if isinstance(result, Failed):
+        return {**row, "report": Shortfall(result.name, result.failure, "leave out").data()}
+    return {**row, "report": result.report.data()}

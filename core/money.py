@@ -14,8 +14,9 @@ from .specs import Price
 BUDGET_VARIABLE = "RMBG_BUDGET_USD"
 CURRENCY = "USD"
 
-# What a picture can count at most: sums of it still fit into 64 bits.
-_MOST = 10**15
+# More is a slip of the pen. In millionths its sums still fit into 64 bits.
+_MOST = Decimal(10**9)
+_LEAST = Decimal("1e-9")
 _PERIODS = ("day", "month")
 
 
@@ -51,19 +52,20 @@ def read_budget(text: str) -> Budget:
 
 
 def read_amount(value: str | float | Decimal) -> Decimal:
-    """An amount of money from 0. Raises BadOption for what is none."""
+    """An amount of money from 0 to 10**9. Raises BadOption for what is none."""
     try:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or (amount and not _LEAST <= amount <= _MOST):
         raise BadOption(f"{value!r} is no amount of money; write a number such as 0.5.")
     return amount
 
 
 def counted(price: Price) -> int:
-    """What a picture counts, in millionths of the currency, rounded up."""
-    return min(int((price.amount * 1_000_000).to_integral_value(ROUND_CEILING)), _MOST)
+    """What a picture counts, in millionths of the currency, rounded up; 10**15 at most."""
+    amount = min(price.amount, _MOST)
+    return int((amount * 1_000_000).to_integral_value(ROUND_CEILING))
 
 
 def limit(amount: Decimal) -> int:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from .errors import BadOption
 from .licences import LICENCES
 from .types import Facts, Failure, Usage
 
@@ -18,11 +19,18 @@ JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict
 OnFailure: TypeAlias = Literal["stop", "leave out", "pass through"]
 
 
+def check_on_failure(policy: str) -> None:
+    """Raise BadOption for a word that is none of them, before anything is paid for."""
+    if policy not in get_args(OnFailure):
+        raise BadOption(f"on_failure is {policy!r}; it is stop, leave out or pass through.")
+
+
 @dataclass(frozen=True)
 class Report:
     """facts: the backend's own. ground: why this use is allowed. warnings: worth a look. flags: the
     measures behind them (see core/inspect.py). receipt: the id of its receipt; None when none was
-    kept."""
+    kept. estimate: what its whole run was expected to cost, beforehand; empty where nothing costs
+    anything."""
 
     name: str
     width: int
@@ -33,6 +41,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     flags: Mapping[str, JsonValue] = field(default_factory=dict)
     receipt: str | None = None
+    estimate: str = ""
 
     def text(self) -> str:
         """A few lines for people."""
@@ -61,6 +70,7 @@ class Report:
             "warnings": [*self.warnings],
             "flags": {**self.flags},
             "receipt": self.receipt,
+            "run_estimate": self.estimate,
             "licence_name": LICENCES[self.facts.licence].name,
             **facts,
         }
@@ -108,9 +118,14 @@ class Shortfall:
 
 
 def render(reports: Sequence[Report | Shortfall]) -> str:
-    """Text for people, an empty line, then one line of JSON: a list with one object per picture."""
+    """Text for people, an empty line, then one line of JSON: a list with one object per picture.
+
+    Of a run that costs something the estimate comes first, once.
+    """
+    runs = dict.fromkeys(filter(None, (getattr(report, "estimate", "") for report in reports)))
+    estimates = [f"Estimate: {said}" for said in runs]
     data = json.dumps([report.data() for report in reports], ensure_ascii=False)
-    return "\n\n".join([*(report.text() for report in reports), data])
+    return "\n\n".join([*estimates, *(report.text() for report in reports), data])
 
 
 def _money(cost: Decimal, currency: str) -> str:

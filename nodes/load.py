@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..backends.catalogue import BACKENDS, DEFAULT_IDS
 from ..core.licences import COMMERCIAL_MEANS, LICENCES
+from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
 from ..gate import open_backend
@@ -39,7 +40,8 @@ class LoadRmbg(io.ComfyNode):
                     "backend",
                     options=[_menu_entry(provider) for provider in DEFAULT_IDS],
                     tooltip="local: RMBG on this machine. bria, fal, replicate: licensed APIs, "
-                    "paid by picture. keyer: plain backdrops, no weights and no key.",
+                    f"paid by picture ({_prices()}). keyer: plain backdrops, no weights and no "
+                    "key.",
                 ),
             ],
             outputs=[
@@ -73,13 +75,29 @@ def _menu_entry(provider: str) -> io.DynamicCombo.Option:
 
 
 def _model_input(rows: list[BackendSpec]) -> io.Input:
-    words = [f"{row.model}: {row.summary} ({LICENCES[row.licence].name})" for row in rows]
+    words = [
+        f"{row.model}: {row.summary} ({LICENCES[row.licence].name}{_price(row)})" for row in rows
+    ]
     return io.Combo.Input(
         "model",
         options=[row.model for row in rows],
         default=rows[0].model,
         tooltip=". ".join(words) + ".",
     )
+
+
+def _price(row: BackendSpec) -> str:
+    """The catalogue's, which the user's own price may replace when it is opened."""
+    if row.price is None:
+        return ""
+    return f"; {'about ' if unconfirmed(row.price) else ''}{row.price} a picture"
+
+
+def _prices() -> str:
+    """From the lowest to the highest; one where they are the same."""
+    amounts = [row.price.amount for row in BACKENDS.values() if row.price]
+    ends = dict.fromkeys((plain(min(amounts)), plain(max(amounts))))
+    return f"about {' to '.join(ends)} USD"
 
 
 def _widget(option: Option) -> io.Input:

@@ -8,6 +8,7 @@ from typing import get_args
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..core.money import read_amount
 from ..core.report import OnFailure
 from ..pipeline import Treatment
 from .core_model import CoreModel
@@ -55,13 +56,26 @@ class RemoveBackground(io.ComfyNode):
                 ),
                 decontaminate_input(),
                 *background_inputs(),
+                # Optional, so that a prompt saved before it existed is not refused.
                 io.Combo.Input(
                     "on_failure",
                     options=get_args(OnFailure),
+                    optional=True,
                     default="stop",
                     tooltip="When a picture of a batch fails, the others are finished first. stop: "
                     "an error names it. leave out: the result has fewer pictures. pass through: "
                     "it stays as it was, with a mask of ones. The report says which failed.",
+                ),
+                io.Float.Input(
+                    "max_cost",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=10000.0,
+                    step=0.01,
+                    tooltip="The most, in USD, that one run of this node may cost with a hosted "
+                    "backend; 0 = no limit. If the pictures would cost more, none is sent. What "
+                    "was paid for earlier costs nothing.",
                 ),
             ],
             outputs=[
@@ -94,6 +108,7 @@ class RemoveBackground(io.ComfyNode):
         background: list[str],
         color: list[str],
         on_failure: list[OnFailure] | None = None,
+        max_cost: list[float] | None = None,
     ) -> io.NodeOutput:
         plugged = as_remover(only(remover, "remover"))
         treatment = Treatment(
@@ -102,7 +117,9 @@ class RemoveBackground(io.ComfyNode):
             background=background_of(only(background, "background"), only(color, "color")),
         )
         policy: OnFailure = only(on_failure, "on_failure") if on_failure else "stop"
-        work = (plugged.backend, plugged.usage, image, treatment, policy)
+        most = only(max_cost, "max_cost") if max_cost else 0
+        limit = read_amount(most) if most else None
+        work = (plugged.backend, plugged.usage, image, treatment, policy, limit)
         if plugged.backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)

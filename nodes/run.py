@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from torch import Tensor
 
-from ..core.report import OnFailure, Report, Shortfall, render
+from ..core.report import OnFailure, Report, Shortfall, check_on_failure, render
 from ..core.types import Backend, Usage
 from ..feed import Failed
 from ..pipeline import Treatment, raise_failures, remove
@@ -31,14 +32,16 @@ def run_batches(
     images: Sequence[Tensor],
     treatment: Treatment,
     on_failure: OnFailure = "stop",
+    max_cost: Decimal | None = None,
 ) -> list[Batch]:
     """The same list out, in the same order, without batches of which nothing is left.
 
     When pictures fail the others are finished first. Then `on_failure` decides: an error that names
     the failed ones, or a result without them, or with them as they were. A failed picture never
-    becomes a blank one, and nothing at all is an error. Cancel ends the prompt the way ComfyUI
-    does it.
+    becomes a blank one, and nothing at all is an error. max_cost: USD for the whole list. Cancel
+    ends the prompt the way ComfyUI does it.
     """
+    check_on_failure(on_failure)
     for number, batch in enumerate(images, 1):
         check_batch(batch, f"image {number}")
     inputs = inputs_of(images)
@@ -46,7 +49,7 @@ def run_batches(
     reports: dict[int, Report | Shortfall] = {}
     failed: list[Failed] = []
     with comfy_job(len(inputs)) as job:
-        for result in remove(inputs, backend, treatment, usage=usage, job=job):
+        for result in remove(inputs, backend, treatment, usage=usage, job=job, max_cost=max_cost):
             if isinstance(result, Failed):
                 failed.append(result)
                 reports[result.index] = Shortfall(

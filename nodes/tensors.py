@@ -45,7 +45,7 @@ def inputs_of(images: Sequence[Tensor]) -> list[Input]:
     """A list of IMAGE batches (B, H, W, C) -> one Input per picture, numbered across the list."""
     pictures = [picture for batch in images for picture in batch]
     return [
-        Input(index, name_of(index, len(pictures)), partial(_itself, picture))
+        Input(index, name_of(index, len(pictures)), partial(_itself, picture), at_hand=True)
         for index, picture in enumerate(pictures)
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -12,6 +13,7 @@ from ..core.specs import Price
 from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import Journal
+from .purse import Purse
 
 _TROUBLE_CHARACTERS = 300
 
@@ -19,12 +21,18 @@ _TROUBLE_CHARACTERS = 300
 class PaidJob(Job):
     """A job that keeps the journal and the cache for one run. Any thread may call it.
 
-    inner: the caller's own job; it is told everything first. A journal that fails never costs a
+    inner: the caller's own job; it is told everything first. purse: the money of this run, whose
+    refusals are raised before anything is sent. A journal that fails never costs a
     paid result: what it cannot take is remembered until this run ends, and `warnings` says so.
     """
 
-    def __init__(self, inner: Job, journal: Journal, cache: ResultCache) -> None:
+    def __init__(
+        self, inner: Job, journal: Journal, cache: ResultCache, purse: Purse | None = None
+    ) -> None:
         self.warnings: list[str] = [*journal.warnings]
+        self._purse = purse
+        # One at a time, so that a refusal comes after all those that still fit.
+        self._reserving = threading.Lock()
         self._inner = inner
         self._journal = journal
         self._cache = cache
@@ -62,6 +70,8 @@ class PaidJob(Job):
         self._over = True
         for work in sorted(self._sent | self._in_hand):
             self._leave(work)
+        if self._purse:
+            self._purse.close()
 
     def check(self) -> None:
         """See `Job.check`."""
@@ -73,7 +83,11 @@ class PaidJob(Job):
 
     def reserve(self, work: str, price: Price) -> None:
         """See `Job.reserve`."""
-        self._inner.reserve(work, price)
+        with self._reserving:
+            self._inner.reserve(work, price)
+            trouble = self._purse.reserve(work, price) if self._purse else ""
+        if trouble:
+            self._warn(trouble)
         self._prices[work] = price
         self._unsent.add(work)
 
@@ -96,7 +110,8 @@ class PaidJob(Job):
 
     def sending(self, work: str) -> None:
         """See `Job.sending`. Raises BackendFailed when another run was quicker, and is at it or has
-        delivered it since this one looked into the cache: send nothing."""
+        delivered it since this one looked into the cache, and when this run is over: send
+        nothing."""
         self._inner.sending(work)
         lost = Ticket(_backend_of(work), None)
         try:
@@ -115,7 +130,12 @@ class PaidJob(Job):
             raise BackendFailed(
                 "this picture was delivered a moment ago; run again, it costs nothing."
             )
+        if self._over:  # what it had reserved is free by now
+            self._try(work, partial(self._journal.not_sent, work))
+            raise BackendFailed("the run was stopped before this picture was sent.")
         self._unsent.discard(work)
+        if self._purse:
+            self._purse.sent(work)
 
     def submitted(self, work: str, ticket: Ticket) -> None:
         """See `Job.submitted`."""
@@ -133,6 +153,8 @@ class PaidJob(Job):
         self._sent.discard(work)
         # By what it has, not by its class, which can exist twice in one process.
         error: PictureError | None = getattr(outcome.result, "error", None)
+        if error is not None and error.paid == "no" and self._purse:
+            self._purse.not_owed(work)
         if error is None:
             self._delivered(work, cast("Matte", outcome.result))
         elif error.paid != "no":

@@ -61,6 +61,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             job INTEGER UNIQUE
         )
         """,
+        "CREATE INDEX reservations_of_day ON reservations (day, currency, micros)",
+        "CREATE INDEX reservations_of_work ON reservations (work)",
         """
         CREATE TABLE spending (
             day TEXT NOT NULL,

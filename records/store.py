@@ -1,10 +1,11 @@
-"""The journal, the cache and the receipts of one data folder."""
+"""The journal, the cache, the receipts and the spending of one data folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from .budget import Spending
 from .cache import ResultCache
 from .database import Database
 from .journal import Journal
@@ -19,9 +20,10 @@ class Records:
     journal: Journal
     cache: ResultCache
     receipts: Receipts
+    spending: Spending
 
     def close(self) -> None:
-        """Let go of the file of journal and receipts."""
+        """Let go of the file of journal, receipts and spending."""
         self.journal.close()
 
 
@@ -29,4 +31,4 @@ def open_records(folder: Path, cache_bytes: int) -> Records:
     """Never fails: see `Database`. cache_bytes: what results may take on disk; 0 keeps none."""
     database = Database(folder)
     cache = ResultCache(folder / "results", cache_bytes)
-    return Records(Journal(database), cache, Receipts(database))
+    return Records(Journal(database), cache, Receipts(database), Spending(database))

@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,14 +16,18 @@ from typing import Any
 import pytest
 import torch
 
+from rmbg_nodes.backends.catalogue import BACKENDS
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.backends.hosted.rows import ROWS
 from rmbg_nodes.core.errors import (
     BackendFailed,
-    BackendMissing,
     BadOption,
     BadPicture,
+    KeyMissing,
     LicenceRefused,
+    MayBeBilled,
     NoPlainBackdrop,
+    OverBudget,
 )
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (
@@ -29,6 +35,10 @@ from rmbg_nodes.tests.support.comfy_standin import (
     InterruptProcessingException,
     standing_in,
 )
+from rmbg_nodes.tests.support.hosted.faults import Fault
+from rmbg_nodes.tests.support.hosted.opening import loopback
+from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
+from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 SNAPSHOT = Path(__file__).parent / "data" / "schema-0.1.json"
 
@@ -171,9 +181,34 @@ def test_load_refuses_by_licence_first(nodes: ModuleType) -> None:
         nodes.LoadRmbg.execute("commercial", {"backend": "local", "model": "rmbg-2.0"})
 
 
-def test_load_says_the_command_of_this_installation(nodes: ModuleType) -> None:
-    with pytest.raises(BackendMissing, match="backends"):
-        nodes.LoadRmbg.execute("non-commercial", {"backend": "bria", "model": "rmbg-2.0"})
+def entry(nodes: ModuleType, provider: str) -> list[Any]:
+    """The inputs behind one entry of Load RMBG's menu."""
+    (combo,) = [item for item in nodes.LoadRmbg.GET_SCHEMA().inputs if item.id == "backend"]
+    options: Any = combo.settings["options"]
+    (option,) = [option for option in options if option.key == provider]
+    return list(option.inputs)
+
+
+@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+def test_each_provider_has_its_own_settings_and_no_client(nodes: ModuleType, provider: str) -> None:
+    shown = [item.id for item in entry(nodes, provider)]
+    rows = [row for row in ROWS if row.provider == provider]
+    assert shown == ["model", *(option.name for option in rows[0].options if option.in_nodes)]
+    assert shown[-3:] == ["profile", "downscale", "resubmit"]
+    assert "client" not in shown
+    menu = entry(nodes, provider)[0].settings["options"]
+    assert menu == [row.model for row in rows]
+
+
+def test_settings_that_a_saved_prompt_lacks_have_their_defaults(nodes: ModuleType) -> None:
+    """A prompt in API format holds what the node had when it was saved, and no more."""
+    for provider in ("local", "bria", "fal", "replicate", "keyer"):
+        for item in entry(nodes, provider):
+            assert item.id == "model" or item.settings["optional"], f"{provider}.{item.id}"
+    for rest in ({}, {"profile": None, "resubmit": None}):  # ComfyUI hands over the second
+        given = {"backend": "fal", "model": "rmbg-3.0", **rest}
+        (plug,) = nodes.LoadRmbg.execute("commercial", given).result
+        assert plug.backend.spec.id == "fal/rmbg-3.0"
 
 
 # ---------------------------------------------------------------- Remove Background
@@ -326,6 +361,235 @@ def test_the_keyer_refuses_a_photograph_in_words(nodes: ModuleType) -> None:
     noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
     with pytest.raises(NoPlainBackdrop, match="local, bria, fal or replicate"):
         remove(nodes, plug, [noise])
+
+
+# ---------------------------------------------------------------- on_failure
+
+
+def report_rows(report: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(report.rpartition("\n")[2])
+    return rows
+
+
+def outcomes_of(report: str) -> list[object]:
+    return [row["outcome"] for row in report_rows(report)]
+
+
+def test_failed_pictures_are_left_out_and_reported(nodes: ModuleType, comfy: Control) -> None:
+    given = [batch(0, 1, 2), batch(3, size=(57, 61)), batch(4, 5, size=(30, 20))]
+    plug = remover(nodes, FakeLocal(failing=[1, 4]))
+    images, masks, reports = remove(nodes, plug, given, on_failure="leave out")
+    whole, _, _ = remove(nodes, remover(nodes, FakeLocal()), given)
+    assert [image.shape[0] for image in images] == [2, 1, 1]
+    assert torch.equal(images[0], whole[0][[0, 2]])
+    assert torch.equal(images[2], whole[2][[1]])
+    assert [mask.shape for mask in masks] == [image.shape[:3] for image in images]
+    assert outcomes_of(reports[0]) == ["delivered", "failed", "delivered"]
+    assert outcomes_of(reports[2]) == ["failed", "delivered"]
+    assert "FAILED, and it was left out of the result. image 2 of 6" in reports[0]
+    assert comfy.progress[-1] == (6, 6)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_batch_that_is_left_out_whole_is_still_reported(nodes: ModuleType, lost: int) -> None:
+    sizes = [(48, 64), (57, 61), (30, 20)]
+    given = [batch(index, size=size) for index, size in enumerate(sizes)]
+    plug = remover(nodes, FakeLocal(failing=[lost]))
+    images, masks, reports = remove(nodes, plug, given, on_failure="leave out")
+    kept = [index for index in range(3) if index != lost]
+    assert [image.shape[1:3] for image in images] == [sizes[index] for index in kept]
+    assert len(images) == len(masks) == len(reports) == 2
+    assert f"image {lost + 1} of 3" in reports[0]
+    assert outcomes_of(reports[0]) == ["failed", "delivered"]
+    assert outcomes_of(reports[1]) == ["delivered"]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_failed_pictures_pass_through_opaque(nodes: ModuleType, channels: int) -> None:
+    pictures = batch(0, 1)
+    given = {1: pictures[..., :1], 3: pictures}.get(channels)
+    if given is None:
+        given = torch.cat([pictures, torch.full((2, 48, 64, 1), 0.5)], dim=-1)
+    plug = remover(nodes, FakeLocal(failing=[1]))
+    images, masks, reports = remove(nodes, plug, [given], on_failure="pass through")
+    assert images[0].shape == (2, 48, 64, 4)
+    wanted = given[1][..., :3].expand(48, 64, 3)
+    assert torch.equal(images[0][1][..., :3], wanted)
+    assert torch.equal(images[0][1][..., 3], torch.ones(48, 64))
+    assert torch.equal(masks[0][1], torch.ones(48, 64))
+    assert not torch.equal(masks[0][0], torch.ones(48, 64))
+    assert "it stands in the result as it was" in reports[0]
+
+
+def test_on_a_colour_a_failed_picture_has_three_channels_too(nodes: ModuleType) -> None:
+    plug = remover(nodes, FakeLocal(failing=[0]))
+    options = {"background": "color", "color": "#00ff00"}
+    images, _, _ = remove(nodes, plug, [batch(0, 1)], on_failure="pass through", **options)
+    assert images[0].shape == (2, 48, 64, 3)
+    assert torch.equal(images[0][0], batch(0)[0])
+    images, _, _ = remove(nodes, plug, [batch(0, 1)], on_failure="leave out", **options)
+    assert images[0].shape == (1, 48, 64, 3)
+
+
+def test_when_everything_fails_there_is_nothing_to_leave(nodes: ModuleType) -> None:
+    plug = remover(nodes, FakeLocal(failing=[0, 1]))
+    with pytest.raises(BackendFailed, match="2 of 2 pictures failed"):
+        remove(nodes, plug, [batch(0, 1)], on_failure="leave out")
+    images, masks, reports = remove(nodes, plug, [batch(0, 1)], on_failure="pass through")
+    assert torch.equal(images[0][..., :3], batch(0, 1))
+    assert torch.equal(masks[0], torch.ones(2, 48, 64))
+    assert outcomes_of(reports[0]) == ["failed", "failed"]
+
+
+def test_a_policy_that_is_none_is_refused(nodes: ModuleType) -> None:
+    """A value that comes over a link is not checked by ComfyUI."""
+    with pytest.raises(BadOption, match="on_failure"):
+        remove(nodes, remover(nodes, FakeLocal()), [batch(0)], on_failure="skip")
+
+
+def test_a_picture_that_cannot_be_used_follows_the_policy_too(nodes: ModuleType) -> None:
+    images = batch(0, 1)
+    images[1, 0, 0, 0] = float("nan")
+    cut, _, reports = remove(nodes, remover(nodes, FakeLocal()), [images], on_failure="leave out")
+    assert cut[0].shape[0] == 1
+    assert "contains NaN" in reports[0]
+
+
+# ---------------------------------------------------------------- hosted
+
+
+@pytest.fixture
+def fal(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostedServer]:
+    with loopback(monkeypatch, "fal") as server:
+        yield server
+        assert server.complaints == []
+
+
+def hosted(nodes: ModuleType, provider: str = "fal", **options: object) -> Any:
+    """What Load RMBG hands over."""
+    values = {"backend": provider, "model": "rmbg-2.0", **options}
+    (plug,) = nodes.LoadRmbg.execute("commercial", values).result
+    return plug
+
+
+def alpha_of(images: torch.Tensor) -> torch.Tensor:
+    """What the server answers, (B, H, W)."""
+    levels = (images * 255).round().to(torch.uint8).numpy()
+    return torch.stack([torch.from_numpy(expected_alpha(picture)) / 255 for picture in levels])
+
+
+@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+def test_a_hosted_run_gives_the_providers_alpha_and_says_what_it_cost(
+    nodes: ModuleType, comfy: Control, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    with loopback(monkeypatch, provider) as server:
+        images, masks, reports = remove(nodes, hosted(nodes, provider), [batch(0, 1)])
+        assert server.bills == 2
+        assert server.complaints == []
+    torch.testing.assert_close(masks[0], alpha_of(batch(0, 1)), atol=1e-6, rtol=0)
+    assert torch.equal(images[0][..., 3], masks[0])
+    assert comfy.progress[-1] == (2, 2)
+    text, _, _ = reports[0].rpartition("\n")
+    assert f"{provider}/rmbg-2.0" in text
+    assert "Cost: 0.018 USD; the picture was sent to the provider." in text
+    for row in report_rows(reports[0]):
+        assert row["request_id"] in server.jobs
+        assert row["usage"] == "commercial"
+
+
+def test_local_options_and_a_second_run_are_free(nodes: ModuleType, fal: HostedServer) -> None:
+    remove(nodes, hosted(nodes), [batch(0)])
+    requests = len(fal.requests)
+    changed = {"decontaminate": 0.2, "background": "white", "refine_edges": False}
+    _, _, reports = remove(nodes, hosted(nodes, downscale=True), [batch(0)], **changed)
+    assert len(fal.requests) == requests
+    assert "Cost: nothing" in reports[0]
+    assert "from the cache" in reports[0]
+
+
+def test_max_cost_refuses_before_anything_is_sent(nodes: ModuleType, fal: HostedServer) -> None:
+    with pytest.raises(OverBudget, match="cost 0.036 USD .*max_cost allows 0.03 USD"):
+        remove(nodes, hosted(nodes), [batch(0, 1)], max_cost=0.03)
+    assert fal.requests == []
+    _, _, reports = remove(nodes, hosted(nodes), [batch(0), batch(1)], max_cost=0.036)
+    assert fal.bills == 2
+    for report in reports:
+        assert report.startswith("Estimate: fal/rmbg-2.0: up to 2 x 0.018 USD = 0.036 USD")
+    _, _, reports = remove(nodes, hosted(nodes), [batch(0, 1)], max_cost=0.001)
+    assert "2 paid for earlier, up to 0 x 0.018 USD = 0 USD" in reports[0]
+    remove(nodes, hosted(nodes), [batch(2, 3)], max_cost=0.0)  # no limit
+    assert fal.bills == 4
+
+
+def test_the_price_stands_in_the_tooltips_of_load(nodes: ModuleType) -> None:
+    (backend,) = [i for i in nodes.LoadRmbg.GET_SCHEMA().inputs if i.id == "backend"]
+    assert "about 0.018 USD" in backend.settings["tooltip"]
+    for option in backend.settings["options"]:
+        rows = [row for row in BACKENDS.values() if row.provider == option.key]
+        for model in (sub for sub in option.inputs if sub.id == "model"):
+            said = model.settings["tooltip"]
+            assert said.count("USD a picture") == sum(row.price is not None for row in rows)
+
+
+def test_the_report_of_a_hosted_picture_that_failed(nodes: ModuleType, fal: HostedServer) -> None:
+    fal.plan(Fault("submit", "reset after work"), Fault("submit", 422))
+    _, _, reports = remove(nodes, hosted(nodes), [batch(0, 1, 2)], on_failure="leave out")
+    rows = report_rows(reports[0])
+    assert sorted(str(row.get("paid")) for row in rows) == ["None", "no", "perhaps"]
+    (lost,) = [row for row in rows if row.get("paid") == "perhaps"]
+    assert lost["error_type"] == "MayBeBilled"
+    assert lost["on_failure"] == "leave out"
+    assert f"FAILED, and it was left out of the result. {lost['error']}" in reports[0]
+    assert "https://fal.ai/dashboard" in lost["error"]
+    posts = len([request for request in fal.requests if request.method == "POST"])
+    with pytest.raises(MayBeBilled, match="resubmit"):
+        remove(nodes, hosted(nodes), [batch(rows.index(lost))])
+    assert len([request for request in fal.requests if request.method == "POST"]) == posts
+    remove(nodes, hosted(nodes, resubmit=True), [batch(rows.index(lost))])
+    assert len([request for request in fal.requests if request.method == "POST"]) == posts + 1
+
+
+def test_cancel_interrupts_at_once_and_the_next_run_pays_nothing(
+    nodes: ModuleType, comfy: Control, fal: HostedServer
+) -> None:
+    fal.seconds = 60
+    pressed: list[float] = []
+
+    def press() -> None:
+        until = time.monotonic() + 20
+        while not any("/status" in request.path for request in fal.requests):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        pressed.append(time.monotonic())
+        comfy.interrupt_after = 0
+
+    hand = threading.Thread(target=press)
+    hand.start()
+    with pytest.raises(InterruptProcessingException):
+        remove(nodes, hosted(nodes), [batch(0)])
+    assert time.monotonic() - pressed[0] < 1
+    hand.join()
+    comfy.interrupt_after = None
+    for job in fal.jobs.values():
+        job.ends = 0
+    _, masks, reports = remove(nodes, hosted(nodes), [batch(0)])
+    torch.testing.assert_close(masks[0], alpha_of(batch(0)), atol=1e-6, rtol=0)
+    assert "resumed" in reports[0]
+    assert fal.bills == 1
+
+
+def test_a_missing_key_names_the_variable(nodes: ModuleType) -> None:
+    with pytest.raises(KeyMissing, match="REPLICATE_API_TOKEN"):
+        remove(nodes, hosted(nodes, "replicate"), [batch(0)])
+
+
+def test_cores_node_runs_a_hosted_remover(nodes: ModuleType, fal: HostedServer) -> None:
+    mask = hosted(nodes).encode_image(batch(0, 1))
+    torch.testing.assert_close(mask, alpha_of(batch(0, 1)), atol=1e-6, rtol=0)
+    assert fal.bills == 2
+
+
+# ---------------------------------------------------------------- core's node and model
 
 
 def test_core_remove_background_takes_our_remover(nodes: ModuleType) -> None:

@@ -25,7 +25,13 @@ from rmbg_nodes.settings import VARIABLES
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NODES = ("RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite")
+NODES = (
+    "RMBG_Load",
+    "RMBG_RemoveBackground",
+    "RMBG_ApplyMask",
+    "RMBG_Composite",
+    "RMBG_SaveCutout",
+)
 # Longer signatures take a line for every parameter.
 _WIDTH = 88
 _TYPES = {"BOOLEAN": "switch", "INT": "whole number", "FLOAT": "number", "STRING": "text"}

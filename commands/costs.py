@@ -1,0 +1,239 @@
+"""`rmbg costs N`: what N pictures cost with each provider, and on a machine of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ..backends.catalogue import BACKENDS
+from ..backends.hosted.environment import priced
+from ..bookkeeping import open_books
+from ..core.errors import BadOption
+from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
+from ..core.report import JsonValue
+from ..core.specs import Price
+from ..records.budget import Spent
+from ..settings import read_settings
+
+_HOUR = 3600
+_CENTS = Decimal("0.01")
+_MILLIONTHS = Decimal("0.000001")
+
+
+@dataclass(frozen=True)
+class Own:
+    """A machine of the user's own for this many pictures.
+
+    usd_an_hour, a_second: the user's price and measured throughput. With a machine that is paid
+    only while it works, a picture costs usd_an_hour / (3600 x a_second).
+    """
+
+    pictures: int
+    usd_an_hour: Decimal
+    a_second: Decimal
+
+    @property
+    def hours(self) -> Decimal:
+        """How long it works on them."""
+        return self.pictures / self.a_second / _HOUR
+
+    @property
+    def each(self) -> Decimal:
+        """What a picture costs in USD on a machine that is never idle."""
+        return self.usd_an_hour / (_HOUR * self.a_second)
+
+    @property
+    def total(self) -> Decimal:
+        """USD for all of them."""
+        return self.usd_an_hour * self.hours
+
+    def crossover(self, price: Price) -> Decimal | None:
+        """Pictures an hour from which a machine that is paid all the time, idle or not, is cheaper
+        than this price; None when it cannot make that many."""
+        if not price.amount:
+            return None
+        an_hour = self.usd_an_hour / price.amount
+        return an_hour if an_hour < self.a_second * _HOUR else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("pictures", type=_count, metavar="N", help="how many pictures")
+    add(
+        "--gpu-usd-per-hour",
+        metavar="USD",
+        help="what your own machine or rented GPU costs an hour; needs --pictures-per-second",
+    )
+    add(
+        "--pictures-per-second",
+        metavar="X",
+        help="what you measured on it, with your pictures (the report of each says its seconds)",
+    )
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    count: int = arguments.pictures
+    prices = {row.id: row.price for row in map(priced, BACKENDS.values()) if row.price is not None}
+    prices = dict(sorted(prices.items(), key=lambda item: item[1].amount))
+    own = _own(count, arguments.gpu_usd_per_hour, arguments.pictures_per_second)
+    budget, spent = read_settings().budget, _spent()
+    if arguments.json:
+        data: dict[str, JsonValue] = {
+            "pictures": count,
+            "providers": [_row(count, name, price) for name, price in prices.items()],
+            "own_machine": None if own is None else _own_row(own, prices),
+            "spent": None if spent is None else _spent_row(spent, budget),
+        }
+        print(json.dumps(data, indent=2))
+        return 0
+    lines = [*_table(count, prices), *_own_lines(own, prices), *_spent_lines(spent, budget)]
+    print("\n".join(lines))
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number")
+    return int(text)
+
+
+def _own(count: int, usd_an_hour: str | None, a_second: str | None) -> Own | None:
+    if usd_an_hour is None and a_second is None:
+        return None
+    if usd_an_hour is None or a_second is None:
+        raise BadOption("Give both --gpu-usd-per-hour and --pictures-per-second, or neither.")
+    own = Own(count, read_amount(usd_an_hour), read_amount(a_second))
+    if not own.a_second:
+        raise BadOption("--pictures-per-second must be above 0.")
+    return own
+
+
+def _spent() -> Spent | None:
+    try:
+        return open_books().spending.spent()
+    except sqlite3.Error as error:
+        print(f"rmbg: What was spent cannot be looked up ({error}).", file=sys.stderr)
+        return None
+
+
+def _table(count: int, prices: dict[str, Price]) -> list[str]:
+    rows = [("backend", f"{count} pictures", "each", "price of", "read at")]
+    rows += [
+        (
+            name,
+            f"{plain(count * price.amount)} {price.currency}",
+            str(price),
+            price.as_of,
+            price.source,
+        )
+        for name, price in prices.items()
+    ]
+    unsure = [name for name, price in prices.items() if unconfirmed(price)]
+    lines = _columns(rows)
+    if unsure:
+        lines.append(f"Unverified, not from the provider's own page: {', '.join(unsure)}.")
+    lines.append("Without taxes, plans and free allowances. RMBG_PRICES sets your own prices.")
+    return lines
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _own_lines(own: Own | None, prices: dict[str, Price]) -> list[str]:
+    if own is None:
+        return ["", "For a machine of your own: --gpu-usd-per-hour and --pictures-per-second."]
+    lines = [
+        "",
+        f"Your own machine, {plain(own.usd_an_hour)} USD an hour, {plain(own.a_second)} pictures "
+        "a second:",
+        f"  {own.pictures} pictures take {_short(own.hours)} hours and cost {_short(own.total)} "
+        f"USD; {_fine(own.each)} USD each (USD an hour / (3600 x pictures a second)).",
+    ]
+    for name, price in prices.items():
+        if price.currency == "USD":
+            lines.append(f"  against {name}: {_compared(own, price)}")
+    return [
+        *lines,
+        "  That is the GPU alone. Commercial use of RMBG weights on your own machine needs BRIA's",
+        "  licence, whose price is not public; the MIT-licensed BiRefNet weights need none.",
+    ]
+
+
+def _compared(own: Own, price: Price) -> str:
+    saved = own.pictures * price.amount - own.total
+    word = "cheaper" if saved >= 0 else "dearer"
+    paid_always = own.crossover(price)
+    if paid_always is None:
+        return f"it is {_short(abs(saved))} USD {word} for these, and never pays if always rented."
+    return (
+        f"it is {_short(abs(saved))} USD {word} for these; rented all the time it pays from "
+        f"{_short(paid_always)} pictures an hour on (USD an hour / price)."
+    )
+
+
+def _spent_lines(spent: Spent | None, budget: Budget) -> list[str]:
+    if spent is None:
+        return []
+    lines = [""]
+    for name, done, open_, cap in (
+        ("today", spent.day, spent.day_under_way, budget.day),
+        ("this month", spent.month, spent.month_under_way, budget.month),
+    ):
+        under_way = f", and {plain(open_)} USD under way or perhaps billed" if open_ else ""
+        of = f" of {plain(cap)} USD ({BUDGET_VARIABLE})" if cap is not None else ""
+        lines.append(f"Spent {name} (UTC): {plain(done)} USD{under_way}{of}.")
+    return lines
+
+
+def _row(count: int, name: str, price: Price) -> dict[str, JsonValue]:
+    return {
+        "backend": name,
+        "total": plain(count * price.amount),
+        "price": str(price.amount),
+        "currency": price.currency,
+        "as_of": price.as_of,
+        "source": price.source,
+        "verified": not unconfirmed(price),
+    }
+
+
+def _own_row(own: Own, prices: dict[str, Price]) -> dict[str, JsonValue]:
+    crossovers = {name: own.crossover(price) for name, price in prices.items()}
+    return {
+        "hours": _short(own.hours),
+        "total": _short(own.total),
+        "price": _fine(own.each),
+        "cheaper_from_pictures_an_hour": {
+            name: None if value is None else _short(value) for name, value in crossovers.items()
+        },
+    }
+
+
+def _spent_row(spent: Spent, budget: Budget) -> dict[str, JsonValue]:
+    return {
+        "today": plain(spent.day),
+        "today_under_way": plain(spent.day_under_way),
+        "budget_a_day": None if budget.day is None else plain(budget.day),
+        "this_month": plain(spent.month),
+        "this_month_under_way": plain(spent.month_under_way),
+        "budget_a_month": None if budget.month is None else plain(budget.month),
+    }
+
+
+def _short(amount: Decimal) -> str:
+    return plain(amount.quantize(_CENTS))
+
+
+def _fine(amount: Decimal) -> str:
+    return plain(amount.quantize(_MILLIONTHS))

@@ -1,0 +1,71 @@
+"""`rmbg remove --dry-run`: what would be done, and what it would cost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ..bookkeeping import open_books
+from ..core.errors import OverBudget
+from ..core.specs import BackendSpec
+from ..estimate import Estimate
+from ..records.purse import Purse
+from ..settings import Settings
+from .plan import Plan
+
+
+def usable(plans: Sequence[Plan]) -> int:
+    """How many pictures were found."""
+    return sum(plan.source.reason is None for plan in plans)
+
+
+def say_refusal(expected: Estimate | None, settings: Settings, max_cost: Decimal | None) -> None:
+    """On stderr, why the run would not be begun as things stand."""
+    if expected is None:
+        return
+    try:
+        purse = Purse(open_books(settings).spending, settings.budget, max_cost)
+        purse.afford(expected.price, expected.paid)
+    except OverBudget as error:
+        print(f"rmbg: It would be refused. {error}", file=sys.stderr)
+
+
+def say_plans(
+    plans: Sequence[Plan],
+    spec: BackendSpec,
+    ground: str,
+    expected: Estimate | None,
+    *,
+    as_json: bool,
+) -> int:
+    """What would be done; the status is that of pictures that could not even be found.
+
+    expected: what it would cost, for which the pictures were read; None when nothing costs.
+    """
+    count = usable(plans)
+    earlier = expected.earlier if expected else frozenset()
+    nothing = earlier | expected.free if expected else frozenset()
+    if as_json:
+        for index, plan in enumerate(plans):
+            free = spec.price is None or plan.source.reason is not None or index in nothing
+            row = {
+                "input": plan.source.name,
+                "output": None if plan.output is None else str(plan.output),
+                "mask": None if plan.mask is None else str(plan.mask),
+                "error": plan.source.reason,
+                "backend": spec.id,
+                "paid_earlier": index in earlier,
+                "cost_at_most": "0" if free or spec.price is None else str(spec.price.amount),
+            }
+            print(json.dumps(row))
+    else:
+        for plan in plans:
+            print(f"{plan.source.name} -> {plan.source.reason or plan.output or 'standard output'}")
+        before = f" {len(earlier)} of them paid for earlier." if earlier else ""
+        copies = len(nothing) - len(earlier)
+        before += f" {copies} of them not to be sent: copies, or unreadable." if copies else ""
+        print(f"{count} pictures with {spec.id} ({ground}).{before}")
+        print(f"Cost: {f'up to {expected.sum}' if expected else 'nothing'}. Nothing was done.")
+    return 0 if count == len(plans) else 1

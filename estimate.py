@@ -1,0 +1,107 @@
+"""What a run on a paid backend comes to, before anything is sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from .core.errors import PictureError
+from .core.intake import split_pixels
+from .core.money import plain
+from .core.specs import Price
+from .core.types import Backend, Frame
+from .feed import Input
+from .records.store import Records
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The most that a run costs. earlier: the indices of pictures whose result is kept, or can be
+    fetched. free: of others that cost nothing: second copies, and what cannot be read.
+    looked: the pictures were read; without that nothing is known of them, and both are empty."""
+
+    backend: str
+    price: Price
+    pictures: int
+    earlier: frozenset[int] = frozenset()
+    free: frozenset[int] = frozenset()
+    looked: bool = False
+
+    @property
+    def paid(self) -> int:
+        """How many pictures have to be paid for."""
+        return self.pictures - len(self.earlier) - len(self.free)
+
+    @property
+    def total(self) -> Decimal:
+        """In the currency of the price."""
+        return self.paid * self.price.amount
+
+    @property
+    def sum(self) -> str:
+        """As a calculation: "3 x 0.018 USD = 0.054 USD"."""
+        return f"{self.paid} x {self.price} = {plain(self.total)} {self.price.currency}"
+
+    def __str__(self) -> str:
+        read = f"a price of {self.price.as_of}"
+        if not self.looked:
+            return (
+                f"{self.backend}: up to {self.sum} ({read}); what was paid for earlier costs "
+                "nothing."
+            )
+        return f"{self.backend}: {self._counted()}, up to {self.sum} ({read})."
+
+    def _counted(self) -> str:
+        words = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        words += f", {len(self.earlier)} paid for earlier" if self.earlier else ""
+        return words + (f", {len(self.free)} not to be sent" if self.free else "")
+
+
+def estimate(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate | None:
+    """Without reading a picture that is not in memory. None for a backend that costs nothing.
+
+    Pictures in memory are looked for in the cache where anything is kept at all.
+    """
+    price = backend.spec.price
+    if price is None:
+        return None
+    kept = _fetchable(books) or books.cache.info().entries
+    if kept and all(item.at_hand for item in inputs):
+        return look(inputs, backend, books)
+    return Estimate(backend.spec.id, price, len(inputs))
+
+
+def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate | None:
+    """By reading every picture, one at a time. One that can be read only once counts as paid."""
+    price = backend.spec.price
+    if price is None:
+        return None
+    fetchable = _fetchable(books)
+    seen: set[str] = set()
+    earlier, free = set(), set()
+    for item in inputs:
+        if item.only_once:
+            continue
+        try:
+            pixels, _, _ = split_pixels(item.load(), item.name)
+        except PictureError:
+            free.add(item.index)
+            continue
+        work = backend.work(Frame(item.index, pixels, item.name)) or ""
+        if work in fetchable or books.cache.has(work):
+            earlier.add(item.index)
+        elif work in seen:
+            free.add(item.index)
+        seen.add(work)
+    return Estimate(
+        backend.spec.id, price, len(inputs), frozenset(earlier), frozenset(free), looked=True
+    )
+
+
+def _fetchable(books: Records) -> frozenset[str]:
+    try:
+        return frozenset(job.work for job in books.journal.pending() if job.resumable)
+    except sqlite3.Error:  # the run itself says so, picture by picture
+        return frozenset()

@@ -1,0 +1,169 @@
+"""What hosted pictures have cost by UTC day, and the reservations of those that are under way.
+
+    reserve -> [no job: nothing was sent]      freed by its run, or when its process has ended
+            -> [job open in the journal]       counted, because it may be billed
+            -> [job delivered or abandoned]    moved to the day's total
+            -> [job failed]                    freed: nothing is owed
+
+From the moment that a picture is sent its reservation follows the journal's row by triggers in the
+database (schema.py). So whoever settles the row settles the money in the same transaction: another
+run, `rmbg resume`, or an earlier version of this package.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import Decimal
+
+from ..core.errors import OverBudget
+from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, amount_of, counted, limit, plain
+from ..core.specs import Price
+from .database import Database
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """USD of this UTC day and month: `spent` has its result, `under_way` is reserved or may be
+    billed."""
+
+    day: Decimal
+    month: Decimal
+    day_under_way: Decimal
+    month_under_way: Decimal
+
+
+class Spending:
+    """The tables of money in records.sqlite. Every method may be called from any thread, and what
+    it says is on the disk when it returns. Methods raise sqlite3.Error when the file fails them."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = _now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def reserve(self, work: str, price: Price, budget: Budget) -> int:
+        """Count this picture from now on, on this day; the number of the reservation.
+
+        One transaction that no other process interrupts: what is spent, what is reserved and this
+        price together are within the budget, or OverBudget is raised and nothing is counted.
+        """
+        day = self._today()
+        with self._database.changing() as connection:
+            refusal = self._refusal(connection, day, counted(price), budget)
+            if refusal:
+                raise OverBudget(
+                    f"{refusal}, and the next picture costs {price}. It was not sent. Raise the "
+                    "budget, or wait: days and months end at midnight UTC."
+                )
+            cursor = connection.execute(
+                "INSERT INTO reservations (work, backend, owner, day, currency, micros)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    work,
+                    work.partition(":")[0],
+                    self._database.owner.name,
+                    day,
+                    price.currency,
+                    counted(price),
+                ),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+
+    def check(self, price: Price, pictures: int, budget: Budget) -> None:
+        """Raise OverBudget when this many pictures cannot all be paid for as things stand."""
+        with self._database.changing() as connection:
+            total = pictures * counted(price)
+            refusal = self._refusal(connection, self._today(), total, budget) if pictures else ""
+        if refusal:
+            raise OverBudget(
+                f"{refusal}, and this run would cost {plain(pictures * price.amount)} "
+                f"{price.currency} ({pictures} x {price}). Nothing was sent. Send fewer pictures, "
+                "or raise the budget."
+            )
+
+    def free(self, reservation: int) -> None:
+        """Nothing was sent for it. One that was sent follows its job instead."""
+        with self._database.changing() as connection:
+            connection.execute(
+                "DELETE FROM reservations WHERE id = ? AND job IS NULL", (reservation,)
+            )
+
+    def spent(self) -> Spent:
+        """What this day and this month have cost so far."""
+        day = self._today()
+        with self._database.changing() as connection:
+            self._free_the_dead(connection)
+            sums = [
+                amount_of(_sum(connection, table, *period))
+                for table in ("spending", "reservations")
+                for period in (_day(day), _month(day))
+            ]
+        return Spent(*sums)
+
+    @property
+    def lasting(self) -> bool:
+        """It is on a disk: what other processes and earlier ones have spent is known."""
+        with self._database.reading() as connection:
+            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+
+    def _today(self) -> str:
+        return self._clock().astimezone(timezone.utc).date().isoformat()
+
+    def _refusal(self, connection: sqlite3.Connection, day: str, more: int, budget: Budget) -> str:
+        """Why this much more cannot be spent; empty when it can."""
+        first = _over(connection, day, more, budget)
+        if not first:
+            return ""
+        self._free_the_dead(connection)
+        return _over(connection, day, more, budget)
+
+    def _free_the_dead(self, connection: sqlite3.Connection) -> None:
+        """Reservations whose process ended before it sent anything."""
+        owners = connection.execute(
+            "SELECT DISTINCT owner FROM reservations WHERE job IS NULL"
+        ).fetchall()
+        for (owner,) in owners:
+            if not self._database.owner.lives(owner):
+                connection.execute(
+                    "DELETE FROM reservations WHERE job IS NULL AND owner = ?", (owner,)
+                )
+
+
+def _over(connection: sqlite3.Connection, day: str, more: int, budget: Budget) -> str:
+    for name, cap, period in (
+        ("day", budget.day, _day(day)),
+        ("month", budget.month, _month(day)),
+    ):
+        if cap is None:
+            continue
+        so_far = sum(_sum(connection, table, *period) for table in ("spending", "reservations"))
+        if so_far + more > limit(cap):
+            return (
+                f"The budget is {plain(cap)} {CURRENCY} a {name} ({BUDGET_VARIABLE}), of which "
+                f"{plain(amount_of(so_far))} {CURRENCY} are spent or under way"
+            )
+    return ""
+
+
+def _sum(connection: sqlite3.Connection, table: str, first: str, last: str) -> int:
+    (total,) = connection.execute(
+        f"SELECT coalesce(sum(micros), 0) FROM {table} WHERE day BETWEEN ? AND ? AND currency = ?",
+        (first, last, CURRENCY),
+    ).fetchone()
+    return int(total)
+
+
+def _day(day: str) -> tuple[str, str]:
+    return day, day
+
+
+def _month(day: str) -> tuple[str, str]:
+    """From the first to a last that no month passes."""
+    return f"{day[:8]}01", f"{day[:8]}31"

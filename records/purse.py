@@ -1,0 +1,133 @@
+"""The money of one run: what it may cost, and what it has reserved of the budget."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+from decimal import Decimal
+
+from ..core.errors import OverBudget
+from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain
+from ..core.specs import Price
+from .budget import Spending
+
+
+class Purse:
+    """Lent to one run; any thread may call it.
+
+    max_cost: USD that this run may cost; None = no limit, 0 = only what costs nothing.
+    """
+
+    def __init__(
+        self, spending: Spending, budget: Budget | None = None, max_cost: Decimal | None = None
+    ) -> None:
+        self._spending = spending
+        self._budget = budget or Budget()
+        self._max_cost = max_cost
+        self._lock = threading.Lock()
+        self._cost = Decimal(0)
+        self._reserved: dict[str, tuple[Price, int | None]] = {}
+        self._closed = False
+
+    def afford(self, price: Price, pictures: int) -> None:
+        """Raise OverBudget when a run of this many paid pictures cannot be finished."""
+        if not pictures:
+            return
+        self._check_currency(price)
+        total = pictures * price.amount
+        if self._max_cost is not None and total > self._max_cost:
+            raise OverBudget(
+                f"This run would cost {plain(total)} {price.currency} ({pictures} x {price}), and "
+                f"max_cost allows {plain(self._max_cost)} {CURRENCY}. Nothing was sent. Send fewer "
+                "pictures, or raise max_cost."
+            )
+        if self._budget:
+            self._check_lasting()
+            try:
+                self._spending.check(price, pictures, self._budget)
+            except sqlite3.Error as error:
+                raise _unknown(error) from error
+
+    def reserve(self, work: str, price: Price) -> str:
+        """Count this picture before it is sent, or raise OverBudget. Returns what the user should
+        know: without a budget, spending that cannot be written down stops nothing."""
+        self._check_currency(price)
+        with self._lock:
+            if self._max_cost is not None and self._cost + price.amount > self._max_cost:
+                raise OverBudget(
+                    f"The next picture would bring this run to {plain(self._cost + price.amount)} "
+                    f"{price.currency}, and max_cost allows {plain(self._max_cost)} {CURRENCY}. "
+                    "It was not sent. Send fewer pictures, or raise max_cost."
+                )
+            self._cost += price.amount
+        trouble = ""
+        number: int | None = None
+        try:
+            if self._budget:
+                self._check_lasting()
+            number = self._spending.reserve(work, price, self._budget)
+        except sqlite3.Error as error:
+            if self._budget:
+                self._give_back(price)
+                raise _unknown(error) from error
+            trouble = (
+                f"What this run costs could not be written down ({error}), so `rmbg costs` and a "
+                "later budget do not count it."
+            )
+        except OverBudget:
+            self._give_back(price)
+            raise
+        self._reserved[work] = price, number
+        if self._closed:  # the run was stopped while this was written
+            self.not_owed(work)
+        return trouble
+
+    def sent(self, work: str) -> None:
+        """From now on its reservation follows the journal."""
+        if work in self._reserved:
+            self._reserved[work] = self._reserved[work][0], None
+
+    def not_owed(self, work: str) -> None:
+        """Nothing is owed for this work of this run."""
+        price, number = self._reserved.pop(work, (None, None))
+        if price is None:
+            return
+        self._give_back(price)
+        if number is not None:
+            with suppress(sqlite3.Error):  # it counts until this process ends
+                self._spending.free(number)
+
+    def close(self) -> None:
+        """The run is over: what it has not sent is free."""
+        self._closed = True
+        for work, (_, number) in list(self._reserved.items()):
+            if number is not None:
+                with suppress(sqlite3.Error):
+                    self._spending.free(number)
+            self._reserved.pop(work, None)
+
+    def _give_back(self, price: Price) -> None:
+        with self._lock:
+            self._cost -= price.amount
+
+    def _check_currency(self, price: Price) -> None:
+        limited = bool(self._budget) or self._max_cost is not None
+        if limited and price.currency != CURRENCY:
+            raise OverBudget(
+                f"The price is in {price.currency}, and {BUDGET_VARIABLE} and max_cost count "
+                f"{CURRENCY}, so neither can be kept to. Nothing was sent. Take the limit away, or "
+                f"set a price in {CURRENCY} with RMBG_PRICES."
+            )
+
+    def _check_lasting(self) -> None:
+        if not self._spending.lasting:
+            raise _unknown("its folder cannot be written")
+
+
+def _unknown(reason: object) -> OverBudget:
+    return OverBudget(
+        f"What was spent before cannot be looked up ({reason}), so {BUDGET_VARIABLE} cannot be "
+        "kept to and nothing is sent. Mend the data folder, set RMBG_DATA to another, or take the "
+        "budget away."
+    )
