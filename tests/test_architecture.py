@@ -14,7 +14,7 @@ import pytest
 import rmbg_nodes
 
 ROOT = Path(__file__).resolve().parent.parent
-OUTSIDE = ("tests", "typings", "bench", "examples", "build", "docs", "scripts")
+OUTSIDE = ("tests", "typings", "bench", "build", "docs", "scripts")
 PACKAGE_FILES = sorted(
     path
     for path in ROOT.rglob("*.py")

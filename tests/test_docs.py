@@ -175,7 +175,7 @@ def test_every_error_has_its_section() -> None:
 @lru_cache
 def spoken() -> str:
     """Every text in our own code, in one line."""
-    outside = ("tests", "bench", "examples", "build", "docs", "scripts", "typings")
+    outside = ("tests", "bench", "build", "docs", "scripts", "typings")
     files = [
         path
         for path in ROOT.rglob("*.py")

@@ -1,4 +1,4 @@
-"""examples/finetune.py lowers the loss."""
+"""docs/examples/finetune.py lowers the loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("finetune", ROOT / "examples" / "finetune.py")
+    spec = importlib.util.spec_from_file_location("finetune", ROOT / "docs/examples/finetune.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

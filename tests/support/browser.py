@@ -16,7 +16,7 @@ import pytest
 from .comfy_server import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import ConsoleMessage, Page, Response
 
 #: A workflow as the frontend saves it, read by the tests as they need it.
 Graph: TypeAlias = "dict[str, Any]"
@@ -57,8 +57,8 @@ class Tab:
         self._errors: list[str] = []
         self._said: list[str] = []
         page.on("pageerror", lambda error: self._errors.append(str(error)))
-        page.on("console", lambda line: line.type == "error" and self._said.append(line.text))
-        page.on("response", lambda got: got.status >= 400 and self._said.append(got.url))
+        page.on("console", self._note_line)
+        page.on("response", self._note_response)
 
     def complaints(self) -> list[str]:
         """Uncaught errors of the page, and console errors and failed requests that name the pack.
@@ -68,6 +68,14 @@ class Tab:
         """
         said = [text for text in self._said if "https://api.comfy.org" not in text]
         return self._errors + [text for text in said if "rmbg" in text.lower()]
+
+    def _note_line(self, line: ConsoleMessage) -> None:
+        if line.type == "error":
+            self._said.append(line.text)
+
+    def _note_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self._said.append(response.url)
 
     def load(self, path: Path) -> Graph:
         """Open a saved workflow and show all of it."""

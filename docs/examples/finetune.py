@@ -1,7 +1,7 @@
 """Fine-tune a background remover on rendered scenes whose true alpha is known.
 
-    python examples/finetune.py                          # a tiny new network, a minute on a CPU
-    python examples/finetune.py --model FOLDER --out NEW # released weights, on a GPU
+    python docs/examples/finetune.py                     # a tiny new network, a minute on a CPU
+    python docs/examples/finetune.py --model FOLDER --out NEW # released weights, on a GPU
 
 FOLDER is what `rmbg weights get MODEL --transformers` made. Weights tuned from it keep its licence.
 Replace `batch` by your own pictures and alphas; the rest stays.
