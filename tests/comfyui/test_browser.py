@@ -78,7 +78,7 @@ def test_one_turn_of_the_menu_runs_the_graph_on_a_licensed_api(
     page.load(START)
     assert below_the_menu(page, "keyer") == WIDGETS["keyer"]
     assert below_the_menu(page, "fal") == WIDGETS["fal"]
-    before = set(server.get("/history"))
+    before, bills = set(server.get("/history")), providers["fal"].bills
     assert page.page.evaluate("() => app.queuePrompt(0, 1)") is True
     until = time.monotonic() + 120
     while not (new := set(server.get("/history")) - before) and time.monotonic() < until:
@@ -92,8 +92,8 @@ def test_one_turn_of_the_menu_runs_the_graph_on_a_licensed_api(
         "() => app.graph.nodes.some(node => node.type === 'SaveImage' && node.imgs?.length)"
     )
     page.shoot("hosted")
-    # The second renderer finds the first one's result in the cache: one bill for both.
-    assert providers["fal"].bills == 1
+    # One bill at most: the second renderer finds the first one's result in the cache.
+    assert providers["fal"].bills - bills <= 1
     assert providers["fal"].complaints == []
     assert page.complaints() == []
 
