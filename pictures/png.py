@@ -18,7 +18,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _PASSES = {0: ((0, 0, 1, 1),), 1: (*_ADAM7, (0, 1, 1, 2))}  # x, y, step in x, step in y
 _LARGEST_PROFILE = 16 << 20
-_LARGEST_TEXT = 64 << 20
+_LARGEST_TEXTS = 64 << 20
 _BLOCK = 1 << 20
 
 
@@ -86,14 +86,20 @@ def with_texts(data: bytes, texts: Mapping[str, str], xmp: bytes) -> bytes:
 
 
 def texts_of(data: bytes) -> dict[str, str]:
-    """Keyword -> text of every text chunk, the first of a keyword. Raises Unusable."""
+    """Keyword -> text of every text chunk, the first of a keyword; of packed ones as much as 64 MiB
+    hold together. Raises Unusable."""
     found: dict[str, str] = {}
+    room = _LARGEST_TEXTS
     for kind, body in _chunks(data):
         keyword, zero, rest = body.partition(b"\0")
-        if kind in _TEXTS and zero:
-            text = _TEXTS[kind](rest)
-            if text is not None:
-                found.setdefault(keyword.decode("latin-1"), text)
+        if kind not in _TEXTS or not zero:
+            continue
+        content, packed, encoding = _TEXTS[kind](rest)
+        if packed:
+            content = _inflated(content, room)
+            room -= len(content)
+        if content or not packed:
+            found.setdefault(keyword.decode("latin-1"), content.decode(encoding, "replace"))
     return found
 
 
@@ -150,28 +156,28 @@ def _text_chunk(keyword: str, text: str) -> bytes:
     return _chunk(b"iTXt", head + bytes(5) + text.encode("utf-8", "replace"))
 
 
-def _plain(rest: bytes) -> str | None:
-    return rest.decode("latin-1")
+def _plain(rest: bytes) -> tuple[bytes, bool, str]:
+    return rest, False, "latin-1"
 
 
-def _packed(rest: bytes) -> str | None:
-    text = _inflated(rest[1:])
-    return None if text is None else text.decode("latin-1")
+def _packed(rest: bytes) -> tuple[bytes, bool, str]:
+    return rest[1:], True, "latin-1"
 
 
-def _international(rest: bytes) -> str | None:
+def _international(rest: bytes) -> tuple[bytes, bool, str]:
     """Flag, method, then language and translated keyword, each closed by a zero, then UTF-8."""
     _, _, behind_language = rest[2:].partition(b"\0")
     _, _, content = behind_language.partition(b"\0")
-    text = _inflated(content) if rest[:1] == b"\1" else content
-    return None if text is None else text.decode("utf-8", "replace")
+    return content, rest[:1] == b"\1", "utf-8"
 
 
-def _inflated(packed: bytes) -> bytes | None:
+def _inflated(packed: bytes, most: int) -> bytes:
+    """Empty where it is damaged, or nothing more is wanted (0 would mean all of it to zlib)."""
     try:
-        return zlib.decompressobj().decompress(packed, _LARGEST_TEXT)
+        return zlib.decompressobj().decompress(packed, most) if most else b""
     except zlib.error:
-        return None
+        return b""
 
 
+# What stands behind the keyword: content, whether it is packed, encoding.
 _TEXTS = {b"tEXt": _plain, b"zTXt": _packed, b"iTXt": _international}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from rmbg_nodes.core.errors import BadPicture
+from rmbg_nodes.pictures import png
 from rmbg_nodes.pictures.png import _chunk
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode
@@ -183,6 +184,18 @@ def test_a_bomb_is_refused_from_its_header(case: str) -> None:
     """Its pixels would need gigabytes. Nor does Pillow warn, which is an error in these tests."""
     with pytest.raises(BadPicture, match="more than the limit of 64 megapixels"):
         read_picture(HUGE[case], name="bomb")
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+def test_packed_texts_have_one_limit_together(monkeypatch: pytest.MonkeyPatch, kind: bytes) -> None:
+    """Each below a limit of its own, they would need gigabytes out of a small file."""
+    monkeypatch.setattr(png, "_LARGEST_TEXTS", 1000)
+    packed = (b"\0" if kind == b"zTXt" else b"\1\0\0\0") + zlib.compress(b"a" * 700)
+    texts = b"".join(_chunk(kind, b"t%d\0" % n + packed) for n in range(9))
+    data = FILES["png 8"]
+    data = data[:33] + texts + _chunk(b"tEXt", b"plain\0b") + data[33:]
+    assert png.texts_of(data) == {"t0": "a" * 700, "t1": "a" * 300, "plain": "b"}
+    assert _same(read_picture(data, name="x"), WHOLE["png 8"])
 
 
 def test_the_limit_is_the_callers() -> None:
