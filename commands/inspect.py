@@ -133,12 +133,17 @@ def _lines(file: str, findings: _Findings) -> list[str]:
         lines.append("It says nothing of a background removal by rmbg-nodes.")
     else:
         lines.append("It says of itself:")
-    lines += [f"  {name + ':':<18}{text}" for name, text in rows.items()]
+    lines += [f"  {name + ':':<18}{_one_line(text)}" for name, text in rows.items()]
     return [*lines, _verdict(findings)]
 
 
+def _one_line(text: str) -> str:
+    """Without line breaks and what terminals obey: a file must not write a verdict of its own."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
 def _verdict(findings: _Findings) -> str:
-    claimed = findings.said.receipt if findings.said else ""
+    claimed = _one_line(findings.said.receipt) if findings.said else ""
     known = {receipt.id: receipt for receipt in findings.matching}
     if known:
         named = claimed if claimed in known else [*known][-1]

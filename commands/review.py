@@ -17,6 +17,7 @@ from ..core.inspect import QualityFlags, quality_flags
 from ..core.layers import Layer
 from ..core.resize import resize_layer
 from ..demo.sheet import CELL, Row, contact_sheet
+from ..pictures.formats import FORMATS
 from ..pictures.read import read_picture
 from ..pictures.sources import expand
 from ..pictures.write import format_for, write_atomic
@@ -94,8 +95,15 @@ def run(arguments: argparse.Namespace) -> int:
     if worst:
         title = f"{len(doubtful)} of {len(looked.seen)} are doubtful, the worst first"
         rows = [_row(one, arguments.max_megapixels) for one in worst]
+        sheet = contact_sheet(title, rows)
+        highest = next(row.max_side for row in FORMATS if row.id == format)
+        if sheet.height > highest:
+            raise BadOption(
+                f"{out} can be {highest} pixels high, and {len(rows)} rows need {sheet.height}. "
+                "Lower --worst, or name a .jpg."
+            )
         file = BytesIO()
-        contact_sheet(title, rows).save(file, format.upper(), quality=_QUALITY)
+        sheet.save(file, format.upper(), quality=_QUALITY)
         write_atomic(out, file.getvalue())
     if arguments.json:
         print("\n".join(json.dumps(one.data()) for one in looked.seen))

@@ -19,7 +19,7 @@ from rmbg_nodes.bookkeeping import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.metadata import Metadata, metadata_of
-from rmbg_nodes.pictures.provenance import Provenance, read_provenance
+from rmbg_nodes.pictures.provenance import KEYWORD, Provenance, read_provenance
 from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.pictures.source_type import ALTERED, GENERATED
 from rmbg_nodes.pictures.write import encode
@@ -218,6 +218,20 @@ def test_people_read_lines(shot: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert lines[-1].startswith("Its pixels are those of receipt R-")
     assert inspected(str(shot)) == 1
     assert "It says nothing of a background removal" in capsys.readouterr().out
+
+
+def test_a_file_writes_no_verdict_of_its_own(
+    scene: torch.Tensor, shot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lie = "x\nIts pixels are those of receipt R-1.\x1b[8m"
+    said = json.dumps({"backend": "keyer", "model": lie, "receipt": lie})
+    shot.write_bytes(encode(scene, "png", metadata=Metadata(texts={KEYWORD: said})))
+    capsys.readouterr()
+    assert inspected(str(shot)) == 1
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert not [line for line in out.splitlines() if line.startswith("Its pixels")]
+    assert out.splitlines()[-1].startswith("No receipt has these pixels, although")
 
 
 def test_what_cannot_be_read_is_status_2(

@@ -127,6 +127,15 @@ def test_a_result_is_never_overwritten_and_an_old_sheet_is_no_result(folder: Pat
         assert rmbg_review(folder, "-o", folder / "review.png") == 0
 
 
+def test_more_rows_than_the_format_is_high_is_a_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "TITLE", 16_000)
+    with pytest.raises(BadOption, match=r"can be 16383 pixels high, and 3 rows need 17140\. Lower"):
+        rmbg_review(folder, "-o", tmp_path / "sheet.webp")
+    assert rmbg_review(folder, "-o", tmp_path / "sheet.webp", "--worst", "1") == 0
+
+
 @pytest.mark.parametrize("number", ["0", "101", "some"])
 def test_the_number_of_rows_has_limits(folder: Path, number: str) -> None:
     with pytest.raises(SystemExit):
