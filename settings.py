@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .backends.catalogue import find
 from .backends.hosted import environment as hosted
-from .core.errors import BadOption
+from .core.errors import BackendUnknown, BadOption
 from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES, OwnWeights
 from .core.money import BUDGET_VARIABLE, Budget, read_budget
 from .core.types import Usage
@@ -49,6 +50,8 @@ DEFAULTS: Mapping[str, str] = {
 
 #: Key in the settings file -> variable.
 KEYS: Mapping[str, str] = {key_of(name): name for name in VARIABLES if name != SETTINGS_VARIABLE}
+
+_SHORTEST_KEY = 16
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -102,6 +105,19 @@ def check_values(values: Mapping[str, str]) -> None:
     """Raise BadOption for the first of these variables that has a value that cannot be used."""
     _settings(values, {})
     hosted.check(values)
+
+
+def problem_with(name: str, value: str) -> str:
+    """Why this variable cannot have this value; empty when it can. A value that might be a key, put
+    into the wrong variable, is not repeated."""
+    try:
+        check_values({name: value})
+        if name == BACKEND_VARIABLE and value:
+            find(value)
+    except (BadOption, BackendUnknown) as error:
+        words = str(error)
+        return words.replace(value, "...") if len(value) >= _SHORTEST_KEY else words
+    return ""
 
 
 def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Settings:

@@ -53,6 +53,12 @@ def looks_secret(text: str) -> bool:
     return _SECRET_TEXT.fullmatch(text.strip()) is not None
 
 
+def may_hold_key(text: str) -> bool:
+    """Whether a value should not be shown: a key put into the wrong variable, or a folder that is
+    named by one."""
+    return looks_secret(text) or any(map(looks_secret, re.split(r"[\\/:;]", text)))
+
+
 def read_settings_file(path: Path, *, required: bool) -> SettingsFile:
     """The file as it is now, parsed once for each of its versions.
 
@@ -86,7 +92,7 @@ def _parsed(path: Path, *version: int) -> SettingsFile:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         # Amounts of money stay as they are written.
-        table = loads(text.replace("\r\n", "\n"), parse_float=str)
+        table = loads(text, parse_float=str)
     except OSError as error:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..backends.catalogue import find
-from ..core.errors import BackendUnknown, BadOption
+from ..core.errors import BadOption
 from ..core.licences import LICENCES
 from ..host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 from ..invocation import command
-from ..settings import BACKEND_VARIABLE, DEFAULTS, KEYS, VARIABLES, check_file, check_values
-from ..settings_file import PREFIX, SettingsFile, key_of, looks_secret
+from ..settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
+from ..settings_file import PREFIX, SettingsFile, key_of, may_hold_key
 
 _UNSET = "not set"
 # A longer value does not widen the column of all.
 _COLUMN = 40
-_SHORTEST_KEY = 16
 #: The number of an agreement is nobody else's business: outputs of this command are pasted.
 _PRIVATE = frozenset(row.grant_variable for row in LICENCES.values() if row.grant_variable)
 #: What the template writes, where the default would not say how a value looks.
@@ -153,32 +150,14 @@ def _rows(host: PlainHost, file: SettingsFile) -> Iterator[_Row]:
     for name in VARIABLES:
         given = os.environ.get(name, "").strip()
         value = given or file.values.get(name, "")
-        problem = _problem(name, value)
+        problem = problem_with(name, value)
         shown = value or defaults.get(name, _UNSET)
         if problem:
             shown = "(cannot be used)"
-        elif (value and name in _PRIVATE) or _may_be_key(shown):
+        elif (value and name in _PRIVATE) or may_hold_key(shown):
             shown = "(set)"
         source = "environment" if given else "file" if value else "default"
         yield _Row(key_of(name), name, shown, source, problem)
-
-
-def _may_be_key(text: str) -> bool:
-    """A key put into the wrong variable, or a folder that is named by one."""
-    return looks_secret(text) or any(map(looks_secret, re.split(r"[\\/:;]", text)))
-
-
-def _problem(name: str, value: str) -> str:
-    """Why this setting cannot have this value; empty when it can. A value that might be a key, put
-    into the wrong variable, is not repeated."""
-    try:
-        check_values({name: value})
-        if name == BACKEND_VARIABLE and value:
-            find(value)
-    except (BadOption, BackendUnknown) as error:
-        words = str(error)
-        return words.replace(value, "...") if len(value) >= _SHORTEST_KEY else words
-    return ""
 
 
 def _check(host: PlainHost) -> int:

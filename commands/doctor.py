@@ -39,7 +39,7 @@ def run(
     findings = Findings({"Versions": versions()})
     env = _surroundings(findings) if environment is None else environment
     settings = settings_of(env, findings)
-    findings.sections["Keys"] = keys(env)
+    findings.sections["Keys"] = keys(env, findings)
     _try(findings, settings, rows, env, spend=bool(arguments.spend))
     clean = partial(scrubbed, environment=env, home=Path.home())
     if arguments.json:

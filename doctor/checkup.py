@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__
-from ..backends.catalogue import BACKENDS, find
-from ..core.errors import BackendUnknown, BadOption
+from ..backends.catalogue import BACKENDS
+from ..backends.hosted.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
+from ..core.errors import KeyMissing
 from ..core.licences import LICENCES
-from ..settings import VARIABLES, Settings, read_settings
+from ..core.specs import BackendSpec
+from ..settings import VARIABLES, Settings, problem_with, read_settings
+from ..settings_file import may_hold_key
 from .findings import Findings, Rows
 
 #: Distributions whose versions matter: those that we need, then those that we use or live beside.
@@ -65,13 +68,12 @@ def settings_of(environment: Mapping[str, str], findings: Findings) -> Settings:
     for name in (*VARIABLES, TOKEN_VARIABLE):
         value = environment.get(name, "").strip()
         rows[name] = (_SET if name in SECRETS else value) if value else _UNSET
-        try:
-            find(read_settings({name: value}).backend or "local")
-            usable[name] = value
-        except (BadOption, BackendUnknown) as error:
+        problem = problem_with(name, value)
+        if problem:
             rows[name] += " (cannot be used)"
-            words = str(error)
-            findings.problems.append(words if name in words else f"{name}: {words}")
+            findings.problems.append(problem if name in problem else f"{name}: {problem}")
+        else:
+            usable[name] = value
     for name in sorted(environment):
         if name.startswith("RMBG_") and name not in VARIABLES:
             rows[name] = "set, but no setting has this name"
@@ -81,23 +83,38 @@ def settings_of(environment: Mapping[str, str], findings: Findings) -> Settings:
     return replace(settings, offline=True) if findings.problems else settings
 
 
-def keys(environment: Mapping[str, str]) -> Rows:
-    """Per hosted backend whether a key is set."""
-    return {
-        spec.id: ", ".join(
-            f"{name} {_SET if environment.get(name, '').strip() else _UNSET}"
-            for name in spec.key_variables
-        )
-        for spec in BACKENDS.values()
-        if spec.location == "hosted"
-    }
+def keys(environment: Mapping[str, str], findings: Findings) -> Rows:
+    """Per hosted backend which keys are set, in the environment and in the key file. A key file
+    that cannot be read is a problem."""
+    specs = [spec for spec in BACKENDS.values() if spec.location == "hosted"]
+    try:
+        found = list_keys(specs, environment=environment)
+    except KeyMissing as error:
+        findings.problems.append(str(error))
+        return {"key file": "cannot be read"}
+    return {spec.id: _keys_of(spec, found) for spec in specs}
+
+
+def _keys_of(spec: BackendSpec, found: Sequence[Listed]) -> str:
+    mine = [key for key in found if key.provider == spec.provider]
+    there = [f"{key.variable} {_SET}{_where(key)}" for key in mine]
+    known = {key.variable for key in mine}
+    missing = [f"{name} {_UNSET}" for name in spec.key_variables if name not in known]
+    return ", ".join([*there, *missing])
+
+
+def _where(key: Listed) -> str:
+    if key.source == ENVIRONMENT:
+        return ""
+    return " in the key file" + ("" if key.profile == DEFAULT_PROFILE else f" as {key.profile}")
 
 
 def scrubbed(text: str, environment: Mapping[str, str], home: Path) -> str:
-    """The text without the home folder, and without any key, wherever one got into it."""
-    for name in SECRETS:
+    """The text without the home folder, and without any key, wherever one got into it: one that
+    was put into a variable for something else, too."""
+    for name in (*SECRETS, *VARIABLES):
         value = environment.get(name, "").strip()
-        if len(value) >= _SHORTEST_KEY:
+        if len(value) >= _SHORTEST_KEY and (name in SECRETS or may_hold_key(value)):
             text = text.replace(value, f"[{name}]")
     for folder in {str(home), os.path.realpath(home)}:
         if Path(folder) != Path(folder).parent:  # a home of "/" would take every slash

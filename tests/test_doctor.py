@@ -17,7 +17,8 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.backends.hosted.keys import set_key
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main
 from rmbg_nodes.commands.doctor import run
@@ -124,6 +125,8 @@ def test_every_backend_is_answered_for(
         ("RMBG_OFFLINE", "maybe"),
         ("RMBG_DEVICE", "warp:3"),
         ("RMBG_OFLINE", "1"),
+        ("RMBG_JOB_TIMEOUT", "soon"),
+        ("RMBG_FAL_IN_FLIGHT", "0"),
     ],
 )
 def test_a_wrong_setting_is_reported_and_the_rest_goes_on(
@@ -148,6 +151,38 @@ def test_no_value_of_a_key_is_shown(
         assert not [value for value in values.values() if value in said]
         assert "[FAL_KEY]" in said
         assert "BRIA_API_TOKEN set" in said
+
+
+def test_a_key_in_the_wrong_variable_and_a_password_are_not_shown(
+    bare: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "r8_abcdefghijklmnopqrstuvwxyz0123456789"
+    wrong = dict.fromkeys(("RMBG_DEVICE", "RMBG_DATA", "RMBG_USAGE", "RMBG_OFFLINE"), key)
+    wrong["RMBG_BRIA_URL"] = "https://user:hunter2@gateway.example"
+    for as_json in (False, True):
+        run(argparse.Namespace(json=as_json, spend=False), environment={**bare, **wrong})
+        said = "".join(capsys.readouterr())
+        assert "RMBG_USAGE" in said
+        assert key not in said
+        assert "hunter2" not in said
+
+
+def test_keys_of_the_key_file_count(
+    bare: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {**bare, "XDG_CONFIG_HOME": str(tmp_path / "config"), "FAL_KEY": "f" * 20}
+    for profile, name in (("", "bria"), ("studio", "bria"), ("", "fal")):
+        path = set_key(BACKENDS[DEFAULT_IDS[name]], "k" * 20, profile, environment=environment)
+    keys = report(capsys, environment)["sections"]["Keys"]
+    assert keys["bria/rmbg-2.0"] == (
+        "BRIA_API_TOKEN set in the key file, BRIA_API_TOKEN set in the key file as studio, "
+        "BRIA_API_KEY not set"
+    )
+    assert keys["fal/rmbg-2.0"] == "FAL_KEY set, FAL_KEY set in the key file"
+    path.write_text("not a key file")
+    data = report(capsys, environment)
+    assert data["sections"]["Keys"] == {"key file": "cannot be read"}
+    assert any(path.name in problem for problem in data["problems"])
 
 
 def test_the_home_folder_is_a_tilde(tmp_path: Path) -> None:
