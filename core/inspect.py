@@ -132,11 +132,6 @@ def quality_flags(alpha: Tensor) -> QualityFlags:
     )
 
 
-def warnings_for(alpha: Tensor) -> tuple[str, ...]:
-    """The warnings of one alpha, (H, W) floats in 0..1."""
-    return quality_flags(alpha).warnings
-
-
 def _islands(subject: NDArray[np.bool_]) -> int:
     step = -(-max(subject.shape) // _ISLAND_SIDE)
     small = subject[::step, ::step]

@@ -27,10 +27,10 @@ def check_on_failure(policy: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """facts: the backend's own. ground: why this use is allowed. warnings: worth a look. flags: the
-    measures behind them (see core/inspect.py). receipt: the id of its receipt; None when none was
-    kept. estimate: what its whole run was expected to cost, beforehand; empty where nothing costs
-    anything."""
+    """facts: the backend's own. ground: why this use is allowed. warnings: worth a look, the
+    backend's notes among them. flags: the measures behind them (see core/inspect.py). receipt: the
+    id of its receipt; None when none was kept. estimate: what its whole run was expected to cost,
+    beforehand; empty where nothing costs anything."""
 
     name: str
     width: int
@@ -54,7 +54,9 @@ class Report:
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
-        lines += [f"Warning: {warning.removesuffix('.')}." for warning in self.warnings]
+        for words in self.warnings:
+            label = "Note" if words in facts.notes else "Warning"
+            lines.append(f"{label}: {words.removesuffix('.')}.")
         return "\n".join(lines)
 
     def data(self) -> dict[str, JsonValue]:

@@ -28,6 +28,7 @@ from rmbg_nodes import (
     upsample_mask,
 )
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
@@ -140,6 +141,16 @@ def test_a_report_is_text_and_data() -> None:
     assert "64 x 48" in report.text()
     assert report.data()["device"] == "cpu"
     assert report.data()["left_machine"] is False
+
+
+def test_a_backends_note_is_no_warning() -> None:
+    notes = ("from the cache",)
+    facts = Facts("keyer", "keyer", "keyer", "cpu", 0.1, notes=notes)
+    said = (*notes, "no subject found")
+    report = Report("x", 4, 3, "non-commercial", "its licence", facts, said)
+    lines = report.text().splitlines()
+    assert lines[-2:] == ["Note: from the cache.", "Warning: no subject found."]
+    assert (report.data()["warnings"], report.data()["notes"]) == ([*said], [*notes])
 
 
 def test_a_backend_by_name_and_a_background() -> None:
