@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,16 +17,20 @@ from torch import Tensor
 from .core.errors import PictureError
 from .core.intake import split_pixels
 from .core.types import Backend, Failure, Frame, Job, Matte, Outcome
+from .lane import Lane
 from .records.paid import PaidJob
 from .records.purse import Purse
 from .records.store import Records
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Input:
     """One picture to work on, loaded when its turn comes.
 
-    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError. index is unique
+    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError; where there are
+    workers, it is one of them that calls it. index is unique
     within one run; name is what messages call the picture. at_hand: it is in memory, so loading
     costs nothing. only_once: it cannot be loaded a second time.
     """
@@ -59,9 +65,9 @@ class Prepared:
 
 
 class Feed:
-    """The pictures of one run. job: what the backend is given. in_flight: by index, what has been
-    pulled and has no result yet. goes_on: the backend has to be run (again). purse: the money of a
-    run that costs something."""
+    """The pictures of one run. lane: who loads them. job: what the backend is given. in_flight: by
+    index, what has been pulled and has no result yet. goes_on: the backend has to be run (again).
+    purse: the money of a run that costs something."""
 
     def __init__(
         self,
@@ -69,9 +75,11 @@ class Feed:
         backend: Backend,
         job: Job,
         books: Records | None,
+        lane: Lane[R],
         purse: Purse | None = None,
     ) -> None:
-        self._inputs = iter(inputs)
+        prepare = partial(_prepare, priced=backend if books else None)
+        self._prepared = lane.ahead(inputs, prepare)
         self._backend = backend
         self._books = books
         self._unusable: deque[Failed] = deque()
@@ -88,9 +96,9 @@ class Feed:
         this iterator and so would pile up behind the backend. The caller then runs it again.
         """
         self.goes_on = False
-        for item in self._inputs:
+        for item, ready in self._prepared:
             try:
-                prepared = _prepare(item, self._backend if self._books else None)
+                prepared = ready()
             except PictureError as error:
                 self._unusable.append(Failed(item.index, item.name, Failure(error)))
                 self.job.step(1)

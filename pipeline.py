@@ -7,69 +7,36 @@ Python interface call it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from decimal import Decimal
-from typing import TypeGuard, cast
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import torch
-from torch import Tensor
 
 from .bookkeeping import circumstances, open_books
-from .core.checks import check_share
-from .core.cutout import cutout
-from .core.errors import OverBudget, PictureError, Refusal
-from .core.finish import settle, to_size, upsample_mask
-from .core.inspect import quality_flags
-from .core.intake import check_matte
-from .core.report import Report
-from .core.types import (
-    Backend,
-    Failure,
-    Frame,
-    Job,
-    Matte,
-    Outcome,
-    Usage,
-)
+from .core.errors import OverBudget, Refusal
+from .core.types import Backend, Job, Outcome, Usage
 from .estimate import Estimate, estimate, look
 from .feed import Failed, Feed, Input, Prepared
 from .gate import allow
+from .lane import Inline, Lane, Workers
 from .records.clerk import Clerk
 from .records.purse import Purse
 from .records.store import Records
 from .settings import Settings, read_settings
 
+# What a caller needs beside the function comes from here, too.
+from .treatment import Done as Done
+from .treatment import Treatment as Treatment
+from .treatment import finish
+
+R = TypeVar("R")
+#: What was delivered, and the identity of the paid work that is handed over with it.
+_Handed: TypeAlias = "tuple[R, str | None]"
+
 _log = logging.getLogger("rmbg_nodes.hosted")
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What happens to a matte after the backend.
-
-    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
-    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
-    background: an sRGB colour in 0..1, None = transparent.
-    """
-
-    refine: bool = False
-    decontaminate: float = 1.0
-    background: tuple[float, float, float] | None = None
-
-    def __post_init__(self) -> None:
-        check_share(self.decontaminate, "decontamination")
-
-
-@dataclass(frozen=True)
-class Done:
-    """image: (H, W, 4) straight alpha, or (H, W, 3) on a colour. mask: (H, W), 1 = subject. Both in
-    the input's dtype, on its device."""
-
-    index: int
-    name: str
-    image: Tensor
-    mask: Tensor
-    report: Report
 
 
 def remove(
@@ -95,6 +62,41 @@ def remove(
     budget; Cancelled and the backend's refusals later. At most the backend's window of pictures is
     in memory, and as many again that were paid for earlier.
     """
+    return carry_out(
+        inputs,
+        backend,
+        treatment,
+        _as_it_is,
+        usage=usage,
+        settings=settings,
+        job=job,
+        books=books,
+        max_cost=max_cost,
+    )
+
+
+def carry_out(
+    inputs: Iterable[Input],
+    backend: Backend,
+    treatment: Treatment,
+    deliver: Callable[[Done | Failed], R],
+    *,
+    workers: int = 0,
+    usage: Usage | None = None,
+    settings: Settings | None = None,
+    job: Job | None = None,
+    books: Records | None = None,
+    max_cost: Decimal | None = None,
+) -> Iterator[R]:
+    """`remove`, with the rest of the work on each picture: yields what `deliver` made of results.
+
+    workers: threads that load pictures before the model needs them, and finish and deliver results
+    while it works on the next; `deliver`, `Input.load` and `job.check` are then called in them. 0:
+    everything happens in the caller's thread. As many pictures more are in memory as the threads
+    work on, and as the backend takes at a time.
+
+    A paid result counts as handed over when the caller asks for the next one.
+    """
     current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
     asked = usage or opened_for
@@ -102,36 +104,64 @@ def remove(
     kept = books or open_books(current)
     purse = Purse(kept.spending, current.budget, max_cost)
     expected = _afforded(inputs, backend, kept, purse)
-    run = Feed(inputs, backend, job or Job(), kept if backend.spec.price else None, purse)
+    lane: Lane[_Handed[R]] = _lane(workers, backend)
+    paid = kept if backend.spec.price else None
+    run = Feed(inputs, backend, job or Job(), paid, lane, purse)
     about = circumstances(backend, asdict(treatment), asked, current, (in_force, ground))
     clerk = Clerk(kept.receipts, about)
 
-    def finished(outcome: Outcome) -> Done | Failed:
-        prepared = run.in_flight.pop(outcome.index)
-        result = _finish(prepared, outcome, treatment, in_force, ground, run.job)
+    def unusable(failed: Failed) -> _Handed[R]:
+        return deliver(replace(failed, receipt=clerk.failed(failed.failure, None))), None
+
+    def finished(outcome: Outcome, prepared: Prepared) -> _Handed[R]:
+        result = finish(prepared, outcome, treatment, in_force, ground, run.job)
         if expected is not None and isinstance(result, Done):
             result = replace(result, report=replace(result.report, estimate=str(expected)))
-        return _receipted(result, prepared, clerk, run.paid.warnings if run.paid else ())
+        warnings = run.paid.warnings if run.paid else ()
+        return deliver(_receipted(result, prepared, clerk, warnings)), prepared.work
 
-    def without_backend() -> Iterator[Done | Failed]:
-        for unusable in run.unusable():
-            yield replace(unusable, receipt=clerk.failed(unusable.failure, None))
-        yield from map(finished, run.hits())
+    def taken(outcome: Outcome) -> Callable[[], _Handed[R]]:
+        return partial(finished, outcome, run.in_flight.pop(outcome.index))
+
+    def without_backend() -> Iterator[_Handed[R]]:
+        for failed in run.unusable():
+            yield from lane.after(partial(unusable, failed))
+        for outcome in run.hits():
+            yield from lane.after(taken(outcome))
+
+    def results() -> Iterator[_Handed[R]]:
+        try:
+            while run.goes_on:
+                for outcome in backend.run(run.frames(), run.job):
+                    yield from without_backend()
+                    yield from lane.after(taken(run.delivered_elsewhere(outcome)))
+                yield from without_backend()
+        except Refusal:
+            # What went wrong or was paid for before is told before the run ends.
+            yield from without_backend()
+            yield from lane.rest()
+            raise
+        yield from lane.rest()
 
     try:
-        while run.goes_on:
-            for outcome in backend.run(run.frames(), run.job):
-                yield from without_backend()
-                work = run.in_flight[outcome.index].work
-                yield finished(run.delivered_elsewhere(outcome))
-                run.handed_over(work)
-            yield from without_backend()
-    except Refusal:
-        # What went wrong or was paid for before is told before the run ends.
-        yield from without_backend()
-        raise
+        for result, work in results():
+            yield result
+            run.handed_over(work)
     finally:
+        lane.close()
         run.close()
+
+
+def _as_it_is(result: Done | Failed) -> Done | Failed:
+    return result
+
+
+def _lane(workers: int, backend: Backend) -> Lane[_Handed[R]]:
+    if not workers:
+        return Inline()
+    # A hosted model takes its pictures one by one, however many are with the provider.
+    at_a_time = backend.spec.window if backend.spec.location == "local" else 1
+    return Workers(workers, reach=max(workers, at_a_time))
 
 
 def _afforded(
@@ -176,47 +206,6 @@ def _without_name(message: str, name: str) -> str:
     return message.removeprefix(f"{name}: ").removeprefix(f"{name} ")
 
 
-@torch.no_grad()
-def _finish(
-    prepared: Prepared,
-    outcome: Outcome,
-    treatment: Treatment,
-    usage: Usage,
-    ground: str,
-    job: Job,
-) -> Done | Failed:
-    frame, result = prepared.frame, outcome.result
-    if _failed(result):
-        return Failed(frame.index, frame.name, result)
-    matte = cast("Matte", result)
-    try:
-        alpha = _alpha(matte, frame, treatment)
-    except PictureError as error:
-        return Failed(frame.index, frame.name, Failure(error, matte.facts.request_id))
-    if prepared.alpha is not None:
-        alpha = alpha * prepared.alpha
-    job.check()
-    image = cutout(
-        frame.pixels[None],
-        alpha[None],
-        decontaminate=treatment.decontaminate,
-        background=treatment.background,
-    )[0]
-    height, width = alpha.shape
-    flags = quality_flags(alpha)
-    report = Report(
-        name=frame.name,
-        width=width,
-        height=height,
-        usage=usage,
-        ground=ground,
-        facts=matte.facts,
-        warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
-        flags=flags.data(),
-    )
-    return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
-
-
 def _receipted(
     result: Done | Failed, prepared: Prepared, clerk: Clerk, warnings: Sequence[str]
 ) -> Done | Failed:
@@ -229,16 +218,3 @@ def _receipted(
     report = clerk.delivered(result.report, source, result.image, result.mask)
     told = dict.fromkeys((*report.warnings, *warnings))
     return replace(result, report=replace(report, warnings=tuple(told)))
-
-
-def _failed(result: Matte | Failure) -> TypeGuard[Failure]:
-    """By what it has, not by class: the backend may come from this package's other identity."""
-    return hasattr(result, "error")
-
-
-def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
-    values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
-    if treatment.refine:
-        return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
-    height, width, _ = frame.pixels.shape
-    return to_size(values, matte.kind, height, width)[0]

@@ -16,7 +16,7 @@ from .receipts import Receipts
 
 
 class Clerk:
-    """One run's receipts. Not for two threads at once."""
+    """One run's receipts. Any thread may call it."""
 
     def __init__(self, receipts: Receipts, run: Circumstances) -> None:
         self._receipts = receipts

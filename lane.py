@@ -1,0 +1,125 @@
+"""Who does the work before and after the model: the caller's thread, or workers beside it.
+
+A model that is asked, decoded for and encoded for by one thread stands still most of the time. Its
+picture files are work of the processor that gives Python's lock back, so threads are enough, and
+nothing has to be sent to another process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import torch
+
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+class Lane(Protocol[R]):
+    """The work around one run of a backend. Used by one thread."""
+
+    def ahead(
+        self, items: Iterable[A], work: Callable[[A], B]
+    ) -> Iterator[tuple[A, Callable[[], B]]]:
+        """Every item in its order, with a call that returns, or raises, what `work` made of it."""
+
+    def after(self, task: Callable[[], R]) -> Iterator[R]:
+        """Do the task, now or beside the model; yields what is finished by now, in any order."""
+
+    def rest(self) -> Iterator[R]:
+        """What is not finished yet, as it is."""
+
+    def close(self) -> None:
+        """Nothing that was not begun will be; returns when nothing is under way."""
+
+
+class Inline(Generic[R]):
+    """Everything at the moment when it is asked for, by the thread that asks."""
+
+    def ahead(
+        self, items: Iterable[A], work: Callable[[A], B]
+    ) -> Iterator[tuple[A, Callable[[], B]]]:
+        """See `Lane.ahead`."""
+        return ((item, partial(work, item)) for item in items)
+
+    def after(self, task: Callable[[], R]) -> Iterator[R]:
+        """See `Lane.after`."""
+        yield task()
+
+    def rest(self) -> Iterator[R]:
+        """See `Lane.rest`."""
+        return iter(())
+
+    def close(self) -> None:
+        """See `Lane.close`."""
+
+
+class Workers(Generic[R]):
+    """`count` threads. At most `reach` items are prepared ahead, and as many results as there are
+    threads wait behind those in work: a model that is faster than they are waits for them, so that
+    memory does not grow. Each computes with one thread: there are enough pictures for all cores."""
+
+    def __init__(self, count: int, reach: int) -> None:
+        self._reach = max(1, reach)
+        self._most = 2 * count
+        self._pool = ThreadPoolExecutor(
+            count,
+            thread_name_prefix="rmbg-worker",
+            initializer=torch.set_num_threads,
+            initargs=(1,),
+        )
+        self._under_way: set[Future[R]] = set()
+        self._threads_before = torch.get_num_threads()
+
+    def ahead(
+        self, items: Iterable[A], work: Callable[[A], B]
+    ) -> Iterator[tuple[A, Callable[[], B]]]:
+        """See `Lane.ahead`."""
+        source = iter(items)
+        waiting: deque[tuple[A, Future[B]]] = deque()
+        more = True
+        while True:
+            while more and len(waiting) < self._reach:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    more = False
+                else:
+                    waiting.append((item, self._pool.submit(work, item)))
+            if not waiting:
+                return
+            item, future = waiting.popleft()
+            yield item, future.result
+            del future  # or the picture would stay until the next one is asked for
+
+    def after(self, task: Callable[[], R]) -> Iterator[R]:
+        """See `Lane.after`."""
+        self._under_way.add(self._pool.submit(task))
+        yield from self._finished(at_most=self._most)
+
+    def rest(self) -> Iterator[R]:
+        """See `Lane.rest`."""
+        yield from self._finished(at_most=0)
+
+    def close(self) -> None:
+        """See `Lane.close`."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        # What a worker sets for itself is also what threads that begin later would compute with.
+        torch.set_num_threads(self._threads_before)
+
+    def _finished(self, at_most: int) -> Iterator[R]:
+        """What is done, until no more than so many are under way."""
+        while self._under_way:
+            patient = len(self._under_way) > at_most
+            done, self._under_way = wait(
+                self._under_way, None if patient else 0, return_when=FIRST_COMPLETED
+            )
+            if not done:
+                return
+            for future in done:
+                yield future.result()

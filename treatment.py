@@ -1,0 +1,103 @@
+"""What happens to a backend's matte: brought to the picture's size, and the subject cut out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeGuard, cast
+
+import torch
+from torch import Tensor
+
+from .core.checks import check_share
+from .core.cutout import cutout
+from .core.errors import PictureError
+from .core.finish import settle, to_size, upsample_mask
+from .core.inspect import quality_flags
+from .core.intake import check_matte
+from .core.report import Report
+from .core.types import Failure, Frame, Job, Matte, Outcome, Usage
+from .feed import Failed, Prepared
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What happens to a matte after the backend.
+
+    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
+    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
+    background: an sRGB colour in 0..1, None = transparent.
+    """
+
+    refine: bool = False
+    decontaminate: float = 1.0
+    background: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_share(self.decontaminate, "decontamination")
+
+
+@dataclass(frozen=True)
+class Done:
+    """image: (H, W, 4) straight alpha, or (H, W, 3) on a colour. mask: (H, W), 1 = subject. Both in
+    the input's dtype, on its device."""
+
+    index: int
+    name: str
+    image: Tensor
+    mask: Tensor
+    report: Report
+
+
+@torch.no_grad()
+def finish(
+    prepared: Prepared,
+    outcome: Outcome,
+    treatment: Treatment,
+    usage: Usage,
+    ground: str,
+    job: Job,
+) -> Done | Failed:
+    """The cut-out of one picture, or why there is none. ground: why this usage is allowed."""
+    frame, result = prepared.frame, outcome.result
+    if _failed(result):
+        return Failed(frame.index, frame.name, result)
+    matte = cast("Matte", result)
+    try:
+        alpha = _alpha(matte, frame, treatment)
+    except PictureError as error:
+        return Failed(frame.index, frame.name, Failure(error, matte.facts.request_id))
+    if prepared.alpha is not None:
+        alpha = alpha * prepared.alpha
+    job.check()
+    image = cutout(
+        frame.pixels[None],
+        alpha[None],
+        decontaminate=treatment.decontaminate,
+        background=treatment.background,
+    )[0]
+    height, width = alpha.shape
+    flags = quality_flags(alpha)
+    report = Report(
+        name=frame.name,
+        width=width,
+        height=height,
+        usage=usage,
+        ground=ground,
+        facts=matte.facts,
+        warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
+        flags=flags.data(),
+    )
+    return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
+
+
+def _failed(result: Matte | Failure) -> TypeGuard[Failure]:
+    """By what it has, not by class: the backend may come from this package's other identity."""
+    return hasattr(result, "error")
+
+
+def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
+    values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
+    if treatment.refine:
+        return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
+    height, width, _ = frame.pixels.shape
+    return to_size(values, matte.kind, height, width)[0]
