@@ -315,6 +315,26 @@ def test_a_huge_header_is_judged_before_anything_is_reserved() -> None:
     assert "16383 x 16383" in refused(b"RIFF" + struct.pack("<I", len(webp)) + webp)
 
 
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_second_header_cannot_change_the_size(
+    monkeypatch: pytest.MonkeyPatch, truncated: bool
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", truncated)
+    headers = [
+        chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 6, 0, 0, 0)) for size in (SIZE, (300, 200))
+    ]
+    pixels = chunk(b"IDAT", zlib.compress(bytes(200 * (1 + 300 * 4))))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(headers) + pixels + chunk(b"IEND", b"")
+    assert refused(png) == "the provider's file is damaged."
+
+
+def test_a_webp_that_ends_in_its_header_is_damaged() -> None:
+    webp = b"WEBPVP8 " + struct.pack("<I", 6) + b"\0\0\0\x9d\x01\x2a"
+    assert refused(b"RIFF" + struct.pack("<I", len(webp)) + webp) == (
+        "the provider's file is damaged."
+    )
+
+
 def test_a_large_picture_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1] - 1)
     with warnings.catch_warnings():

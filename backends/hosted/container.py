@@ -84,7 +84,8 @@ def alpha_levels(data: bytes, expected: tuple[int, int]) -> Levels:
 def _of_png(data: bytes, expected: tuple[int, int]) -> Levels:
     chunks: list[tuple[bytes, bytes]] = []
     for kind, body in _chunks(data):
-        if not chunks and (kind != b"IHDR" or len(body) != 13):
+        # A second header would bring another size than the one that is judged.
+        if (kind == b"IHDR") is bool(chunks) or (not chunks and len(body) != 13):
             raise UnusableResult(_DAMAGED)
         if kind == b"acTL":
             raise UnusableResult(_ANIMATED)
@@ -156,7 +157,7 @@ def _of_webp(data: bytes, expected: tuple[int, int]) -> Levels:
     elif kind == b"VP8L" and body[:1] == b"\x2f":
         bits = int.from_bytes(body[1:5], "little")
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+    elif kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a" and len(body) == 10:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", body, 6))
     else:
         raise UnusableResult(_DAMAGED)
