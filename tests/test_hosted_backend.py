@@ -358,6 +358,21 @@ def test_prices_and_limits_can_be_your_own(monkeypatch: pytest.MonkeyPatch) -> N
         opened("bria/rmbg-2.0")
 
 
+@pytest.mark.parametrize("amount", ["a lot", "-1", "nan", "1e400"])
+def test_a_price_that_is_no_amount_is_refused(amount: str, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_PRICES", f"bria/rmbg-2.0={amount}")
+    with pytest.raises(BadOption, match="RMBG_PRICES has the amount"):
+        opened("fal/rmbg-2.0")
+
+
+def test_a_plan_with_more_jobs_at_a_time_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMBG_FAL_IN_FLIGHT", "20")
+    with loopback(monkeypatch, "fal", seconds=1.5) as server:
+        results = outcomes(opened("fal/rmbg-2.0"), [disc_frame(i) for i in range(20)])
+    assert all(isinstance(result, Matte) for result in results.values())
+    assert server.in_flight_peak == 20
+
+
 @pytest.mark.parametrize(
     "url", ["http://gateway.example", "ftp://127.0.0.1", "https://a:b@c.example"]
 )

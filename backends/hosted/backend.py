@@ -7,6 +7,7 @@ import json
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeAlias
 
 from ...core.errors import Refusal
@@ -50,11 +51,12 @@ class HostedBackend:
         options: Mapping[str, OptionValue],
         make_provider: ProviderMaker,
     ) -> None:
-        self.spec = priced(spec)
         self._options = options
         self._make_provider = make_provider
         self._bases = bases_of(spec)
         self._limits = limits_of(spec)
+        # By the limits in force: else a plan that allows more jobs at a time would not be used.
+        self.spec = replace(priced(spec), window=self._limits.in_flight + _BESIDE)
         sent = {name: value for name, value in options.items() if name not in _OURS}
         self._parameters = json.dumps(sent, sort_keys=True)
 
@@ -139,7 +141,7 @@ class HostedBackend:
             home,
             in_flight=limits.in_flight,
             requests_a_minute=limits.requests_a_minute,
-            pictures=limits.in_flight + _BESIDE,
+            pictures=spec.window,
         )
         transport = Transport(
             here,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from ...core.errors import BadOption
+from ...core.money import read_amount
 from ...core.specs import BackendSpec, Hosting
 from ...host import PlainHost
 from .rows import BASE_VARIABLES, ROWS
@@ -172,9 +173,8 @@ def _seconds(env: Mapping[str, str]) -> float:
 
 def _amount(text: str) -> Decimal:
     try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise BadOption(f"{PRICES_VARIABLE} has the amount {text!r}; write a number such as 0.018.")
-    return amount
+        return read_amount(text)
+    except BadOption as error:
+        raise BadOption(
+            f"{PRICES_VARIABLE} has the amount {text!r}; write a number such as 0.018."
+        ) from error
