@@ -100,8 +100,9 @@ def resume(
             error: PictureError | None = getattr(outcome.result, "error", None)
             if error is None and not books.cache.has(fetched.work):
                 error = ResultWaiting(
-                    f"The result of request {fetched.request_id} came and could not be kept: "
-                    f"{books.cache.info().folder} cannot be written. Make room, then resume again."
+                    f"The result of request {fetched.request_id} came and could not be kept in "
+                    f"{books.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE if "
+                    "it is less than this one result, then resume again."
                 )
             yield fetched, error
     finally:

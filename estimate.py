@@ -67,7 +67,7 @@ def estimate(inputs: Sequence[Input], backend: Backend, books: Records) -> Estim
     price = backend.spec.price
     if price is None:
         return None
-    kept = _fetchable(books) or books.cache.info().entries
+    kept = _fetchable(backend, books) or not books.cache.empty
     if kept and all(item.at_hand for item in inputs):
         return look(inputs, backend, books)
     return Estimate(backend.spec.id, price, len(inputs))
@@ -78,7 +78,7 @@ def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate 
     price = backend.spec.price
     if price is None:
         return None
-    fetchable = _fetchable(books)
+    fetchable = _fetchable(backend, books)
     seen: set[str] = set()
     earlier, free = set(), set()
     for item in inputs:
@@ -100,7 +100,11 @@ def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate 
     )
 
 
-def _fetchable(books: Records) -> frozenset[str]:
+def _fetchable(backend: Backend, books: Records) -> frozenset[str]:
+    """Work that was paid for and has an id. None with `resubmit`, which pays again for a result
+    that turns out to be unusable."""
+    if (getattr(backend, "options", None) or {}).get("resubmit"):
+        return frozenset()
     try:
         return frozenset(job.work for job in books.journal.pending() if job.resumable)
     except sqlite3.Error:  # the run itself says so, picture by picture

@@ -6,7 +6,6 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from ..core.report import JsonValue
 from ..core.specs import Price
 from ..records.budget import Spent
 from ..settings import read_settings
+from .table import table
 
 _HOUR = 3600
 _CENTS = Decimal("0.01")
@@ -115,8 +115,11 @@ def _own(count: int, usd_an_hour: str | None, a_second: str | None) -> Own | Non
 
 
 def _spent() -> Spent | None:
+    spending = open_books().spending
+    for warning in spending.warnings:
+        print(f"rmbg: {warning}", file=sys.stderr)
     try:
-        return open_books().spending.spent()
+        return spending.spent() if spending.lasting else None
     except sqlite3.Error as error:
         print(f"rmbg: What was spent cannot be looked up ({error}).", file=sys.stderr)
         return None
@@ -135,19 +138,11 @@ def _table(count: int, prices: dict[str, Price]) -> list[str]:
         for name, price in prices.items()
     ]
     unsure = [name for name, price in prices.items() if unconfirmed(price)]
-    lines = _columns(rows)
+    lines = table(rows)
     if unsure:
         lines.append(f"Unverified, not from the provider's own page: {', '.join(unsure)}.")
     lines.append("Without taxes, plans and free allowances. RMBG_PRICES sets your own prices.")
     return lines
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _own_lines(own: Own | None, prices: dict[str, Price]) -> list[str]:

@@ -11,6 +11,7 @@ from ..backends.catalogue import BACKENDS
 from ..bookkeeping import open_books
 from ..invocation import command
 from ..records.journal import OpenJob
+from .table import table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = journal.pending()
     if arguments.json:
         print(json.dumps([_facts(job) for job in jobs], indent=2))
-    elif not jobs:
-        print("Nothing is open: every paid job was delivered or settled.")
-    else:
+    elif jobs:
         print("\n".join(_lines(jobs)))
-    return 0
+    elif not journal.warnings:
+        print("Nothing is open: every paid job was delivered or settled.")
+    return 1 if journal.warnings else 0  # there may be more than is listed
 
 
 def _facts(job: OpenJob) -> dict[str, object]:
@@ -43,16 +44,11 @@ def _lines(jobs: list[OpenJob]) -> list[str]:
         (job.backend, _request(job), job.created[:16].replace("T", " "), _price(job), _state(job))
         for job in jobs
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     hints = ["", *(f"    {_next(job)}" for job in jobs)]
     troubles = ["", *(f"    {job.trouble}" if job.trouble else "" for job in jobs)]
     return [
         text
-        for line, trouble, hint in zip(lines, troubles, hints, strict=True)
+        for line, trouble, hint in zip(table(rows), troubles, hints, strict=True)
         for text in (line, trouble, hint)
         if text
     ]

@@ -19,6 +19,7 @@ from ..core.report import JsonValue
 from ..pictures.write import write_atomic
 from ..records.chain import Receipt
 from ..records.receipts import Receipts
+from .table import table
 
 #: Columns of a table for people, and of the CSV: heading -> where it stands in a receipt.
 _COLUMNS = {
@@ -90,7 +91,7 @@ def _list(receipts: Receipts, arguments: argparse.Namespace) -> int:
         rows = [[str(_at(row, path) or "") for path in _COLUMNS.values()] for row in found]
         for row in rows:
             row[1] = row[1][:19].replace("T", " ")
-        print("\n".join(_table([[*_COLUMNS], *rows])))
+        print("\n".join(table([[*_COLUMNS], *rows])))
     return 0
 
 
@@ -154,7 +155,7 @@ def _summary(receipts: Receipts, arguments: argparse.Namespace) -> int:
         print("No receipt is such.")
         return 0
     words = [[str(value) for value in total.values()] for total in totals]
-    print("\n".join(_table([[name.replace("_", " ") for name in totals[0]], *words])))
+    print("\n".join(table([[name.replace("_", " ") for name in totals[0]], *words])))
     return 0
 
 
@@ -227,11 +228,3 @@ def _as_csv(rows: list[dict[str, JsonValue]]) -> str:
             for value in values
         )
     return file.getvalue()
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -37,10 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
             "RMBG_CACHE is 0, so there is no place to keep a result. Run the pictures again "
             "instead: that fetches them too."
         )
+    warnings = books.journal.warnings
+    for warning in warnings:
+        print(f"rmbg: {warning}", file=sys.stderr)
     jobs = _chosen(books.journal.pending(), arguments.requests)
     if not jobs:
-        print("Nothing waits to be fetched.")
-        return 0
+        if not warnings:
+            print("Nothing waits to be fetched.")
+        return 1 if warnings else 0
     failed = 0
     for backend_id in sorted({job.backend for job in jobs}):
         backend = open_backend(

@@ -110,8 +110,12 @@ class Spending:
     @property
     def lasting(self) -> bool:
         """It is on a disk: what other processes and earlier ones have spent is known."""
-        with self._database.reading() as connection:
-            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+        return self._database.lasting
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the file."""
+        return self._database.warnings
 
     def _today(self) -> str:
         return self._clock().astimezone(timezone.utc).date().isoformat()

@@ -85,9 +85,14 @@ class ResultCache:
         """Whether there is a result, without looking whether it is whole."""
         return bool(self._most_bytes) and self._path(work).exists()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing can be found in it; without looking at more than a few files."""
+        return not self._most_bytes or next(self._room.files(), None) is None
+
     def info(self) -> CacheInfo:
         """How much is in it."""
-        files = self._room.files()
+        files = list(self._room.files())
         total = sum(stored.size for stored in files)
         return CacheInfo(len(files), total, self._most_bytes, self._folder)
 

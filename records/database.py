@@ -43,6 +43,12 @@ class Database:
         """This process."""
         return self._owner
 
+    @property
+    def lasting(self) -> bool:
+        """It is on a disk; what is kept in memory ends with the process."""
+        with self.reading() as connection:
+            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for this thread alone."""

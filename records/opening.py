@@ -35,7 +35,8 @@ def open_file(folder: Path) -> tuple[sqlite3.Connection, list[str]]:
             aside = _put_aside(path)
             warning = (
                 f"The journal of paid work was damaged ({error}) and was put aside as {aside}. "
-                "What it listed as open is not known any more: look at your provider's jobs."
+                "What it listed as open is not known any more, nor are its receipts, and what was "
+                "spent counts from 0 again, also towards a budget: look at your provider's jobs."
             )
             return _open(path), [warning]
 

@@ -34,8 +34,7 @@ class Receipts:
     @property
     def lasting(self) -> bool:
         """They are on a disk: where none can be written, they would end with the process."""
-        with self._database.reading() as connection:
-            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+        return self._database.lasting
 
     @property
     def warnings(self) -> list[str]:

@@ -39,9 +39,9 @@ class Room:
         self._oldest: deque[Stored] = deque()
         self._writes_left = 0
 
-    def files(self) -> list[Stored]:
+    def files(self) -> Iterator[Stored]:
         """Every finished file. What others remove meanwhile is left out."""
-        return [stored for stored in _below(self._folder) if not stored.path.endswith(UNFINISHED)]
+        return (stored for stored in _below(self._folder) if not stored.path.endswith(UNFINISHED))
 
     def written(self, path: Path, growth: int) -> None:
         """This file was just written and takes so many bytes more: others make room for it."""

@@ -27,11 +27,14 @@ from rmbg_nodes.core.errors import (
 from rmbg_nodes.core.money import Budget, counted, plain, read_amount, read_budget
 from rmbg_nodes.core.report import render
 from rmbg_nodes.core.specs import Price
-from rmbg_nodes.core.types import Failure, Job, Outcome, Ticket
+from rmbg_nodes.core.types import Failure, Frame, Job, Outcome, Ticket
+from rmbg_nodes.estimate import look
 from rmbg_nodes.feed import Failed, Input
+from rmbg_nodes.gate import OpenBackend
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records import schema
 from rmbg_nodes.records.budget import Spending
+from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.database import Database
 from rmbg_nodes.records.paid import PaidJob
 from rmbg_nodes.records.purse import Purse
@@ -452,6 +455,32 @@ def test_a_picture_is_not_read_twice_for_an_estimate_that_fits(records: Records)
     assert reads == [1, 2]
     run(records, FakeProvider(), given, "0.04/day")  # 0.036 are spent: only the cache can help
     assert reads == [1, 2, 1, 2, 1, 2]
+
+
+def test_nothing_of_the_cache_is_counted_for_an_estimate(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold tens of thousands of files."""
+    provider = FakeProvider()
+    run(records, provider, inputs(1))
+    monkeypatch.setattr(ResultCache, "info", None)
+    (result,) = run(records, provider, inputs(1))
+    assert isinstance(result, Done)
+    assert "1 paid for earlier" in str(result.report.estimate)
+
+
+def test_a_run_that_may_pay_again_is_estimated_so(records: Records) -> None:
+    """With `resubmit` a result that has expired is paid for a second time."""
+    backend = FakeHosted(FakeProvider())
+    (given,) = inputs(1)
+    work = str(backend.work(Frame(0, picture(1), "picture")))
+    records.journal.sending(work, "fake/hosted", PRICE, SIZE)
+    records.journal.submitted(work, TICKET)
+    for resubmit, paid in ((False, 0), (True, 1)):
+        lent = OpenBackend(backend, None, {"resubmit": resubmit})
+        expected = look([given], lent, records)
+        assert expected is not None
+        assert expected.paid == paid
 
 
 def test_without_a_disk_a_run_goes_on_and_a_budget_does_not(tmp_path: Path) -> None:

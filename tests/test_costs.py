@@ -138,6 +138,15 @@ def test_what_was_spent_against_the_budget(fal, shots, tmp_path, capsys, monkeyp
     assert data["spent"]["budget_a_month"] == "1"
 
 
+def test_spending_that_is_not_known_is_not_called_nothing(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    (tmp_path / "records").touch()
+    assert main("costs", "1") == 0
+    told = capsys.readouterr()
+    assert "Spent" not in told.out
+    assert "cannot be kept in" in told.err
+
+
 def test_max_cost_counts_copies_and_refuses_before_anything_is_sent(
     fal, shots, tmp_path, capsys
 ) -> None:

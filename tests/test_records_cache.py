@@ -162,6 +162,15 @@ def test_off_keeps_and_finds_nothing(cache: ResultCache, tmp_path: Path) -> None
     assert not (tmp_path / "new").exists()
 
 
+def test_empty_is_what_nothing_can_be_found_in(cache: ResultCache, tmp_path: Path) -> None:
+    assert cache.empty
+    cache.put(WORK, matte(levels(255)))
+    assert not cache.empty
+    assert ResultCache(tmp_path, 0).empty
+    only_file(tmp_path).rename(tmp_path / "half.tmp")
+    assert cache.empty
+
+
 def entry_bytes(folder: Path) -> int:
     """All entries of these tests are of this size, give or take a few bytes of zlib."""
     probe = ResultCache(folder, PLENTY)

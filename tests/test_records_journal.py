@@ -236,6 +236,7 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, where: str) -> None:
     mended = Journal.open(tmp_path)
     assert len(mended.warnings) == 1
     assert "damaged" in mended.warnings[0]
+    assert "counts from 0 again, also towards a budget" in mended.warnings[0]
     assert mended.pending() == []
     (aside,) = [name for name in os.listdir(tmp_path) if name.startswith(f"{FILE}.damaged-")]
     assert (tmp_path / aside).read_bytes() == data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,10 @@ from rmbg_nodes.core.errors import (
     UnusableResult,
 )
 from rmbg_nodes.core.specs import Price
-from rmbg_nodes.core.types import Failure, Frame, Job, Matte, Outcome, Ticket
+from rmbg_nodes.core.types import Claim, Failure, Frame, Job, Matte, Outcome, Ticket
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.journal import Journal
+from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.paid import PaidJob
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, levels, matte
@@ -378,6 +379,47 @@ def test_pending_says_what_to_do(shown: tuple[Records, Callable[..., str]]) -> N
         "some trouble",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize("command", ["pending", "resume"])
+@pytest.mark.parametrize("damage", ["no folder", "no database"])
+def test_jobs_that_are_not_known_are_not_called_settled(
+    command: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    if damage == "no folder":
+        (tmp_path / "records").touch()
+    else:
+        (tmp_path / "records").mkdir()
+        (tmp_path / "records" / FILE).write_bytes(b"this is no database " * 100)
+    assert cli.main([command]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "The journal of paid work" in told.err
+
+
+class _Fetches(FakeHosted):
+    """Has the result of every claim."""
+
+    def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
+        for claim in claims:
+            outcome = Outcome(claim.index, matte(levels(255)))
+            job.settled(claim.work, outcome)
+            yield outcome
+
+
+def test_a_result_that_finds_no_place_waits(tmp_path: Path) -> None:
+    books = open_records(tmp_path, 100)  # bytes: less than any result
+    job = job_of(books)
+    send(job)
+    job.close()
+    ((_, error),) = bookkeeping.resume(
+        books.journal.pending(), _Fetches(FakeProvider()), books, Job()
+    )
+    assert isinstance(error, ResultWaiting)
+    assert "RMBG_CACHE" in str(error)
+    assert [one.resumable for one in books.journal.pending()] == [True]
+    books.close()
 
 
 def test_cache_info_and_clear(shown: tuple[Records, Callable[..., str]], tmp_path: Path) -> None:
