@@ -30,7 +30,8 @@ def open_png(data: bytes) -> Still:
     kept: list[bytes] = []
     exif, profile = b"", None
     for kind, body in _chunks(data):
-        if not kept and (kind != b"IHDR" or len(body) != 13):
+        is_header = kind == b"IHDR"  # the first chunk, and no other: decoders follow the last
+        if is_header == bool(kept) or (is_header and len(body) != 13):
             raise Unusable(DAMAGED)
         if kind in _PICTURE:
             kept.append(_chunk(kind, body))

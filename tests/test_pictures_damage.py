@@ -198,6 +198,15 @@ def test_packed_texts_have_one_limit_together(monkeypatch: pytest.MonkeyPatch, k
     assert _same(read_picture(data, name="x"), WHOLE["png 8"])
 
 
+def test_a_second_header_is_refused() -> None:
+    """Pillow would decode by the last, whose size nobody has judged."""
+    data = encode(torch.rand(4, 4, 3), "png")
+    end = data.index(b"IDAT") - 4
+    second = _chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
+    with pytest.raises(BadPicture, match="damaged"):
+        read_picture(data[:end] + second + data[end:], name="two")
+
+
 def test_the_limit_is_the_callers() -> None:
     assert read_picture(FILES["png 8"], name="x", max_megapixels=0.00124).depth == 8
     with pytest.raises(BadPicture, match="31 x 40 pixels are more than the limit of 0.001 mega"):
