@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -107,7 +107,7 @@ def carry_out(
     lane: Lane[_Handed[R]] = _lane(workers, backend)
     paid = kept if backend.spec.price else None
     run = Feed(inputs, backend, job or Job(), paid, lane, purse)
-    about = circumstances(backend, asdict(treatment), asked, current, (in_force, ground))
+    about = circumstances(backend, treatment.data(), asked, current, (in_force, ground))
     clerk = Clerk(kept.receipts, about)
 
     def unusable(failed: Failed) -> _Handed[R]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeGuard, cast
+from typing import Protocol, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -14,26 +15,9 @@ from .core.errors import PictureError
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import quality_flags
 from .core.intake import check_matte
-from .core.report import Report
+from .core.report import JsonValue, Report
 from .core.types import Failure, Frame, Job, Matte, Outcome, Usage
 from .feed import Failed, Prepared
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What happens to a matte after the backend.
-
-    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
-    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
-    background: an sRGB colour in 0..1, None = transparent.
-    """
-
-    refine: bool = False
-    decontaminate: float = 1.0
-    background: tuple[float, float, float] | None = None
-
-    def __post_init__(self) -> None:
-        check_share(self.decontaminate, "decontamination")
 
 
 @dataclass(frozen=True)
@@ -46,6 +30,43 @@ class Done:
     image: Tensor
     mask: Tensor
     report: Report
+
+
+class Arrangement(Protocol):
+    """What is made of a cut-out before it is delivered, and before its receipt is written."""
+
+    def data(self) -> Mapping[str, JsonValue]:
+        """What the receipt says of it."""
+
+    def __call__(self, done: Done) -> Done:
+        """The arranged picture. Raises PictureError. Called by any thread."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What happens to a matte after the backend.
+
+    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
+    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
+    background: an sRGB colour in 0..1, None = transparent. arrangement: what comes after that.
+    """
+
+    refine: bool = False
+    decontaminate: float = 1.0
+    background: tuple[float, float, float] | None = None
+    arrangement: Arrangement | None = None
+
+    def __post_init__(self) -> None:
+        check_share(self.decontaminate, "decontamination")
+
+    def data(self) -> dict[str, JsonValue]:
+        """What the receipt says of it."""
+        return {
+            "refine": self.refine,
+            "decontaminate": self.decontaminate,
+            "background": None if self.background is None else [*self.background],
+            **(self.arrangement.data() if self.arrangement else {}),
+        }
 
 
 @torch.no_grad()
@@ -63,9 +84,17 @@ def finish(
         return Failed(frame.index, frame.name, result)
     matte = cast("Matte", result)
     try:
-        alpha = _alpha(matte, frame, treatment)
+        done = _cut_out(prepared, matte, treatment, usage, ground, job)
+        return treatment.arrangement(done) if treatment.arrangement else done
     except PictureError as error:
         return Failed(frame.index, frame.name, Failure(error, matte.facts.request_id))
+
+
+def _cut_out(
+    prepared: Prepared, matte: Matte, treatment: Treatment, usage: Usage, ground: str, job: Job
+) -> Done:
+    frame = prepared.frame
+    alpha = _alpha(matte, frame, treatment)
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
     job.check()

@@ -9,8 +9,9 @@ from ..core.composite import CompositeOptions, compose
 from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
+from ..pictures.colour import OTHER_COLOURS
 from ..pictures.read import Picture
-from .shared import OTHER_COLOURS, STDOUT, add_reading, pixels_of, read, write
+from .shared import STDOUT, add_reading, read, write
 
 _DEFAULTS = CompositeOptions()
 
@@ -108,11 +109,11 @@ def run(arguments: argparse.Namespace) -> int:
         mask = read(arguments.mask, arguments.max_megapixels).pixels.mean(dim=-1)
     if arguments.background:
         picture = read(arguments.background, arguments.max_megapixels)
-        background = pixels_of(picture)[None]
+        background = picture.image[None]
         depth = max(depth, picture.depth)
         _check_colours(picture)
     image, _ = compose(
-        pixels_of(foreground)[None],
+        foreground.image[None],
         mask,
         arguments.colour if background is None else background,
         options,

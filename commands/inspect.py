@@ -22,7 +22,7 @@ from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.workflow import has_workflow
 from ..records.chain import Receipt
-from .shared import STDOUT, add_reading, pixels_of
+from .shared import STDOUT, add_reading
 
 # Provenance -> what people read.
 _LABELS = {
@@ -84,7 +84,7 @@ def _inspect(file: str, max_megapixels: float) -> _Findings:
 
 
 def _matching(picture: Picture) -> tuple[Receipt, ...]:
-    digests = pixel_digests(pixels_of(picture), deep=picture.depth == 16)
+    digests = pixel_digests(picture.image, deep=picture.depth == 16)
     receipts = open_books().receipts
     try:
         found = [

@@ -12,7 +12,8 @@ from ..core.alpha import MaskOptions, adjust_mask, match_mask
 from ..core.cutout import background_colour, cutout
 from ..core.errors import BadOption, BadPicture
 from ..core.finish import upsample_mask
-from .shared import OTHER_COLOURS, STDOUT, add_reading, read, write
+from ..pictures.colour import OTHER_COLOURS
+from .shared import STDOUT, add_reading, read, write
 
 _DEFAULTS = MaskOptions()
 # Each number of MaskOptions: the option's word, what stands for its value, and what it does.

@@ -24,6 +24,7 @@ from ..core.types import Job
 from ..estimate import look
 from ..feed import Failed, Input
 from ..gate import allow, open_backend
+from ..pictures.colour import OTHER_COLOURS
 from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.read import read_picture
 from ..pictures.source_type import of_cutout
@@ -32,7 +33,7 @@ from ..settings import Settings, read_settings
 from .bill import Bill
 from .dry_run import say_plans, say_refusal, usable
 from .plan import Plan, check_writable, make_plans
-from .shared import OTHER_COLOURS, STDOUT, add_reading, fail, parse_options, pixels_of, write
+from .shared import STDOUT, add_reading, fail, parse_options, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -192,7 +193,7 @@ def _load(plan: Plan, max_megapixels: float, origins: dict[int, _Origin], index:
         plan.source.content(), name=plan.source.name, max_megapixels=max_megapixels
     )
     origins[index] = _Origin(picture.depth, picture.icc_profile, picture.source_type)
-    return pixels_of(picture)
+    return picture.image
 
 
 def _provenance(result: Done | Failed, settings: Settings) -> Provenance | None:

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from ..core.errors import BadOption
 from ..core.specs import OptionValue
 from ..pictures.metadata import NOTHING
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STDOUT = "-"
-OTHER_COLOURS = (
-    "{name} has 16 bits in another colour space than sRGB, where a colour or a second picture "
-    "would come out wrong. Convert it to sRGB first, or keep the background transparent."
-)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +42,6 @@ def _positive(text: str) -> float:
 def fail(name: str, reason: str) -> None:
     """One line on stderr for one picture."""
     print(reason if reason.startswith(name) else f"{name}: {reason}", file=sys.stderr)
-
-
-def pixels_of(picture: Picture) -> Tensor:
-    """(H, W, 3), or (H, W, 4) where the file has alpha."""
-    if picture.alpha is None:
-        return picture.pixels
-    return torch.cat([picture.pixels, picture.alpha[..., None]], dim=-1)
 
 
 def read(path: str, max_megapixels: float) -> Picture:

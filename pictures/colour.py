@@ -9,6 +9,12 @@ from PIL import Image, ImageCms
 
 from .still import Unusable
 
+#: Of a picture whose `carried_profile` must stay with it, where other colours would be put to it.
+OTHER_COLOURS = (
+    "{name} has 16 bits in another colour space than sRGB, where a colour or a second picture "
+    "would come out wrong. Convert it to sRGB first, or keep the background transparent."
+)
+
 _PLAIN = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 _CONVERTED = {"YCbCr": "RGB", "HSV": "RGB"}
 _COLOURS = frozenset({"L", "RGB", "CMYK"})

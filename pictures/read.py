@@ -77,6 +77,13 @@ class Picture:
     name: str
     source_type: str = ""
 
+    @property
+    def image(self) -> Tensor:
+        """(H, W, 3), or (H, W, 4) where the file has alpha."""
+        if self.alpha is None:
+            return self.pixels
+        return torch.cat([self.pixels, self.alpha[..., None]], dim=-1)
+
 
 def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:
     """Read a PNG, JPEG, WebP or TIFF file, or the bytes of one.
