@@ -1,0 +1,214 @@
+"""The pipeline with workers beside the model: the same results, in bounded memory, paid once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.core.errors import BadPicture, Cancelled, OverBudget
+from rmbg_nodes.core.types import Job
+from rmbg_nodes.feed import Failed, Input
+from rmbg_nodes.lane import Workers
+from rmbg_nodes.pipeline import Done, Treatment, carry_out, remove
+from rmbg_nodes.records.store import Records, open_records
+from rmbg_nodes.tests.conformance import disc_frame
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Records]:
+    opened = open_records(tmp_path / "records", 0)
+    yield opened
+    opened.close()
+
+
+def picture(index: int) -> Input:
+    pixels = disc_frame(index, (40, 50)).pixels
+    return Input(index, f"picture {index}", lambda: pixels)
+
+
+def broken(index: int) -> Input:
+    def load() -> Tensor:
+        raise BadPicture(f"picture {index} is damaged.")
+
+    return Input(index, f"picture {index}", load)
+
+
+def as_it_is(result: Done | Failed) -> Done | Failed:
+    return result
+
+
+def test_the_same_results_as_without_them(books: Records) -> None:
+    inputs = [broken(index) if index % 5 == 3 else picture(index) for index in range(24)]
+    alone = {
+        one.index: one for one in remove(inputs, FakeLocal(), Treatment(refine=True), books=books)
+    }
+    beside = {
+        one.index: one
+        for one in carry_out(
+            inputs, FakeLocal(), Treatment(refine=True), as_it_is, workers=3, books=books
+        )
+    }
+    assert alone.keys() == beside.keys() == set(range(24))
+    for index, one in alone.items():
+        other = beside[index]
+        if isinstance(one, Failed):
+            assert isinstance(other, Failed)
+            assert str(one.failure.error) == str(other.failure.error)
+        else:
+            assert isinstance(other, Done)
+            assert torch.equal(one.image, other.image)
+            assert torch.equal(one.mask, other.mask)
+    assert books.receipts.verify().count == 48
+    assert books.receipts.verify().fault is None
+
+
+class Counted:
+    """How many pictures are between their loading and their delivery."""
+
+    def __init__(self, slow: float) -> None:
+        self._lock = threading.Lock()
+        self._slow = slow
+        self.inside = self.most = 0
+
+    def input(self, index: int) -> Input:
+        def load() -> Tensor:
+            with self._lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+            return torch.rand(8, 8, 3)
+
+        return Input(index, f"picture {index}", load)
+
+    def deliver(self, result: Done | Failed) -> int:
+        time.sleep(self._slow)
+        with self._lock:
+            self.inside -= 1
+        return result.index
+
+
+def test_a_fast_model_waits_for_slow_workers(books: Records) -> None:
+    counted = Counted(0.01)
+    window = FAKE_LOCAL.window
+    found = list(
+        carry_out(
+            map(counted.input, range(60)),
+            FakeLocal(),
+            Treatment(),
+            counted.deliver,
+            workers=2,
+            books=books,
+        )
+    )
+    assert sorted(found) == list(range(60))
+    # Loaded ahead, in the model, in work or waiting for it.
+    assert counted.most <= window + window + 2 * 2 + 1
+
+
+def test_the_model_does_not_wait_for_loading_and_delivery(books: Records) -> None:
+    def load() -> Tensor:
+        time.sleep(0.05)
+        return torch.rand(8, 8, 3)
+
+    def deliver(result: Done | Failed) -> int:
+        time.sleep(0.05)
+        return result.index
+
+    inputs = [Input(index, str(index), load) for index in range(16)]
+    started = time.monotonic()
+    list(carry_out(inputs, FakeLocal(seconds=0.1), Treatment(), deliver, workers=4, books=books))
+    # One after the other it would be 3.2 s; the model alone takes 1.6.
+    assert time.monotonic() - started < 2.6
+
+
+def test_closing_early_leaves_no_thread(books: Records) -> None:
+    before = threading.active_count()
+    results = carry_out(
+        map(picture, range(1000)), FakeLocal(), Treatment(), as_it_is, workers=3, books=books
+    )
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_threads_compute_as_before_afterwards(books: Records) -> None:
+    before = torch.get_num_threads()
+    list(carry_out([picture(0)], FakeLocal(), Treatment(), as_it_is, workers=2, books=books))
+    assert torch.get_num_threads() == before
+    seen: list[int] = []
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [before]
+
+
+def test_cancel_in_a_worker_ends_the_run(books: Records) -> None:
+    class Stop(Job):
+        def check(self) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        list(
+            carry_out(
+                [picture(0), picture(1)],
+                FakeLocal(),
+                Treatment(),
+                as_it_is,
+                workers=2,
+                books=books,
+                job=Stop(),
+            )
+        )
+
+
+def test_what_was_paid_for_is_delivered_before_a_refusal(books: Records) -> None:
+    provider = FakeProvider()
+    results = carry_out(
+        iter([picture(index) for index in range(6)]),
+        FakeHosted(provider),
+        Treatment(),
+        as_it_is,
+        workers=2,
+        books=books,
+        max_cost=Decimal("0.054"),
+    )
+    delivered: list[Done | Failed] = []
+    with pytest.raises(OverBudget):
+        delivered.extend(results)
+    assert len(provider.billed) == 3
+    assert len([one for one in delivered if isinstance(one, Done)]) == 3
+    assert books.journal.pending() == []
+
+
+def test_an_error_of_ours_is_raised_not_swallowed(books: Records) -> None:
+    def deliver(result: Done | Failed) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(carry_out([picture(0)], FakeLocal(), Treatment(), deliver, workers=2, books=books))
+
+
+def test_items_keep_their_order_and_are_pulled_within_reach() -> None:
+    pulled: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            pulled.append(number)
+            yield number
+
+    lane: Workers[int] = Workers(2, reach=3)
+    try:
+        ahead = lane.ahead(items(), lambda number: number * 2)
+        for number, (item, ready) in enumerate(ahead):
+            assert (item, ready()) == (number, number * 2)
+            assert len(pulled) <= number + 1 + 3
+    finally:
+        lane.close()
