@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from .core.errors import BadOption
 from .core.licences import OwnWeights
 from .invocation import command
+from .toml_file import looks_secret, parse_toml
 
 FILE_NAME = "settings.toml"
 PREFIX = "RMBG_"
 
 _WEIGHTS = "weights"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SECRET_NAME = re.compile(r"(?i)token|secret|passw|credential|apikey|(?:^|[_-])keys?(?:[_-]|$)")
-# As Replicate, Hugging Face, fal and Bria make them, and a password inside an address.
-_SECRET_TEXT = re.compile(
-    r"(?i)(?:r8_|hf_|sk-|bearer )[\w-]{16,}|[0-9a-f-]{36}:[0-9a-f]{32}|[0-9a-f]{32}|.*://[^/\s]*@.*"
-)
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,6 @@ class SettingsFile:
 def key_of(variable: str) -> str:
     """What a variable is called in the file."""
     return variable.removeprefix(PREFIX).lower()
-
-
-def looks_secret(text: str) -> bool:
-    """Whether a text has the form of a provider's key, or holds a password."""
-    return _SECRET_TEXT.fullmatch(text.strip()) is not None
 
 
 def may_hold_key(text: str) -> bool:
@@ -83,22 +71,12 @@ def read_settings_file(path: Path, *, required: bool) -> SettingsFile:
 @lru_cache(maxsize=4)
 def _parsed(path: Path, *version: int) -> SettingsFile:
     del version  # only a part of the cache's key
-    loads = _parser()
-    if loads is None:
-        raise BadOption(
-            f"The settings file {path} cannot be read by Python 3.10 alone: `pip install tomli`, "
-            "or use Python 3.11 or newer."
-        )
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        # Amounts of money stay as they are written.
-        table = loads(text, parse_float=str)
+        data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        # Without its cause, which holds the file's text.
-        raise BadOption(f"The settings file {path} is not TOML: {error}.") from None
-    _check_nothing_secret(path, table)
+    # Amounts of money stay as they are written.
+    table = parse_toml(data, f"The settings file {path}", parse_float=str)
     try:
         weights = _rows(table.pop(_WEIGHTS, []))
         values = {PREFIX + key.upper(): _text(key, value) for key, value in table.items()}
@@ -107,42 +85,12 @@ def _parsed(path: Path, *version: int) -> SettingsFile:
     return SettingsFile(path, values, weights)
 
 
-def _parser() -> Callable[..., dict[str, object]] | None:
-    """The standard library's, or for Python 3.10 the package that it was made of."""
-    for name in ("tomllib", "tomli"):
-        with suppress(ModuleNotFoundError):
-            return cast("Callable[..., dict[str, object]]", import_module(name).loads)
-    return None
-
-
 def _unreadable(path: Path, error: Exception) -> BadOption:
     reason = getattr(error, "strerror", None) or "no such place"
     return BadOption(
         f"The settings file {path} cannot be read ({reason}), and what it pins would not hold. "
         f"Give yourself the right to read it, or name another with {PREFIX}SETTINGS."
     )
-
-
-def _check_nothing_secret(path: Path, table: Mapping[str, object]) -> None:
-    for name, text in _texts("", table):
-        if _SECRET_NAME.search(name) or looks_secret(name) or looks_secret(text):
-            raise BadOption(
-                f"The settings file {path} holds what looks like a key or a password. It belongs "
-                f"elsewhere: take it out, and keep it with `{command('keys set PROVIDER')}`."
-            )
-
-
-def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Every name in the file with every text below it."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield str(key), ""
-            yield from _texts(str(key), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(name, inner)
-    else:
-        yield name, str(value)
 
 
 def _text(key: str, value: object) -> str:

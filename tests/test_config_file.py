@@ -18,7 +18,8 @@ from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Of
 from rmbg_nodes.gate import allow, open_backend
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.settings import KEYS, VARIABLES, read_settings
-from rmbg_nodes.settings_file import key_of, looks_secret, read_settings_file
+from rmbg_nodes.settings_file import key_of, read_settings_file
+from rmbg_nodes.toml_file import looks_secret
 
 # Two values that can be told apart for every setting that is no number or address: in the file,
 # in the environment.
@@ -132,7 +133,7 @@ def test_a_changed_file_holds_at_once_and_an_unchanged_one_is_not_parsed_again(
     file.write_text("cache = 5\n")
     assert read_settings().cache_bytes == 5_000_000
     with monkeypatch.context() as patch:
-        patch.setattr(settings_file, "_parser", lambda: pytest.fail("parsed again"))
+        patch.setattr(settings_file, "parse_toml", lambda *_, **__: pytest.fail("parsed again"))
         assert read_settings().cache_bytes == 5_000_000
     file.write_text("cache = 77\n")
     assert read_settings().cache_bytes == 77_000_000
