@@ -25,11 +25,10 @@ class Clerk:
     def delivered(self, report: Report, source: Tensor, image: Tensor, mask: Tensor) -> Report:
         """The report, with the id of its receipt, or with the reason why there is none.
 
-        source: (H, W, 3 | 4) as it came in; image: (H, W, 3 | 4) and mask: (H, W) as delivered.
+        source: (H, W, 3 | 4) as it came in; image: (h, w, 3 | 4) and mask: (h, w) as delivered.
         """
         digests = work_digests(source, image, mask)
-        channels = source.shape[-1], image.shape[-1]
-        content = delivered(self._run, report, digests, channels)
+        content = delivered(self._run, report, digests, source.shape, image.shape)
         text = licence_text(self._run, report.facts.licence, report.facts.weights_sha256)
         receipt, trouble = self._written(content, text)
         return replace(report, receipt=receipt, warnings=(*report.warnings, *trouble))
@@ -40,8 +39,7 @@ class Clerk:
         spec = self._run.spec
         found = None
         if source is not None:
-            height, width, channels = source.shape
-            found = (width, height), channels, pixel_digests(source)
+            found = source.shape, pixel_digests(source)
         content = failed(self._run, failure, found)
         text = licence_text(self._run, spec.licence, spec.weights_sha256)
         return self._written(content, text)[0]

@@ -6,7 +6,7 @@ only said to be set, and a picture's name is taken out of every sentence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ..core.digest import PixelDigests, WorkDigests
@@ -42,11 +42,13 @@ def delivered(
     run: Circumstances,
     report: Report,
     digests: WorkDigests,
-    channels: tuple[int, int],
+    source: Sequence[int],
+    image: Sequence[int],
 ) -> dict[str, JsonValue]:
     """Of a picture that was cut out. report: without what concerns only this program's records.
-    channels: of the picture that came in, and of the one that went out."""
-    facts, size = report.facts, (report.width, report.height)
+    source, image: (height, width, channels) of what came in, and of what went out; the mask has the
+    image's size."""
+    facts = report.facts
     return {
         **_common(run, licence_of(facts.licence, facts.weights_sha256, run.own_weights)),
         "outcome": "delivered",
@@ -58,9 +60,9 @@ def delivered(
         "cost": str(facts.cost),
         "currency": facts.currency,
         "left_machine": facts.left_machine,
-        "input": _picture(size, channels[0], digests.source),
-        "image": _picture(size, channels[1], digests.image),
-        "mask": _picture(size, 1, digests.mask),
+        "input": _picture(source, digests.source),
+        "image": _picture(image, digests.image),
+        "mask": _picture((*image[:2], 1), digests.mask),
         "warnings": [_without_name(warning, report.name) for warning in report.warnings],
         "flags": {**report.flags},
     }
@@ -69,9 +71,9 @@ def delivered(
 def failed(
     run: Circumstances,
     failure: Failure,
-    source: tuple[tuple[int, int], int, PixelDigests] | None,
+    source: tuple[Sequence[int], PixelDigests] | None,
 ) -> dict[str, JsonValue]:
-    """Of a picture that was not. source: its (width, height), channels and digests; None when it
+    """Of a picture that was not. source: its (height, width, channels) and digests; None when it
     could not be read. Whether a hosted one left the machine is only known when it has an id or may
     have been paid for."""
     spec, error, hosted = run.spec, failure.error, run.spec.location == "hosted"
@@ -128,8 +130,8 @@ def _options(run: Circumstances) -> JsonValue:
     return options
 
 
-def _picture(size: tuple[int, int], channels: int, digests: PixelDigests) -> dict[str, JsonValue]:
-    width, height = size
+def _picture(shape: Sequence[int], digests: PixelDigests) -> dict[str, JsonValue]:
+    height, width, channels = shape
     return {
         "width": width,
         "height": height,
