@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard, cast
+from typing import Protocol, TypeAlias, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -32,14 +32,22 @@ class Done:
     report: Report
 
 
+Part: TypeAlias = tuple[slice, slice]
+
+
 class Arrangement(Protocol):
     """What is made of a cut-out before it is delivered, and before its receipt is written."""
 
     def data(self) -> Mapping[str, JsonValue]:
         """What the receipt says of it."""
 
+    def part(self, alpha: Tensor) -> Part:
+        """The rows and columns of the picture that it looks at, by the alpha (H, W): nothing else
+        is cut out."""
+
     def __call__(self, done: Done) -> Done:
-        """The arranged picture. Raises PictureError. Called by any thread."""
+        """The arranged picture, from the cut-out of that part. Raises PictureError. Called by any
+        thread."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,18 @@ def _cut_out(
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
     job.check()
+    height, width = alpha.shape
+    flags = quality_flags(alpha)
+    pixels = frame.pixels
+    if treatment.arrangement:
+        part = treatment.arrangement.part(alpha)
+        pixels, alpha = pixels[part], alpha[part]
     image = cutout(
-        frame.pixels[None],
+        pixels[None],
         alpha[None],
         decontaminate=treatment.decontaminate,
         background=treatment.background,
     )[0]
-    height, width = alpha.shape
-    flags = quality_flags(alpha)
     report = Report(
         name=frame.name,
         width=width,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -134,7 +135,7 @@ def test_closing_early_leaves_no_thread(books: Records) -> None:
         map(picture, range(1000)), FakeLocal(), Treatment(), as_it_is, workers=3, books=books
     )
     next(results)
-    results.close()
+    cast("Generator[object, None, None]", results).close()
     assert threading.active_count() == before
 
 
