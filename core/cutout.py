@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .colour import parse_colour
 from .errors import BadOption
-from .foreground import estimate_foreground
+from .foreground import foreground_tiles
 
 
 def cutout(
@@ -27,11 +27,21 @@ def cutout(
     Opaque pixels keep their colour bit for bit. Under alpha 0 lies the subject's colour extended,
     or 0 where a picture has no subject: the old background never comes back.
     """
-    colour = estimate_foreground(image, mask, amount=decontaminate)
-    alpha = mask.to(colour.dtype)[..., None]
-    if background is None:
-        return torch.cat([colour, alpha], dim=-1)
-    backdrop = torch.tensor(background, dtype=colour.dtype, device=colour.device)
+    tiles = foreground_tiles(image, mask, amount=decontaminate, extended=background is None)
+    batch, channels = max(len(image), len(mask)), 4 if background is None else 3
+    result = image.new_empty((batch, *image.shape[1:3], channels))
+    masks = mask.to(image.dtype).expand(batch, -1, -1)
+    for number, tile, colour in tiles:
+        alpha = masks[number][tile.region].unsqueeze(-1)
+        if background is None:
+            result[number][tile.region] = torch.cat([colour, alpha], dim=-1)
+        else:
+            result[number][tile.region] = _on_colour(colour, alpha, background)
+    return result
+
+
+def _on_colour(colour: Tensor, alpha: Tensor, background: tuple[float, float, float]) -> Tensor:
+    backdrop = colour.new_tensor(background)
     return torch.where(alpha == 1, colour, alpha * colour + (1 - alpha) * backdrop)
 
 

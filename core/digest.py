@@ -75,6 +75,23 @@ def work_digests(source: Tensor, image: Tensor, mask: Tensor) -> WorkDigests:
     return WorkDigests(of_source, of_image, of_mask)
 
 
+def level_blocks(flat: NDArray[np.float32], bits: int) -> Iterator[NDArray[np.unsignedinteger]]:
+    """The levels of one block of samples after the other: what the picture writer writes, too.
+
+    Each block is written over by the next. bits: 8 or 16.
+    """
+    top = np.float32(2**bits - 1)
+    scaled = np.empty(min(_BLOCK, flat.size), np.float32)
+    levels = np.empty(scaled.shape, _KINDS[bits])
+    for block in _blocks(flat):
+        here, whole = scaled[: block.size], levels[: block.size]
+        np.clip(block, 0, 1, out=here)
+        here *= top
+        here += np.float32(0.5)
+        np.copyto(whole, here, casting="unsafe")
+        yield whole
+
+
 def _without_equal_colours(values: Tensor) -> Tensor:
     if values.shape[-1] != 3:
         return values
@@ -95,17 +112,9 @@ def _fits_8_bits(flat: NDArray[np.float32]) -> bool:
 
 
 def _digest(flat: NDArray[np.float32], shape: str, bits: int) -> str:
-    top = np.float32(2**bits - 1)
     digest = hashlib.sha256(f"{shape}:{bits}:".encode())
-    scaled = np.empty(min(_BLOCK, flat.size), np.float32)
-    levels = np.empty(scaled.shape, _KINDS[bits])
-    for block in _blocks(flat):
-        here, whole = scaled[: block.size], levels[: block.size]
-        np.clip(block, 0, 1, out=here)
-        here *= top
-        here += np.float32(0.5)
-        np.copyto(whole, here, casting="unsafe")
-        digest.update(whole.data)
+    for levels in level_blocks(flat, bits):
+        digest.update(levels.data)
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .checks import check_image, check_values, common_batch
+from .checks import check_image, check_values, common_batch, within_range
 from .errors import BadOption, BadPicture
 from .guided import refine_edges
 
@@ -39,16 +39,16 @@ def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width
     numbers = values.float()
     if kind == "alpha":
         numbers = numbers.clamp(_INSET, 1 - _INSET).logit()
-    if not has_size:
+    if has_size:
+        alpha = numbers.sigmoid()
+    else:
+        antialias = height < values.shape[1] or width < values.shape[2]
         numbers = functional.interpolate(
-            numbers[:, None],
-            (height, width),
-            mode="bicubic",
-            antialias=height < values.shape[1] or width < values.shape[2],
-        )[:, 0]
-    alpha = numbers.sigmoid()
+            numbers[:, None], (height, width), mode="bicubic", antialias=antialias
+        )
+        alpha = numbers[:, 0].sigmoid_()
     if kind == "alpha":
-        alpha = ((alpha - _STRETCH) / (1 - 2 * _STRETCH)).clamp(0, 1)
+        alpha = (alpha - _STRETCH).div_(1 - 2 * _STRETCH).clamp_(0, 1)
     return alpha.to(values.dtype)
 
 
@@ -88,12 +88,11 @@ def upsample_mask(
         return plain.to(image.dtype)
     matte = mask.float().clamp(0, 1) if kind == "alpha" else mask.float().sigmoid()
     matte = matte.expand(batch, -1, -1)
-    colours = image[..., :3].expand(batch, -1, -1, 3)
-    # One by one: the planes of a fit take some thirty times the memory of its mask.
-    refined = [
-        refine_edges(matte[n], plain[n], colours[n].float().clamp(0, 1)) for n in range(batch)
-    ]
-    return torch.stack(refined).to(image.dtype)
+    colours = within_range(image[..., :3]).expand(batch, -1, -1, 3)
+    refined = torch.empty_like(plain, memory_format=torch.contiguous_format)
+    for n in range(batch):
+        refine_edges(matte[n], plain[n], colours[n].float(), refined[n])
+    return refined.to(image.dtype)
 
 
 def settle(alpha: Tensor) -> Tensor:
@@ -103,7 +102,7 @@ def settle(alpha: Tensor) -> Tensor:
     picture: white would be 254, and no pixel of the subject would count as opaque.
     """
     alpha = torch.where(alpha < _HALF_LEVEL, 0.0, alpha)
-    return torch.where(alpha > 1 - _HALF_LEVEL, 1.0, alpha)
+    return alpha.masked_fill_(alpha > 1 - _HALF_LEVEL, 1.0)
 
 
 def _check_matte(values: Tensor) -> None:

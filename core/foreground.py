@@ -10,30 +10,35 @@ levels only tiles with an edge in them are worked on.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .checks import check_image, check_share, check_values, common_batch
+from .checks import check_image, check_share, check_values, common_batch, within_range
 from .errors import BadPicture
 from .layout import to_pixels, to_planes
-from .tiles import busy_tiles, tile_side
+from .relaxation import constant_colours, foreground_share, relaxed
+from .tiles import Tile, all_tiles, tile_side, tiles_of
 
-# How much F and B are held to their neighbours where the matte is flat, and more where it changes.
-_STIFFNESS = 1e-3
-_STIFFNESS_AT_EDGES = 0.1
+# F and B of a part of one picture of a batch, by its number.
+_Planes: TypeAlias = Callable[[int, Tile], Tensor]
+
 _SWEEPS = 4
 _SWEEPS_WHEN_SMALL = 20
 _SMALL = 128
+# Not cut into tiles: a level of this size.
+_WHOLE = 256
 _SWEEPS_AT_COARSEST = 100
 _COARSEST = 32
 # Finer levels take over the share of detail measured here: the statistics no longer change.
 _FINEST_MEASURED = 512
-_MOST_DETAIL_RATIO = 16.0
-_PAIRS_NEEDED = 20
-_SAME_ALPHA = 0.01
-_LEAST_SUBJECT = 0.1
-_DETAIL_OF_8_BITS = 2e-5
+# More pixels do not make the colours to start from any better.
+_FINEST_AVERAGED = 1024
 # Half a level of 8 bits: nearer to 0 or 1 than this, a matte leaves nothing visible to separate.
 _SOLID = 1 / 512
 
@@ -53,6 +58,21 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
     Raises BadOption for an amount outside 0..1 and batches that do not pair up, BadPicture for
     other shapes and for values that are not finite.
     """
+    tiles = foreground_tiles(image, alpha, amount=amount)
+    result = image.new_empty((max(len(image), len(alpha)), *image.shape[1:3], 3))
+    for number, tile, colour in tiles:
+        result[number][tile.region] = colour
+    return result
+
+
+def foreground_tiles(
+    image: Tensor, alpha: Tensor, *, amount: float, extended: bool = True
+) -> Iterator[tuple[int, Tile, Tensor]]:
+    """The same, one tile at a time: the number in the batch, the tile, its colours (h, w, 3).
+
+    extended: whether the subject's colour is wanted where alpha is 0. Without it the tiles that
+    are clear all over are 0.
+    """
     check_share(amount, "amount of decontamination")
     check_image(image, "image")
     check_values(alpha, "alpha")
@@ -62,22 +82,38 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
             "Give (batch, height, width) of the image's size; upsample_mask makes it."
         )
     batch = common_batch({"image": image.shape[0], "alpha": alpha.shape[0]})
-    colour = image.detach()[..., :3].expand(batch, -1, -1, 3)
-    matte = alpha.detach().expand(batch, -1, -1).float().clamp(0, 1)
-
-    planes = to_planes(colour).float().clamp(0, 1).contiguous()
-    estimate = to_pixels(_multi_level(planes, matte.unsqueeze(1))).to(image.dtype)
-
-    if amount < 1:
-        in_edge = (matte > 0).unsqueeze(-1)
-        estimate = torch.where(in_edge, torch.lerp(colour, estimate, amount), estimate)
-    has_subject = matte.flatten(1).amax(dim=1).gt(0).view(-1, 1, 1, 1)
-    estimate = estimate * has_subject
-    return torch.where((matte > 1 - _SOLID).unsqueeze(-1), colour, estimate)
+    colour = image.detach()[..., :3]
+    planes = to_planes(within_range(colour.float()).expand(batch, -1, -1, 3))
+    matte = within_range(alpha.detach().float()).expand(batch, -1, -1)
+    return _assembled(colour.expand(batch, -1, -1, 3), planes, matte, amount, extended)
 
 
-def _multi_level(image: Tensor, alpha: Tensor) -> Tensor:
-    """F, (B, 3, H, W), for an image of that shape and an alpha (B, 1, H, W).
+def _assembled(
+    colour: Tensor, planes: Tensor, matte: Tensor, amount: float, extended: bool
+) -> Iterator[tuple[int, Tile, Tensor]]:
+    """What is opaque keeps its colour, and what has none to be estimated is 0."""
+    side = tile_side(matte.device.type)
+    estimate = _multi_level(planes, matte.unsqueeze(1), side)
+    height, width = matte.shape[1:]
+    for number, alphas in enumerate(matte):
+        has_subject = bool(alphas.amax() > 0)
+        for tile in all_tiles(height, width, side):
+            own, alpha = colour[number][tile.region], alphas[tile.region].unsqueeze(-1)
+            low, high = (float(bound) for bound in torch.aminmax(alpha))
+            if low > 1 - _SOLID:
+                found = own
+            elif not has_subject or (high == 0 and not extended):
+                found = torch.zeros_like(own)
+            else:
+                found = to_pixels(estimate(number, tile)[:, :3])[0].to(own.dtype)
+                if amount < 1:
+                    found = torch.where(alpha > 0, torch.lerp(own, found, amount), found)
+                found = torch.where(alpha > 1 - _SOLID, own, found)
+            yield number, tile, found
+
+
+def _multi_level(image: Tensor, alpha: Tensor, side: int) -> _Planes:
+    """F of any tile of any of the pictures, (1, 3, h, w). image: (B, 3, H, W), alpha: (B, 1, H, W).
 
     F and B travel as the first and the last three of six planes.
     """
@@ -85,160 +121,107 @@ def _multi_level(image: Tensor, alpha: Tensor) -> Tensor:
     while max(levels[-1][1].shape[-2:]) > _COARSEST:
         picture, matte = levels[-1]
         levels.append((picture[..., ::2, ::2], matte[..., ::2, ::2]))
+    both = constant_colours(*_finest(levels, _FINEST_AVERAGED))
 
     picture, matte = levels.pop()
-    share = _foreground_share(picture, matte)
-    height, width = matte.shape[-2:]
-    both = _constant_colours(image, alpha).expand(-1, -1, height, width)
-    both = _relaxed(picture, matte, both, share, _SWEEPS_AT_COARSEST)
-
-    busy = ((alpha > _SOLID) & (alpha < 1 - _SOLID)).float()
-    side = tile_side(image.device.type)
+    share = foreground_share(picture, matte)
+    guess = both.expand(-1, -1, *matte.shape[-2:])
+    both = relaxed(picture, matte, guess, share, _SWEEPS_AT_COARSEST)
+    planes: _Planes = partial(_part, both)
+    busy = _busy(alpha[:, 0], side)
     while levels:
         picture, matte = levels.pop()
         height, width = matte.shape[-2:]
         if max(height, width) <= _FINEST_MEASURED:
-            share = _foreground_share(picture, matte)
-        if max(height, width) <= side:
-            guess = _doubled(both)[..., :height, :width]
+            share = foreground_share(picture, matte)
+        if max(height, width) <= max(side, _WHOLE):
             sweeps = _SWEEPS_WHEN_SMALL if max(height, width) <= _SMALL else _SWEEPS
-            both = _relaxed(picture, matte, guess, share, sweeps)
+            both = relaxed(picture, matte, _doubled(both)[..., :height, :width], share, sweeps)
+            planes = partial(_part, both)
         else:
-            wanted = both if levels else both[:, :3]
-            finer = functional.interpolate(wanted, scale_factor=2.0, mode="bilinear")
-            finer = finer[..., :height, :width]
-            busy_here = functional.max_pool2d(busy, 2 ** len(levels), ceil_mode=True) > 0
-            _relax_tiles(finer, picture, matte, both, share, busy_here[:, 0], side)
-            both = finer
-    return both[:, :3]
+            busy_here = functional.max_pool2d(busy, 2 ** len(levels), ceil_mode=True)
+            level = _Level(picture, matte, planes, share, busy_here.bool().tolist(), side)
+            planes = _Kept(level).window if levels else level.tile
+    return planes
 
 
-def _relax_tiles(
-    finer: Tensor,
-    picture: Tensor,
-    matte: Tensor,
-    coarser: Tensor,
-    share: Tensor,
-    busy: Tensor,
-    side: int,
-) -> None:
-    """Work out the busy tiles of one level, and write them into `finer`.
+def _part(both: Tensor, number: int, tile: Tile) -> Tensor:
+    return both[number : number + 1][tile.window]
 
-    The margin makes a tile's own pixels come out as if the whole level had been worked on: what
-    one sweep knows travels one pixel. An even margin keeps pixels beside their coarser parents.
+
+def _finest(levels: list[tuple[Tensor, Tensor]], side: int) -> tuple[Tensor, Tensor]:
+    """The first level that is no larger than `side`."""
+    return next(level for level in levels if max(level[1].shape[-2:]) <= side)
+
+
+def _busy(alpha: Tensor, side: int) -> Tensor:
+    """Which tiles of alpha (B, H, W) have an edge in them: (B, rows, columns), 0 or 1."""
+    height, width = alpha.shape[1:]
+    flags = [
+        bool(((part > _SOLID) & (part < 1 - _SOLID)).any())
+        for one in alpha
+        for part in (one[tile.window] for tile in all_tiles(height, width, side))
+    ]
+    return torch.tensor(flags, dtype=torch.float32).view(-1, -(-height // side), -(-width // side))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A level on which only tiles with an edge in them are worked on.
+
+    picture: (B, 3, h, w). matte: (B, 1, h, w). coarser: F and B of the level before. share: see
+    `foreground_share`. busy: for each picture and row, which tiles of `side` pixels have an edge.
     """
-    height, width = matte.shape[-2:]
-    for number in range(matte.shape[0]):
+
+    picture: Tensor
+    matte: Tensor
+    coarser: _Planes
+    share: Tensor
+    busy: list[list[list[bool]]]
+    side: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.matte.shape[-2:]
+        return height, width
+
+    def tile(self, number: int, tile: Tile) -> Tensor:
+        """F and B of one tile of one of the pictures, (1, 6, h, w)."""
+        if self.busy[number][tile.top // self.side][tile.left // self.side]:
+            return self._relaxed(number, tile)
+        # Even margins keep pixels beside their coarser parents.
+        outer = tile.widened(2, *self.size)
+        coarser = self.coarser(number, outer.halved())
+        finer = functional.interpolate(coarser, scale_factor=2.0, mode="bilinear")
+        return finer[tile.inside(outer)]
+
+    def _relaxed(self, number: int, tile: Tile) -> Tensor:
+        """The margin makes a tile's own pixels come out as if the whole level had been worked on:
+        what one sweep knows travels one pixel."""
         one = slice(number, number + 1)
-        for tile in busy_tiles(busy[number], side):
-            outer = tile.widened(_SWEEPS, height, width)
-            guess = _doubled(coarser[one][outer.halved().window])
-            guess = guess[..., : outer.bottom - outer.top, : outer.right - outer.left]
-            window = outer.window
-            solved = _relaxed(picture[one][window], matte[one][window], guess, share[one], _SWEEPS)
-            finer[one][tile.window] = solved[:, : finer.shape[1]][tile.inside(outer)]
+        outer = tile.widened(_SWEEPS, *self.size)
+        picture, matte = self.picture[one][outer.window], self.matte[one][outer.window]
+        guess = _doubled(self.coarser(number, outer.halved()))
+        guess = guess[..., : matte.shape[-2], : matte.shape[-1]]
+        return relaxed(picture, matte, guess, self.share[one], _SWEEPS)[tile.inside(outer)]
+
+
+class _Kept:
+    """The tiles of a level that were asked for."""
+
+    def __init__(self, level: _Level) -> None:
+        self._level = level
+        self._planes = level.picture.new_empty((len(level.matte), 6, *level.size))
+        self._known: set[tuple[int, Tile]] = set()
+
+    def window(self, number: int, window: Tile) -> Tensor:
+        """F and B of any part of one of the pictures, (1, 6, h, w)."""
+        for tile in tiles_of(window, *self._level.size, self._level.side):
+            if (number, tile) not in self._known:
+                self._planes[number][tile.window] = self._level.tile(number, tile)[0]
+                self._known.add((number, tile))
+        return self._planes[number : number + 1][window.window]
 
 
 def _doubled(planes: Tensor) -> Tensor:
     return functional.interpolate(planes, scale_factor=2.0, mode="nearest")
-
-
-def _relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor, sweeps: int) -> Tensor:
-    """Jacobi sweeps on one level: (b, 6, h, w) from a guess of that shape.
-
-    Per pixel and sweep, F and B minimise |alpha F + (1 - alpha) B - I|^2 plus their weighted
-    squared distance to the means of their four neighbours, the cost of the paper. With one residual
-    for both colours the two unknowns have the closed form below.
-    """
-    weights = [
-        _STIFFNESS + _STIFFNESS_AT_EDGES * (neighbour - matte).abs()
-        for neighbour in _neighbours(functional.pad(matte, (1, 1, 1, 1), mode="replicate"))
-    ]
-    total = weights[0] + weights[1] + weights[2] + weights[3]
-    weights = [weight / total for weight in weights]
-
-    rest = 1 - matte
-    to_foreground, to_background = matte * share, rest / share
-    scale = 1 / (total + matte * to_foreground + rest * to_background)
-    to_foreground, to_background = to_foreground * scale, to_background * scale
-
-    # Two sets of planes are written over and over: fresh ones for every step cost twice the time.
-    wide = functional.pad(both, (1, 1, 1, 1), mode="replicate")
-    means = torch.empty_like(both)
-    unexplained = torch.empty_like(picture)
-    foreground, background = means[:, :3], means[:, 3:]
-    for _ in range(sweeps):
-        left, right, upper, lower = _neighbours(wide)
-        torch.mul(weights[0], left, out=means)
-        means.addcmul_(weights[1], right)
-        means.addcmul_(weights[2], upper)
-        means.addcmul_(weights[3], lower)
-        torch.addcmul(picture, matte, foreground, value=-1, out=unexplained)
-        unexplained.addcmul_(rest, background, value=-1)
-        foreground.addcmul_(to_foreground, unexplained)
-        background.addcmul_(to_background, unexplained)
-        torch.clamp(means, 0, 1, out=wide[..., 1:-1, 1:-1])
-        _replicate_border(wide)
-    return wide[..., 1:-1, 1:-1]
-
-
-def _neighbours(wide: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Left, right, upper and lower neighbour of every pixel inside a border of one pixel."""
-    inner = slice(1, -1)
-    return wide[..., inner, :-2], wide[..., inner, 2:], wide[..., :-2, inner], wide[..., 2:, inner]
-
-
-def _replicate_border(wide: Tensor) -> None:
-    wide[..., 0].copy_(wide[..., 1])
-    wide[..., -1].copy_(wide[..., -2])
-    wide[..., 0, :].copy_(wide[..., 1, :])
-    wide[..., -1, :].copy_(wide[..., -2, :])
-
-
-def _foreground_share(picture: Tensor, matte: Tensor) -> Tensor:
-    """How much looser F is than B, (B, 1, 1, 1): above 1 where the subject is the more textured.
-
-    The best linear estimate of two signals from their sum splits it by their variances. These come
-    from squared differences of horizontal neighbours with one alpha, whose expected value is
-    alpha^2 V_F + (1 - alpha)^2 V_B: first V_B where alpha is 0, then V_F by least squares in the
-    subject. 1 when either is not to be seen.
-    """
-    difference = (picture[..., 1:] - picture[..., :-1]).square().mean(dim=1, keepdim=True)
-    alpha = matte[..., 1:]
-    flat = (alpha - matte[..., :-1]).abs() < _SAME_ALPHA
-
-    def total(values: Tensor) -> Tensor:
-        return values.sum(dim=(2, 3), keepdim=True)
-
-    clear = (flat & (alpha < _SAME_ALPHA)).float()
-    clear_pairs = total(clear)
-    of_background = total(difference * clear) / clear_pairs.clamp(min=1)
-    weight = alpha.square() * (flat & (alpha > _LEAST_SUBJECT))
-    subject_pairs = total(weight.square())
-    of_subject = total(weight * (difference - (1 - alpha).square() * of_background))
-    of_subject = (of_subject / subject_pairs.clamp(min=1)).clamp(min=0)
-
-    known = (subject_pairs > _PAIRS_NEEDED) & (clear_pairs > _PAIRS_NEEDED)
-    ratio = (of_subject + _DETAIL_OF_8_BITS) / (of_background + _DETAIL_OF_8_BITS)
-    ratio = ratio.clamp(1 / _MOST_DETAIL_RATIO, _MOST_DETAIL_RATIO).sqrt()
-    return torch.where(known, ratio, torch.ones_like(ratio))
-
-
-def _constant_colours(image: Tensor, alpha: Tensor) -> Tensor:
-    """The one F and the one B, (B, 6, 1, 1), that explain the whole picture best.
-
-    Least squares with a slight pull to the mean colour, which decides when alpha never changes.
-    """
-
-    def mean(values: Tensor) -> Tensor:
-        return values.mean(dim=(2, 3), keepdim=True)
-
-    pull = 1e-2
-    rest = 1 - alpha
-    ff, fb, bb = mean(alpha * alpha) + pull, mean(alpha * rest), mean(rest * rest) + pull
-    average = mean(image)
-    fi, bi = mean(alpha * image) + pull * average, mean(rest * image) + pull * average
-    determinant = ff * bb - fb * fb
-    foreground = (bb * fi - fb * bi) / determinant
-    background = (ff * bi - fb * fi) / determinant
-    return torch.cat([foreground, background], 1).clamp(0, 1)

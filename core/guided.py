@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .layout import to_planes
 from .smoothing import gaussian_blur
-from .tiles import Tile, all_tiles, tile_side
+from .tiles import Enlargement, Tile, all_tiles, tile_side
 
 # In pixels of the matte. Larger windows average more noise and follow fewer colours; blur leaves
 # fewer independent pixels in a window, so that it must grow for as many.
@@ -46,6 +46,7 @@ _DOUBT_OF_COINCIDENCE = 8.0
 # 8-bit renderings measure below 0.15 levels, camera pictures above 0.3, even after compression.
 _CLEAN, _NOISY = 0.15 / 255, 0.35 / 255
 _NOISE_BLOCK = 16
+_NOISE_BLOCKS = 8192  # in a picture with more, rows of blocks are skipped
 _CLIPPED = 0.02
 # The widths of blur that are tried, as sigma in pixels of the matte, on a few parts of the picture.
 _SOFTNESS_STEP = 0.5
@@ -58,30 +59,54 @@ _SAMPLES = 6
 _EDGE_STEP = 0.02
 
 
-def refine_edges(matte: Tensor, plain: Tensor, image: Tensor) -> Tensor:
+def refine_edges(matte: Tensor, plain: Tensor, image: Tensor, out: Tensor) -> None:
     """The plainly upsampled matte, moved to the edges that the picture shows.
 
     matte: (h, w) alpha in 0..1 at its own size. plain: (H, W), the same matte at the picture's
-    size, not smaller. image: (H, W, 3) in 0..1. All float32. Returns (H, W) alpha in 0..1.
+    size, not smaller. image: (H, W, 3) in 0..1. All float32. out: (H, W), where the result goes,
+    alpha in 0..1.
     """
     planes = to_planes(image[None])
-    height, width = plain.shape
-    guide = functional.interpolate(planes, matte.shape, mode="bilinear", antialias=True)[0]
+    (height, width), (large_height, large_width) = matte.shape, plain.shape
+    size = Enlargement((height, width), (large_height, large_width))
+    guide = functional.interpolate(planes, size.small, mode="bilinear", antialias=True)[0]
     noisiness = ((estimate_noise(planes) - _CLEAN) / (_NOISY - _CLEAN)).clamp(0, 1)
     softness = estimate_softness(matte, guide) * float(1 + _SOFTNESS_HIDDEN * noisiness)
     if softness > 0:
         guide = gaussian_blur(guide, softness)
-    fit = _fit_where_needed(matte, guide, round(_RADIUS + _RADIUS_PER_SOFTNESS * softness))
-    *model, error, variance = fit
-    doubt = error * (1 + _DOUBT_OF_COINCIDENCE * (error / (variance + 1e-4)).square())
-    fit = functional.interpolate(
-        torch.stack([*model, doubt])[None], (height, width), mode="bilinear"
-    )[0]
-    guided = fit[3].addcmul(fit[0], planes[0, 0])
-    guided = guided.addcmul_(fit[1], planes[0, 1]).addcmul_(fit[2], planes[0, 2]).clamp_(0, 1)
+    radius = round(_RADIUS + _RADIUS_PER_SOFTNESS * softness)
+    doubtful = _DOUBT_WHEN_CLEAN + (_DOUBT_WHEN_NOISY - _DOUBT_WHEN_CLEAN) * noisiness
+    # Centred colours keep the variances of the fit from drowning in the rounding of float32.
+    centre = guide.mean(dim=(1, 2), keepdim=True)
+    guide = guide - centre
 
-    step = guided.sub_(plain)
-    doubt = fit[4] * (_DOUBT_WHEN_CLEAN + (_DOUBT_WHEN_NOISY - _DOUBT_WHEN_CLEAN) * noisiness)
+    # Twice the usual side, because the margins of a fit are wide.
+    for tile in all_tiles(*size.large, 2 * tile_side(matte.device.type)):
+        outer = tile.widened(_STEP_RADIUS, *size.large)
+        below = size.below(outer)
+        around = below.widened(2 * radius, *size.small)
+        low, high = torch.aminmax(matte[around.window])
+        if bool(high - low < _FLAT):  # nothing is to be fitted: alpha is the matte's own
+            out[tile.window] = size.tile(matte[size.below(tile).window], tile)
+            continue
+        fit = _fit(matte[around.window], guide[around.window], radius)[below.inside(around)]
+        fit = size.tile(_with_doubt(fit, doubtful), outer)
+        moved = _moved(fit, plain[outer.window], planes[0][outer.window] - centre)
+        out[tile.window] = moved[tile.inside(outer)]
+
+
+def _with_doubt(fit: Tensor, doubtful: Tensor) -> Tensor:
+    """A fit's model and how far it is to be doubted, (5, h, w), from (6, h, w) of `_fit`."""
+    error, variance = fit[4], fit[5]
+    doubt = error * (1 + _DOUBT_OF_COINCIDENCE * (error / (variance + 1e-4)).square())
+    return torch.cat([fit[:4], (doubt * doubtful)[None]])
+
+
+def _moved(fit: Tensor, plain: Tensor, planes: Tensor) -> Tensor:
+    """The plain matte, moved to the fitted one as far as the step is beyond doubt."""
+    red, green, blue, offset, doubt = fit
+    guided = offset.addcmul(red, planes[0]).addcmul_(green, planes[1]).addcmul_(blue, planes[2])
+    step = guided.clamp_(0, 1).sub_(plain)
     power = _window_sums(step.square()[None], _STEP_RADIUS)[0] / (2 * _STEP_RADIUS + 1) ** 2
     trust = (1 - doubt / (power + 1e-6)).clamp_(0, 1)
     return plain.addcmul(trust, step).clamp_(0, 1)
@@ -104,9 +129,8 @@ def estimate_softness(matte: Tensor, guide: Tensor) -> float:
             seen = guide[outer.window]
             if number > 0:
                 seen = gaussian_blur(seen, number * _SOFTNESS_STEP)
-            error = _fit(
-                matte[outer.window], seen - seen.mean(dim=(1, 2), keepdim=True), _SOFTNESS_RADIUS
-            )[4]
+            seen = seen - seen.mean(dim=(1, 2), keepdim=True)
+            error = _fit(matte[outer.window], seen, _SOFTNESS_RADIUS, part=slice(4, 5))[0]
             unexplained[number] += float((error * edges[outer.window]).sum())
     return _lowest(unexplained) * _SOFTNESS_STEP
 
@@ -141,41 +165,27 @@ def estimate_noise(planes: Tensor) -> Tensor:
     quartile of blocks, so that texture does not count; blocks that are clipped to black or white
     show no noise and are left out. 0 for pictures smaller than a block.
     """
-    grey = planes.mean(dim=1, keepdim=True)
-    if min(grey.shape[-2:]) < _NOISE_BLOCK + 2:
-        return grey.new_zeros(())
-    across = grey[..., :-2] - 2 * grey[..., 1:-1] + grey[..., 2:]
-    twice = across[..., :-2, :] - 2 * across[..., 1:-1, :] + across[..., 2:, :]
+    side = _NOISE_BLOCK + 2
+    height, width = planes.shape[-2:]
+    if min(height, width) < side:
+        return planes.new_zeros(())
+    step = max(height * width // (_NOISE_BLOCK**2 * _NOISE_BLOCKS), 1)
+    # Rows of blocks with the pixels around them, each lying on its side: (rows, 1, W, 18).
+    grey = planes[0].unfold(1, side, step * _NOISE_BLOCK).mean(dim=0)[:, None]
+    across = grey[..., :-2, :] - 2 * grey[..., 1:-1, :] + grey[..., 2:, :]
+    twice = across[..., :-2] - 2 * across[..., 1:-1] + across[..., 2:]
     blocks = functional.avg_pool2d(twice.abs(), _NOISE_BLOCK) * (math.sqrt(math.pi / 2) / 6)
     level = functional.avg_pool2d(grey[..., 1:-1, 1:-1], _NOISE_BLOCK)
     clipped = (level < _CLIPPED) | (level > 1 - _CLIPPED)
     return blocks.masked_fill(clipped, math.nan).nanquantile(0.25).nan_to_num(nan=0.0)
 
 
-def _fit_where_needed(matte: Tensor, guide: Tensor, radius: int) -> Tensor:
-    """The local fits, (6, h, w): a (three planes), b, the mean squared error, and the variance of
-    the matte, which is the error of no fit at all.
+def _fit(matte: Tensor, guide: Tensor, radius: int, part: slice = slice(None)) -> Tensor:
+    """The local fits of one tile, (6, h, w), or `part` of them: a (three planes), b, the mean
+    squared error, and the variance of the matte, which is the error of no fit at all.
 
-    Where the matte is flat nothing is to be fitted: alpha is the matte's own, without doubt.
+    Exact further than twice the radius from a cut inside the picture.
     """
-    height, width = matte.shape
-    fits = guide.new_zeros((6, height, width))
-    fits[3] = matte
-    # Centred colours keep the variances of the fit from drowning in the rounding of float32.
-    centre = guide.mean(dim=(1, 2), keepdim=True)
-    for tile in all_tiles(height, width, tile_side(matte.device.type)):
-        outer = tile.widened(2 * radius, height, width)
-        around = matte[outer.window]
-        if bool(around.amax() - around.amin() < _FLAT):
-            continue
-        fit = _fit(around, guide[outer.window] - centre, radius)
-        fit[3] -= (fit[:3] * centre).sum(dim=0)
-        fits[tile.window] = fit[tile.inside(outer)]
-    return fits
-
-
-def _fit(matte: Tensor, guide: Tensor, radius: int) -> Tensor:
-    """The fits of one tile; exact further than twice the radius from a cut inside the picture."""
     red, green, blue = guide
     terms = (
         torch.ones_like(matte),
@@ -212,7 +222,7 @@ def _fit(matte: Tensor, guide: Tensor, radius: int) -> Tensor:
     error = (mm - m * m - a_r * rm - a_g * gm - a_b * bm).clamp(min=0)
 
     fits = torch.stack([a_r, a_g, a_b, offset, error, mm - m * m])
-    return _window_sums(fits, radius) / total
+    return _window_sums(fits[part], radius) / total
 
 
 def _window_sums(planes: Tensor, radius: int) -> Tensor:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import TypeAlias
 
-import torch.nn.functional as functional
+import torch
 from torch import Tensor
 
 Window: TypeAlias = tuple[EllipsisType, slice, slice]
 
 # On a processor the side keeps a tile's planes inside its caches; other devices want few launches.
-_SIDE = {"cpu": 256}
+_SIDE = {"cpu": 128}
 _SIDE_ELSEWHERE = 2048
 
 
@@ -29,6 +30,11 @@ class Tile:
     def window(self) -> Window:
         """The tile as an index into the last two axes of a tensor."""
         return ..., slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def region(self) -> tuple[slice, slice]:
+        """The tile as an index into the first two axes of a tensor."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def widened(self, margin: int, height: int, width: int) -> Tile:
         """The tile with `margin` more pixels on each side, as far as the picture goes."""
@@ -60,16 +66,61 @@ def tile_side(device_type: str) -> int:
 
 def all_tiles(height: int, width: int, side: int) -> list[Tile]:
     """The tiles of a grid of `side` pixels, row by row, those at the border cut to size."""
+    return tiles_of(Tile(0, height, 0, width), height, width, side)
+
+
+def tiles_of(window: Tile, height: int, width: int, side: int) -> list[Tile]:
+    """Those of all tiles that have a part in `window`."""
     return [
         Tile(top, min(top + side, height), left, min(left + side, width))
-        for top in range(0, height, side)
-        for left in range(0, width, side)
+        for top in range(window.top // side * side, window.bottom, side)
+        for left in range(window.left // side * side, window.right, side)
     ]
 
 
-def busy_tiles(busy: Tensor, side: int) -> list[Tile]:
-    """Those of all tiles that hold at least one busy pixel. busy: (H, W) bool, any device."""
-    height, width = busy.shape
-    pooled = functional.max_pool2d(busy[None, None].float(), side, ceil_mode=True)
-    flags = pooled.flatten().tolist()
-    return [tile for tile, flag in zip(all_tiles(height, width, side), flags, strict=True) if flag]
+@dataclass(frozen=True)
+class Enlargement:
+    """A bilinear enlargement of planes (..., h, w) to (..., H, W), of which only tiles are made.
+
+    small: (h, w). large: (H, W), not smaller. The same as `functional.interpolate`, to rounding.
+    """
+
+    small: tuple[int, int]
+    large: tuple[int, int]
+
+    def below(self, tile: Tile) -> Tile:
+        """The small pixels between which the pixels of a large tile lie."""
+        rows, columns = self._places(tile)
+        return Tile(
+            math.floor(rows[0]),
+            math.ceil(rows[-1]) + 1,
+            math.floor(columns[0]),
+            math.ceil(columns[-1]) + 1,
+        )
+
+    def tile(self, planes: Tensor, tile: Tile) -> Tensor:
+        """One tile, enlarged. planes: (..., h, w), what lies `below` it."""
+        below = self.below(tile)
+        rows, columns = self._places(tile)
+        return _sampled(_sampled(planes, -1, columns - below.left), -2, rows - below.top)
+
+    def _places(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        """Where its rows and columns lie among the small ones; on the CPU, in float64."""
+        sides = (tile.top, tile.bottom), (tile.left, tile.right)
+        rows, columns = (
+            ((torch.arange(*side, dtype=torch.float64) + 0.5) * (small / large) - 0.5).clamp_(
+                0, small - 1
+            )
+            for side, small, large in zip(sides, self.small, self.large, strict=True)
+        )
+        return rows, columns
+
+
+def _sampled(planes: Tensor, dim: int, places: Tensor) -> Tensor:
+    """Linear interpolation along one of the last two axes."""
+    shape = (-1, 1) if dim == -2 else (-1,)
+    before, after = (
+        planes.index_select(dim, whole.to(planes.device, torch.int64))
+        for whole in (places.floor(), places.ceil())
+    )
+    return torch.lerp(before, after, places.frac().to(planes).view(shape))

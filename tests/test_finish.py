@@ -11,7 +11,8 @@ import torch.nn.functional as functional
 from PIL import Image
 from torch import Tensor
 
-from rmbg_nodes.core import tiles
+from rmbg_nodes.core import guided, tiles
+from rmbg_nodes.core.checks import all_finite
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.finish import to_size, upsample_mask
 from rmbg_nodes.core.guided import estimate_noise, estimate_softness
@@ -124,6 +125,35 @@ def test_noise_is_measured_and_texture_is_not():
     assert measured == pytest.approx(6 / 3**0.5, rel=0.15)
     assert float(estimate_noise(torch.ones(1, 3, 64, 64))) == 0
     assert float(estimate_noise(torch.rand(1, 3, 8, 8))) == 0
+
+
+def test_a_sample_of_the_blocks_tells_the_noise(monkeypatch: pytest.MonkeyPatch):
+    planes = noisy(scene("hard", side=600)[0] * 0.8 + 0.1).permute(0, 3, 1, 2)
+    whole = float(estimate_noise(planes))
+    monkeypatch.setattr(guided, "_NOISE_BLOCKS", 300)
+    assert float(estimate_noise(planes)) == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.parametrize("size", [(60, 70), (173, 400), (61, 700)])
+def test_tiles_of_an_enlargement_are_those_of_the_whole(size: tuple[int, int]):
+    planes = torch.rand(2, 60, 70, generator=torch.Generator().manual_seed(6))
+    whole = functional.interpolate(planes[None], size, mode="bilinear")[0]
+    enlargement = tiles.Enlargement((60, 70), size)
+    for tile in tiles.all_tiles(*size, 64):
+        below = enlargement.below(tile)
+        found = enlargement.tile(planes[below.window], tile)
+        assert torch.allclose(found, whole[tile.window], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_one_value_that_is_no_number_is_found_and_large_ones_pass(dtype: torch.dtype):
+    values = torch.full((3, 50, 50), torch.finfo(dtype).max, dtype=dtype)
+    assert all_finite(values)
+    assert all_finite(-values)
+    for wrong in ([torch.nan], [torch.inf], [-torch.inf], [torch.inf, -torch.inf]):
+        damaged = values.clone()
+        damaged.view(-1)[-len(wrong) :] = torch.tensor(wrong, dtype=dtype)
+        assert not all_finite(damaged)
 
 
 def test_flat_pictures_and_flat_masks_give_numbers():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rmbg_nodes.core import tiles
+from rmbg_nodes.core.cutout import cutout
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.foreground import estimate_foreground
 from rmbg_nodes.demo.scenes import KINDS, Kind, render
@@ -172,6 +173,29 @@ def test_tiles_change_nothing_in_the_edge(monkeypatch: pytest.MonkeyPatch):
     untiled = estimate_foreground(image, alpha)
     edge = (alpha > 0) & (alpha < 1)
     assert torch.allclose(whole[edge], untiled[edge], atol=1e-6)
+
+
+def test_clear_tiles_hold_the_subject_extended_or_the_new_background():
+    image = torch.tensor([0.0, 0.0, 1.0]).expand(1, 600, 520, 3).clone()
+    alpha = torch.zeros(1, 600, 520)
+    alpha[:, 200:300, 200:300] = 1
+    image[:, 200:300, 200:300] = torch.tensor([1.0, 0.0, 0.0])
+    alpha[:, 200, 200:300] = 0.5
+    image[:, 200, 200:300] = torch.tensor([0.5, 0.0, 0.5])
+    clear = estimate_foreground(image, alpha)[alpha == 0]
+    assert clear[:, 0].min() > 0.8
+    assert clear[:, 2].max() < 0.2
+    assert bool((cutout(image, alpha, background=(1.0, 1.0, 1.0))[alpha == 0] == 1).all())
+
+
+def test_on_a_colour_is_the_cut_out_composited():
+    image, alpha, _ = scene("soft", side=400)
+    alpha = alpha.clamp(min=1e-3)  # a matte that was not settled shows its colours everywhere
+    over = cutout(image, alpha)
+    colour, weight = over[..., :3], over[..., 3:]
+    wanted = weight * colour + (1 - weight) * torch.tensor([0.2, 0.4, 0.6])
+    found = cutout(image, alpha, background=(0.2, 0.4, 0.6))
+    assert torch.allclose(found, wanted, atol=1e-6)
 
 
 def test_inputs_are_not_written_to():

@@ -13,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rmbg_nodes.core import digest
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.pictures.formats import FormatId
+from rmbg_nodes.pictures.formats import Depth, FormatId
 from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.pictures.write import encode, format_for, write_atomic
 
@@ -46,6 +47,15 @@ def test_values_are_rounded_to_the_nearest_level() -> None:
     ramp = torch.linspace(0, 1, 100_001).view(1, -1, 1)
     error = np.asarray(opened(encode(ramp, "png"))) / 255 - ramp.numpy()[..., 0]
     assert abs(error.mean()) < 1e-5
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_picture_of_many_blocks_is_written_whole(
+    depth: Depth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = encode(IMAGE, "png", depth=depth)
+    monkeypatch.setattr(digest, "_BLOCK", 100)
+    assert encode(IMAGE, "png", depth=depth) == whole
 
 
 def test_values_beyond_0_and_1_are_clamped() -> None:
