@@ -40,6 +40,10 @@ def over(top: Layer, below: Layer, blend: Blend) -> Layer:
     on encoded values or in linear light. Where a is 0 or 1 nothing is computed, the pixel is
     copied: rounding can change neither what is opaque nor what is untouched.
     """
+    if blend == "srgb" and bool((below.alpha == 1).all()):
+        # Most backgrounds have no alpha, and lerp is exact at both ends.
+        colour = torch.lerp(below.colour, top.colour, top.alpha[..., None])
+        return Layer(colour, torch.ones_like(below.alpha))
     opaque = top.alpha == 1
     colour = torch.where(opaque[..., None], top.colour, below.colour)
     alpha = torch.where(opaque, 1.0, below.alpha)

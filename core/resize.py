@@ -36,21 +36,22 @@ def resize_layer(layer: Layer, height: int, width: int) -> Layer:
     """
     if layer.alpha.shape == (height, width):
         return layer
-    weight = layer.alpha[..., None]
-    premultiplied = torch.cat((layer.colour * weight, weight), dim=-1)
+    # Plane by plane: side by side, the channels would cost twice the time.
+    premultiplied = layer.colour.new_empty(1, 4, *layer.alpha.shape)
+    torch.mul(to_planes(layer.colour[None])[0], layer.alpha, out=premultiplied[0, :3])
+    premultiplied[0, 3] = layer.alpha
     enlarged = height >= layer.alpha.shape[0] and width >= layer.alpha.shape[1]
-    planes = functional.interpolate(
-        to_planes(premultiplied[None]),
+    resized = functional.interpolate(
+        premultiplied,
         (height, width),
         mode="bicubic" if enlarged else "bilinear",
         antialias=True,
     )
-    resized = to_pixels(planes)[0]
-    alpha = resized[..., 3]
+    alpha = resized[0, 3]
     visible = alpha > LEAST_ALPHA
     # By the alpha before it is clamped: where bicubic overshoots, colour and alpha do so together.
-    colour = resized[..., :3] / torch.where(visible, alpha, 1.0)[..., None]
+    colour = resized[:, :3].div_(torch.where(visible, alpha, 1.0)).clamp_(0, 1).mul_(visible)
     return Layer(
-        torch.where(visible[..., None], colour.clamp(0, 1), 0.0),
+        to_pixels(colour)[0].contiguous(),
         torch.where(visible, alpha.clamp(max=1), 0.0),
     )
