@@ -16,6 +16,7 @@ from .formats import LABELS, by_suffix
 
 STDIN = "-"
 _MARK = "-cutout"
+_RUN = re.compile(r"[0-9]+")
 # What else a user may mean by a picture file; taken for a folder's name, it would surprise.
 _NOT_WRITTEN = frozenset((".avif", ".bmp", ".gif", ".heic", ".jp2", ".jxl", ".pdf", ".psd", ".svg"))
 
@@ -92,6 +93,18 @@ def output_paths(
     ]
 
 
+def natural(name: str) -> tuple[str, str]:
+    """Sorts names as people count: runs of digits as numbers, the rest without case; the exact name
+    decides a tie. Two short texts, because a folder may hold a million names."""
+    return _RUN.sub(_by_value, name).casefold(), name
+
+
+def _by_value(run: re.Match[str]) -> str:
+    """More digits are a larger number; a zero byte comes before all that is no digit."""
+    digits = run[0].lstrip("0")
+    return f"\0{chr(len(digits))}{digits}"
+
+
 def _expand_one(argument: str, recursive: bool) -> list[Source]:
     if argument == STDIN:
         return [Source("standard input")]
@@ -118,18 +131,11 @@ def _pictures(found: Iterator[Path]) -> list[Source]:
         for path in found
         if by_suffix(path) is not None and not path.name.startswith(".") and path.is_file()
     ]
-    return [Source(str(path), path) for path in sorted(chosen, key=_natural)]
+    return [Source(str(path), path) for path in sorted(chosen, key=lambda path: natural(str(path)))]
 
 
 def _missing(argument: str, what: str) -> Source:
     return Source(argument, reason=f"{argument} {what}.")
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Runs of digits compare as numbers, the rest without case; the exact name decides a tie."""
-    runs = re.findall(r"[0-9]+|[^0-9]+", str(path))
-    order = [(0, int(run), "") if run.isdecimal() else (1, 0, run.casefold()) for run in runs]
-    return order, str(path)
 
 
 def _key(path: Path) -> str:

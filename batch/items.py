@@ -1,0 +1,180 @@
+"""The pictures of a batch, found one by one: memory does not grow with their number."""
+
+from __future__ import annotations
+
+import glob
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..core.errors import BadOption
+from ..pictures.formats import LABELS
+from .folders import Tree, within
+from .manifest import Manifest, is_manifest
+from .naming import Naming, mask_of
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture of a batch.
+
+    key: what messages call it and the state knows it by, unique in a batch: its path under the
+    source folder, as the manifest names it, or as it was given; "/" between folders. source: the
+    file. target: the result's path under DEST, "/" between folders. mask: the mask's, or None.
+    """
+
+    key: str
+    source: Path
+    target: str
+    mask: str | None
+
+
+def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool) -> Iterator[Item]:
+    """The pictures of folders, patterns and files, or of one manifest.
+
+    A folder gives the pictures in it and in its folders, sorted as people count (2 before 10), the
+    pictures of a folder before its folders. A link to a folder is followed, but not back into a
+    folder that it lies in. Hidden files and folders are left out, and DEST. A pattern gives what it
+    matches, in the same order. A file is taken whatever its name. With several sources, keys and
+    targets begin with the name of their folder; a picture that two sources name comes once.
+
+    What cannot be looked into, or is not there though the manifest names it, is an Item that cannot
+    be read. Targets are the wished ones: `State.survey` tells those apart that are the same.
+
+    Results never lie among the pictures, where the next run would take them for pictures: raises
+    BadOption for a source in DEST. Also for one that does not exist or a pattern that matches
+    nothing, for a manifest beside other sources, and for a field that the naming pattern cannot
+    have; for a damaged row of a manifest when its turn comes.
+    """
+    if not sources:
+        raise BadOption("No pictures are named; name a folder, a file or a manifest.")
+    lists = [source for source in sources if is_manifest(Path(source)) and Path(source).is_file()]
+    if lists:
+        if len(sources) > 1:
+            raise BadOption(f"{lists[0]} lists pictures; name it alone, without other sources.")
+        manifest = Manifest(Path(lists[0]))
+        naming.check(manifest.columns)
+        return _listed(manifest, dest, naming, mask)
+    naming.check(())
+    return _Found(sources, dest, naming, mask).items()
+
+
+class _Found:
+    """The sources, looked at before anything is done."""
+
+    def __init__(self, sources: Sequence[str], dest: Path, naming: Naming, mask: bool) -> None:
+        self._dest, self._naming, self._mask = dest, naming, mask
+        self._trees: list[Tree] = []
+        self._files: dict[str, Path] = {}  # by the real path
+        self._order: list[Tree | Path] = []
+        for source in dict.fromkeys(sources):
+            self._take(source)
+        bases = dict.fromkeys(tree.real for tree in self._trees)
+        several = len(bases) + len(self._files) > 1
+        self._prefixes = _names([*bases]) if several else dict.fromkeys(bases, "")
+
+    def items(self) -> Iterator[Item]:
+        """Each picture once, by the first source that names it."""
+        for number, entry in enumerate(self._order):
+            if isinstance(entry, Path):
+                if not _come_from(self._trees, _real_folder(entry), entry.name):
+                    yield self._item(entry, entry.as_posix(), "")
+                continue
+            earlier = [tree for tree in self._order[:number] if isinstance(tree, Tree)]
+            prefix = self._prefixes[entry.real]
+            for picture in entry.pictures(self._dest):
+                name = picture.path.name
+                if not _come_from(earlier, picture.real_folder, name):
+                    folder = "/".join(filter(None, (prefix, picture.folder)))
+                    yield self._item(picture.path, f"{folder}/{name}" if folder else name, folder)
+
+    def _take(self, source: str) -> None:
+        path = Path(source)
+        try:
+            exists, is_folder = path.exists(), path.is_dir()
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BadOption(f"{source} cannot be looked into ({reason}).") from error
+        if exists and not is_folder:
+            self._refuse_in_dest(path.parent, source)
+            real = os.path.join(_real_folder(path), path.name)
+            if real not in self._files:
+                self._files[real] = path
+                self._order.append(path)
+            return
+        if is_folder:
+            tree = Tree(path)
+        elif glob.has_magic(source):
+            tree = Tree.of_pattern(source)
+        else:
+            raise BadOption(f"{source} does not exist; name a folder, a file or a manifest.")
+        self._refuse_in_dest(tree.base, source)
+        if not is_folder and next(tree.pictures(self._dest), None) is None:
+            raise BadOption(f"{source} matches no picture; pictures are {LABELS} files.")
+        self._trees.append(tree)
+        self._order.append(tree)
+
+    def _refuse_in_dest(self, folder: Path, source: str) -> None:
+        if within(folder, self._dest):
+            raise BadOption(
+                f"{source} lies in {self._dest}, where the results go, and the next run would take "
+                "results for pictures. Name another folder for the results."
+            )
+
+    def _item(self, path: Path, key: str, folder: str) -> Item:
+        return _item(self._naming, path, key, folder, {}, self._mask)
+
+
+def _listed(manifest: Manifest, dest: Path, naming: Naming, mask: bool) -> Iterator[Item]:
+    @lru_cache(maxsize=1024)
+    def in_dest(folder: Path) -> bool:
+        return within(folder, dest)
+
+    for row in manifest.rows():
+        source = manifest.file.parent / row.path
+        if in_dest(source.parent):
+            raise manifest.error(
+                row.line, f"{row.path} lies in {dest}, where the results go; name another folder"
+            )
+        key = posixpath.normpath(Path(row.path).as_posix())
+        inside = key[len(Path(key).drive) :].split("/")
+        folder = "/".join(name for name in inside[:-1] if name != "..")
+        try:
+            if row.output is None:
+                item = _item(naming, source, key, folder, row.columns, mask)
+            else:
+                target = naming.stated(row.output)
+                item = Item(key, source, target, mask_of(target) if mask else None)
+        except BadOption as error:
+            raise manifest.error(row.line, str(error)) from error
+        yield item
+
+
+def _item(
+    naming: Naming, path: Path, key: str, folder: str, columns: Mapping[str, str], mask: bool
+) -> Item:
+    target = naming.target(folder, path.stem, columns)
+    return Item(key, path, target, mask_of(target) if mask else None)
+
+
+def _names(folders: Sequence[str]) -> dict[str, str]:
+    """A name for each folder, its own where no earlier one has it."""
+    names: dict[str, str] = {}
+    for folder in folders:
+        own = os.path.basename(folder) or "root"
+        name, number = own, 2
+        while name in names.values():
+            name, number = f"{own}-{number}", number + 1
+        names[folder] = name
+    return names
+
+
+def _come_from(trees: Sequence[Tree], real_folder: str, name: str) -> bool:
+    return any(tree.covers(real_folder, name) for tree in trees)
+
+
+def _real_folder(path: Path) -> str:
+    return os.path.realpath(path.parent)

@@ -1,0 +1,146 @@
+"""DEST/.rmbg/state.sqlite: opened by one process at a time, or refused in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from ..core.errors import BadOption
+from ..records.locks import hold
+from ..records.schema import transaction
+from .naming import OWN_FOLDER
+
+FILE = "state.sqlite"
+VERSION = 1
+
+# Texts that may hold what is no Unicode (the name of a file, and what is made of it) are bytes.
+# wanted: the target as the naming pattern gives it. size, modified, recipe: of the latest attempt.
+# places: every path that is taken, as the strictest file system compares them; picture is NULL for
+# a folder. next: the number with which the search for a free variant goes on.
+_SCHEMA = (
+    """
+    CREATE TABLE pictures (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,
+        wanted BLOB NOT NULL,
+        target BLOB NOT NULL,
+        mask BLOB,
+        status TEXT NOT NULL DEFAULT 'waiting'
+            CHECK (status IN ('waiting', 'done', 'failed', 'quarantined')),
+        size INTEGER,
+        modified INTEGER,
+        recipe TEXT,
+        target_bytes INTEGER,
+        mask_bytes INTEGER,
+        seconds REAL,
+        cost TEXT,
+        receipt TEXT,
+        warnings TEXT,
+        error TEXT,
+        reason BLOB,
+        tries INTEGER NOT NULL DEFAULT 0,
+        ended TEXT
+    )
+    """,
+    "CREATE TABLE places (place BLOB PRIMARY KEY, picture INTEGER, next INTEGER) WITHOUT ROWID",
+    "CREATE INDEX places_of_picture ON places (picture)",
+)
+
+
+def lock(dest: Path) -> int:
+    """Make DEST/.rmbg and take it for this process, until the descriptor is closed.
+
+    Raises BadOption when another run has it, or when it cannot be made.
+    """
+    folder = dest / OWN_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            held = hold(file)
+        except OSError:
+            os.close(file)
+            raise
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadOption(f"{folder} cannot be written ({reason}); choose another place.") from error
+    if not held:
+        os.close(file)
+        raise BadOption(
+            f"Another run is at work on {dest}. Wait until it has ended, or choose another folder."
+        )
+    return file
+
+
+def open_state(dest: Path) -> sqlite3.Connection:
+    """The tables, for a process that holds the lock. Raises BadOption, which says what to do."""
+    path = dest / OWN_FOLDER / FILE
+    try:
+        with ExitStack() as undo:
+            connection = undo.enter_context(closing(_connect(path)))
+            _prepare(connection)
+            undo.pop_all()
+    except sqlite3.Error as error:
+        raise unusable(dest, error) from error
+    return connection
+
+
+def unusable(dest: Path, error: sqlite3.Error) -> BadOption:
+    """In words, what SQLite refused. A full disk and the like are operational errors; the rest is
+    damage."""
+    path = dest / OWN_FOLDER / FILE
+    if isinstance(error, sqlite3.OperationalError):
+        return BadOption(f"{path} cannot be used ({error}). Make room, or choose another place.")
+    return _discard(f"{path} is damaged ({error})", dest)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+        raise _discard(
+            f"{path} was written by a later version of this package; update it",
+            Path(path).parent.parent,
+        )
+    # A commit survives the end of the process; with the power the last ones may be lost in WAL
+    # mode, and those pictures are made once more.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -16000")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict.splitlines()[0])
+    with transaction(connection):
+        if version == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """With WAL, or with what a file system without shared memory can do. Only a transaction shows
+    which that is."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            return connection
+    except sqlite3.OperationalError:
+        connection.close()
+    except BaseException:
+        connection.close()
+        raise
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # A file that is in WAL mode already is opened without shared memory by one that has it for
+    # itself.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = TRUNCATE")
+    return connection
+
+
+def _discard(what: str, dest: Path) -> BadOption:
+    return BadOption(
+        f"{what}, or delete the folder {dest / OWN_FOLDER}: then nothing counts as done any more, "
+        "and every picture is made, and where it costs something perhaps paid for, once more."
+    )

@@ -1,0 +1,181 @@
+"""What the sources hold, compared with what is known: who keeps which target, and what is left.
+
+In one transaction and in pages, so that memory does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..core.errors import BadOption
+from .items import Item
+from .targets import Known, Targets, blob, text
+
+_PAGE = 1000
+_LARGEST = 2**63 - 1
+
+# The pictures of this survey, for this process alone. repeat: its failure may be tried again.
+FOUND = """
+CREATE TEMP TABLE found (
+    rank INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    source BLOB NOT NULL,
+    wanted BLOB NOT NULL,
+    masked INTEGER NOT NULL,
+    size INTEGER,
+    modified INTEGER,
+    twice INTEGER NOT NULL DEFAULT 0,
+    picture INTEGER,
+    verdict TEXT,
+    repeat INTEGER NOT NULL DEFAULT 0
+)
+"""
+_ADD = """
+INSERT INTO found (key, source, wanted, masked, size, modified) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET twice = 1
+WHERE source <> excluded.source OR wanted <> excluded.wanted
+"""
+_RELEASE = """
+DELETE FROM places WHERE picture IN (
+    SELECT p.id FROM found f JOIN pictures p ON p.key = f.key WHERE p.wanted <> f.wanted
+)
+"""
+_COMPARE = """
+SELECT f.rank, f.key, f.wanted, f.masked, f.size, f.modified, p.id, p.wanted, p.target, p.mask,
+    p.status, p.size, p.modified, p.recipe, p.target_bytes, p.mask_bytes
+FROM found f LEFT JOIN pictures p ON p.key = f.key
+WHERE f.rank > ? ORDER BY f.rank LIMIT ?
+"""
+_JUDGED = "UPDATE found SET picture = ?, verdict = ? WHERE rank = ?"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How the pictures of the sources stand. reasons: why those that wait do -> how many: "new",
+    "changed" (the file), "recipe" or "naming" (another one), "missing" (the result is not there as
+    it was written), "failed" (before), "asked" (by force or retry)."""
+
+    total: int
+    done: int
+    quarantined: int
+    waiting: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    recipe: str
+    retry: bool
+    force: bool
+
+
+def take_stock(
+    connection: sqlite3.Connection,
+    dest: Path,
+    items: Iterable[Item],
+    *,
+    recipe: str,
+    retry: bool,
+    force: bool,
+) -> Survey:
+    """See `State.survey`; inside a transaction."""
+    connection.execute("DROP TABLE IF EXISTS found")
+    connection.execute(FOUND)
+    for page in _pages(items):
+        connection.executemany(_ADD, (_row(item) for item in page))
+    _refuse_twice(connection)
+    connection.execute(_RELEASE)
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    targets = Targets(connection)
+    terms = _Terms(recipe, retry, force)
+    for known in _compared(connection):
+        judged: list[tuple[int, str, int]] = []
+        for one in known:
+            picture, target, mask = targets.settle(one)
+            moved = one.wanted_before != one.wanted
+            verdict, reason = _verdict(one, moved, dest, target, mask, terms)
+            verdicts[verdict] += 1
+            reasons[reason] += verdict == "waiting"
+            judged.append((picture, verdict, one.rank))
+        targets.write()
+        connection.executemany(_JUDGED, judged)
+    return Survey(
+        verdicts.total(),
+        verdicts["done"],
+        verdicts["quarantined"],
+        verdicts["waiting"],
+        {reason: count for reason, count in reasons.items() if count},
+    )
+
+
+def _verdict(
+    one: Known, moved: bool, dest: Path, target: str, mask: str | None, terms: _Terms
+) -> tuple[str, str]:
+    """What is to be done with it, and why when it waits."""
+    if one.id is None or one.status == "waiting":
+        return "waiting", "new"
+    unchanged = (one.size, one.modified) == (one.size_before, one.modified_before)
+    if terms.force:
+        return "waiting", "asked"
+    if one.status == "done":
+        if not unchanged:
+            return "waiting", "changed"
+        if one.recipe != terms.recipe:
+            return "waiting", "recipe"
+        if moved:
+            return "waiting", "naming"
+        whole = _is_there(dest, target, one.target_bytes)
+        if whole and (mask is None or _is_there(dest, mask, one.mask_bytes)):
+            return "done", ""
+        return "waiting", "missing"
+    if one.status == "quarantined" and unchanged and one.recipe == terms.recipe:
+        return ("waiting", "asked") if terms.retry else ("quarantined", "")
+    return "waiting", "failed"
+
+
+def _is_there(dest: Path, target: str, size: int | None) -> bool:
+    try:
+        found = os.stat(os.path.join(dest, target))
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(found.st_mode) and bool(found.st_size == size)
+
+
+def _row(item: Item) -> tuple[bytes, bytes, bytes, bool, int | None, int | None]:
+    names = blob(item.key), blob(str(item.source)), blob(item.target), item.mask is not None
+    try:
+        found = os.stat(item.source)
+    except (OSError, ValueError):  # its reading will say why
+        return *names, None, None
+    return *names, found.st_size, found.st_mtime_ns & _LARGEST
+
+
+def _refuse_twice(connection: sqlite3.Connection) -> None:
+    row = connection.execute("SELECT key FROM found WHERE twice LIMIT 1").fetchone()
+    if row is not None:
+        raise BadOption(
+            f"{text(row[0])!r} is listed more than once, for different files or results. Name it "
+            "once, or make a batch of its own of the other."
+        )
+
+
+def _compared(connection: sqlite3.Connection) -> Iterator[list[Known]]:
+    rank = 0
+    while page := connection.execute(_COMPARE, (rank, _PAGE)).fetchall():
+        known = [Known(*row) for row in page]
+        yield known
+        rank = known[-1].rank
+
+
+def _pages(items: Iterable[Item]) -> Iterator[list[Item]]:
+    source = iter(items)
+    while page := list(islice(source, _PAGE)):
+        yield page
