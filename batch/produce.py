@@ -1,0 +1,94 @@
+"""A finished picture to the bytes of its files, as the recipe has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ..core.errors import BadOption, BadPicture
+from ..core.licences import OwnWeights
+from ..pictures.colour import OTHER_COLOURS
+from ..pictures.formats import Depth
+from ..pictures.metadata import NOTHING, Metadata
+from ..pictures.provenance import provenance_of
+from ..pictures.read import Picture
+from ..pictures.source_type import of_cutout
+from ..pictures.write import encode
+from ..pipeline import Done
+from .recipe import Output, Recipe
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result takes over from its source; see `pictures.read.Picture`."""
+
+    depth: Depth = 8
+    icc_profile: bytes | None = None
+    source_type: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """The contents of the result's file, and of the mask's where the recipe asks for one."""
+
+    image: bytes
+    mask: bytes | None = None
+
+
+def take(picture: Picture, recipe: Recipe) -> tuple[Tensor, Origin]:
+    """What goes to the pipeline, (H, W, 3 | 4), and what is kept for the result.
+
+    Raises BadPicture for one that the recipe could make nothing of, before it costs anything.
+    """
+    if picture.icc_profile and not recipe.transparent:
+        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+    return picture.image, Origin(picture.depth, picture.icc_profile, picture.source_type)
+
+
+def produce(
+    done: Done, origin: Origin, recipe: Recipe, weights: Mapping[str, OwnWeights] | None = None
+) -> Product:
+    """The files of one picture, from what the pipeline made of it with `open_treatment`.
+
+    weights: the settings' own, for the provenance. Pure, and may be called by several threads.
+    Raises BadPicture for a picture that the format cannot hold.
+    """
+    of_mask, of_image = _metadata(done, origin, recipe.output, weights or {})
+    depth = _depth(origin, recipe.output)
+    try:
+        image = encode(
+            done.image,
+            recipe.output.format,
+            depth=depth,
+            icc_profile=origin.icc_profile,
+            quality=recipe.output.quality,
+            effort=recipe.output.effort,
+            metadata=of_image,
+        )
+    except BadOption as error:  # a picture that is too large for the format; the others go on
+        raise BadPicture(f"{done.name}: {error}") from error
+    if not recipe.output.mask:
+        return Product(image)
+    mask_depth: Depth = 16 if depth == 16 else 8
+    mask = encode(done.mask[..., None], "png", depth=mask_depth, metadata=of_mask)
+    return Product(image, mask)
+
+
+def _metadata(
+    done: Done, origin: Origin, output: Output, weights: Mapping[str, OwnWeights]
+) -> tuple[Metadata, Metadata]:
+    """What the mask and the image say of themselves; a mask is no photograph, so it has no source
+    type."""
+    if not output.provenance:
+        return NOTHING, NOTHING
+    said = provenance_of(done.report.data(), weights)
+    of_image = replace(said, source_type=of_cutout(origin.source_type))
+    return said.metadata(), of_image.metadata()
+
+
+def _depth(origin: Origin, output: Output) -> Depth:
+    if output.depth != "source":
+        return output.depth
+    return 16 if origin.depth in output.row.depths and origin.depth == 16 else 8
