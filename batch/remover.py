@@ -1,0 +1,198 @@
+"""Background removal as one step of anybody's own pipeline: Ray Data, Spark, Dask, a plain loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from ..core.errors import BadOption, PictureError
+from ..core.report import Shortfall
+from ..core.specs import OptionValue
+from ..core.types import Failure, Job, Usage
+from ..feed import Failed
+from ..pipeline import Done
+from ..settings import Settings, read_settings
+from .ledger import Ledger, LedgerJob
+from .produce import Origin
+from .recipe import Recipe
+from .recipe_file import read_recipe
+from .workshop import Opener, Order, Workshop
+
+_MOST_WORKERS = 8
+_IN_MEMORY = Path(":memory:")
+
+
+#: What is added to the row of each picture. image, mask: the contents of files as the recipe has
+#: them, or None. error: why there is none, in words; error_type: the name of its class. report:
+#: JSON, as `Report.data` or `Shortfall.data` has it.
+ADDED = ("image", "mask", "error", "error_type", "report")
+
+_Row: TypeAlias = "dict[str, bytes | str | None]"
+
+
+class Remover:
+    """A callable for `map_batches`, `mapInPandas` and `map_partitions`: pictures in, cut-outs out.
+
+    recipe: a Recipe, or the path of its TOML file (read where the object is made); by default a
+    transparent PNG, without a mask. backend: instead of the recipe's, an id with its options,
+    or a callable without arguments that returns a Backend and can be pickled. workers: threads that
+    decode and encode beside the model, by default one for each processor, at most 8.
+
+    The object is small and can be pickled before and after its first call. The backend is opened
+    at the first call, once in each copy that is called. Calls may come from several threads, and
+    are then one run of the backend. max_cost of the recipe holds for all calls of one copy.
+
+    >>> Remover(backend="keyer")({"bytes": [b"no picture"], "sku": [7]})["sku"]
+    [7]
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe | str | Path | None = None,
+        *,
+        backend: str | Opener | None = None,
+        options: Mapping[str, OptionValue] | None = None,
+        usage: Usage | None = None,
+        workers: int | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise BadOption(f"{workers} workers can do nothing; give 1 or more.")
+        if not isinstance(recipe, Recipe):
+            recipe = read_recipe(None if recipe is None else Path(recipe))
+        if isinstance(backend, str):
+            recipe = replace(recipe, backend=backend, options=options or {})
+        elif options is not None:
+            recipe = replace(recipe, options=options)
+        self._recipe = replace(recipe, usage=usage) if usage else recipe
+        self._opener = None if isinstance(backend, str) else backend
+        self._workers = workers
+        self._settings = settings
+        self._opening = threading.Lock()
+        self._shop: Workshop[_Row] | None = None
+
+    def __call__(self, batch: Mapping[str, Iterable[object]]) -> dict[str, list[object]]:
+        """One batch: columns of equal length, as lists, arrays or the series of a data frame.
+
+        Column "bytes" (contents of picture files) or "path"; "name" or "key" is what messages call
+        the picture. All columns but "bytes" come back as they are, with the same rows in the same
+        order, and the columns `ADDED` beside them. A picture that cannot be used has an error in
+        its row and no image. Raises BadOption for a batch without these columns; LicenceRefused,
+        KeyMissing, OverBudget and the other Refusals: what was paid for until then is kept, and
+        costs nothing when the batch is tried again.
+        """
+        columns = {name: _listed(name, batch[name]) for name in batch}
+        orders = [self._order(row, columns) for row in range(_rows(columns))]
+        futures = self._workshop().work(orders) if orders else []
+        made = [future.result() for future in futures]
+        added: dict[str, list[object]] = {name: [row[name] for row in made] for name in ADDED}
+        return {**{name: column for name, column in columns.items() if name != "bytes"}, **added}
+
+    def close(self) -> None:
+        """Let go of the backend; the next call opens it again."""
+        with self._opening:
+            shop, self._shop = self._shop, None
+        if shop:
+            shop.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"arguments": (self._recipe, self._opener, self._workers, self._settings)}
+
+    def __setstate__(
+        self, state: Mapping[str, tuple[Recipe, Opener | None, int, Settings]]
+    ) -> None:
+        self._recipe, self._opener, self._workers, self._settings = state["arguments"]
+        self._opening = threading.Lock()
+        self._shop = None
+
+    def _workshop(self) -> Workshop[_Row]:
+        with self._opening:
+            if self._shop is None:
+                workers = self._workers or min(_MOST_WORKERS, os.cpu_count() or 1)
+                self._shop = Workshop(
+                    self._recipe,
+                    self._opener,
+                    self._settings or read_settings(),
+                    workers=workers,
+                    job=_purse(self._recipe.max_cost),
+                )
+            return self._shop
+
+    def _order(self, row: int, columns: Mapping[str, list[object]]) -> Order[_Row]:
+        content = columns["bytes"][row] if "bytes" in columns else columns["path"][row]
+        if content is None and "path" in columns:
+            content = columns["path"][row]
+        named = next(
+            (columns[name][row] for name in ("name", "key", "path") if name in columns), ""
+        )
+        name = str(named or "") or f"row {row + 1}"
+        if isinstance(content, (bytearray, memoryview)):
+            content = bytes(content)
+        if isinstance(content, bytes):
+            # numpy's own bytes are of another class, which picture readers need not know.
+            return Order(name, bytes(content), partial(self._row, name))
+        return Order(name, Path(str(content or "")), partial(self._row, name))
+
+    def _row(self, name: str, result: Done | Failed, origin: Origin | None) -> _Row:
+        if isinstance(result, Failed) or origin is None:
+            assert isinstance(result, Failed)
+            return _failed(name, result.failure, result.receipt)
+        try:
+            product = self._workshop().produce(result, origin)
+        except PictureError as error:
+            return _failed(name, Failure(error), result.report.receipt)
+        return {
+            "image": product.image,
+            "mask": product.mask,
+            "error": None,
+            "error_type": None,
+            "report": json.dumps(result.report.data()),
+        }
+
+
+def _purse(max_cost: Decimal | None) -> Job:
+    if max_cost is None:
+        return Job()
+    return LedgerJob(Ledger(_IN_MEMORY, max_cost, owner=str(os.getpid())))
+
+
+def _listed(name: str, column: Iterable[object]) -> list[object]:
+    if getattr(getattr(column, "dtype", None), "kind", "") == "S":
+        raise BadOption(
+            f"The column {name!r} is a numpy array of fixed-length bytes, which loses the zero "
+            "bytes at the end of a picture; give a list, or an array of objects."
+        )
+    return list(column)
+
+
+def _rows(columns: Mapping[str, list[object]]) -> int:
+    if not {"bytes", "path"} & set(columns):
+        raise BadOption(
+            f"The batch has the columns {', '.join(columns) or '(none)'}; it needs 'bytes', the "
+            "contents of picture files, or 'path'."
+        )
+    taken = sorted(set(ADDED) & set(columns))
+    if taken:
+        raise BadOption(f"The batch has a column {taken[0]!r} already; rename it, or leave it out.")
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise BadOption("The columns of the batch have different lengths.")
+    return lengths.pop()
+
+
+def _failed(name: str, failure: Failure, receipt: str | None) -> _Row:
+    shortfall = Shortfall(name, failure, "leave out", receipt)
+    return {
+        "image": None,
+        "mask": None,
+        "error": str(failure.error),
+        "error_type": type(failure.error).__name__,
+        "report": json.dumps(shortfall.data()),
+    }
