@@ -15,6 +15,7 @@ from .core.errors import Cancelled, PictureError, Refusal
 #: Command -> (module in commands/, one line of help). A module is imported when it is used.
 COMMANDS = {
     "remove": "cut the subject out of pictures",
+    "batch": "cut out whole folders or a manifest, taken up again where it stopped",
     "mask": "correct a mask, and cut a picture out with it",
     "composite": "put a cut-out on a colour or on another picture",
     "backends": "list what can remove backgrounds, with licence and price",

@@ -47,6 +47,11 @@ def imports_of(path: Path) -> Iterator[str]:
                 yield "./" + "/".join((*base, *module, *(() if module else (name.name,))))
 
 
+# Nothing else waits for Ray, or knows of catalogues.
+BATCH_USERS = ("commands/batch.py", *(p.relative_to(ROOT).as_posix() for p in PACKAGE_FILES
+               if p.parent == ROOT / "batch"))  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Rule:
     """Files under `place` (not `apart`) import nothing that starts with one of `never`."""
@@ -78,6 +83,8 @@ RULES = (
         tuple(name for name in COMFY if name != "comfy_api"),
         apart=("nodes/comfy_host.py",),
     ),
+    Rule("batch/", ("./nodes", "./commands", "./interface", *COMFY)),
+    Rule("", ("./batch",), apart=BATCH_USERS),
     Rule("hf/", ("./nodes", "./commands", "./pipeline", "./interface")),
     Rule("doctor/", ("./nodes", "./commands")),
     Rule("cli.py", ("./nodes",)),

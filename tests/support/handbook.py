@@ -17,6 +17,8 @@ from pathlib import Path
 
 import rmbg_nodes
 from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.batch.presets import PRESETS, Preset
+from rmbg_nodes.batch.recipe_keys import KEYS, TABLES
 from rmbg_nodes.cli import COMMANDS
 from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.core.licences import LICENCES
@@ -88,6 +90,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         "variables": _variables,
         "commands": _commands,
         "functions": _functions,
+        "recipe": _recipe,
+        "presets": _presets,
     }
     return made | {name: partial(_node, name) for name in NODES}
 
@@ -165,6 +169,38 @@ def _commands() -> str:
         if rows:
             parts.append(_table(("argument", "what it is"), iter(rows)))
     return "\n\n".join(parts)
+
+
+def _recipe() -> str:
+    parts = []
+    for table in ("", *TABLES):
+        rows = [key for key in KEYS if key.table == table]
+        heading = f"### `[{table}]`" if table else "### At the top"
+        if rows:
+            made = ((f"`{key.name}`", key.takes, key.default, key.what) for key in rows)
+            parts.append(f"{heading}\n\n{_table(('key', 'value', 'default', 'what'), made)}")
+    return "\n\n".join(parts)
+
+
+def _presets() -> str:
+    head = ("preset", "canvas", "fill", "background", "format", "what for", "read")
+    return _table(head, (_preset(row) for row in PRESETS.values()))
+
+
+def _preset(row: Preset) -> tuple[str, ...]:
+    size = row.size if isinstance(row.size, str) else f"{row.size[0]} x {row.size[1]}"
+    quality = "" if row.quality is None else f" {row.quality}"
+    ours = f"; ours: {', '.join(row.ours)}" if row.ours else ""
+    read = f"[{row.read_on}]({row.source}), {row.seen}{ours}" if row.source else "neutral"
+    return (
+        f"`{row.name}`",
+        size,
+        f"{row.fill:g}",
+        row.background,
+        f"{row.format}{quality}",
+        row.purpose,
+        read,
+    )
 
 
 def _functions() -> str:

@@ -1,0 +1,94 @@
+"""What a batch would do, and what it would cost, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..backends.catalogue import find
+from ..core.report import JsonValue
+from ..estimate import Estimate
+from ..gate import allow
+from ..settings import Settings, read_settings
+from .naming import OWN_FOLDER
+from .recipe import Recipe
+from .running import find_all, pinned
+from .state import State
+from .state_file import FILE
+from .survey import Survey
+
+_WORDS = {
+    "new": "new",
+    "changed": "changed since they were done",
+    "recipe": "done by another recipe",
+    "missing": "whose results are not there as they were written",
+    "failed": "that failed before",
+    "asked": "done again because you ask for it",
+}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """survey: how the pictures stand. ground: why this use is allowed. expected: what the waiting
+    ones cost at most; None where nothing costs anything."""
+
+    survey: Survey
+    backend: str
+    ground: str
+    expected: Estimate | None
+
+    def text(self) -> str:
+        """For people."""
+        survey = self.survey
+        lines = [
+            f"{survey.total} pictures with {self.backend} ({self.ground}): {survey.done} done, "
+            f"{survey.quarantined} quarantined, {survey.waiting} to do."
+        ]
+        lines += [f"  {count} {_WORDS[reason]}" for reason, count in survey.reasons.items()]
+        cost = f"up to {self.expected.sum}" if self.expected else "nothing"
+        return "\n".join([*lines, f"Cost: {cost}. Nothing was done."])
+
+    def data(self) -> dict[str, JsonValue]:
+        """For programs."""
+        survey = self.survey
+        return {
+            "backend": self.backend,
+            "pictures": survey.total,
+            "done_before": survey.done,
+            "quarantined": survey.quarantined,
+            "to_do": survey.waiting,
+            "reasons": {**survey.reasons},
+            "cost_at_most": str(self.expected.total) if self.expected else "0",
+            "currency": self.expected.price.currency if self.expected else "USD",
+        }
+
+
+def foresee(
+    sources: str | Path | Sequence[str | Path],
+    dest: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    force: bool = False,
+    retry: bool = False,
+    settings: Settings | None = None,
+) -> Outlook:
+    """What `run` with the same arguments would do on this day; no picture is read or made.
+
+    Raises what `run` would refuse beforehand, LicenceRefused and BadOption among it.
+    """
+    current = settings or read_settings()
+    wanted = pinned(recipe or Recipe(), current)
+    spec = find(wanted.backend)
+    _, ground = allow(spec, wanted.usage, current)
+    home = Path(dest)
+    items = find_all(sources, home, wanted)
+    if (home / OWN_FOLDER / FILE).exists():
+        with State(home) as state:
+            survey = state.preview(items, wanted.digest(), retry=retry, force=force)
+    else:
+        count = sum(1 for _ in items)
+        survey = Survey(count, 0, 0, count, {"new": count} if count else {})
+    price = spec.price
+    expected = Estimate(spec.id, price, survey.waiting) if price else None
+    return Outlook(survey, spec.id, ground, expected)

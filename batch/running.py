@@ -1,0 +1,225 @@
+"""A batch from beginning to end: look through the source, do what is not done, say what became of
+it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, get_args
+
+from ..backends.catalogue import find
+from ..bookkeeping import open_books
+from ..core.errors import BadOption
+from ..core.money import CURRENCY
+from ..core.specs import BackendSpec
+from ..core.types import Backend
+from ..estimate import Estimate, estimate
+from ..gate import open_backend
+from ..settings import Settings, read_settings
+from .arrangement import open_treatment
+from .items import Item, find_items
+from .landed import Landed
+from .machine import Machine
+from .naming import Naming
+from .pool import Pool
+from .ray_engine import run_on_ray
+from .recipe import Recipe
+from .state import State
+from .summary import Summary
+from .workshop import Opener
+
+Engine = Literal["local", "ray"]
+
+#: So often a picture is tried in one run, where trying again costs nothing.
+ATTEMPTS = 3
+_MOST_WORKERS = 8
+
+
+class Watch:
+    """What the caller wants to hear of a batch; every method does nothing by default. Called by the
+    thread that called `run`."""
+
+    def begun(self, total: int, waiting: int, expected: Estimate | None) -> None:
+        """total: pictures of the source. waiting: those that this run works on. expected: what they
+        cost at most; None where nothing costs anything."""
+
+    def landed(self, picture: Landed, final: bool) -> None:
+        """One picture has ended. final: it is not tried again in this run."""
+
+    def ended(self, summary: Summary) -> None:
+        """The run is over, also where something is going to be raised."""
+
+
+def run(
+    sources: str | Path | Sequence[str | Path],
+    dest: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    backend: Opener | None = None,
+    engine: Engine = "local",
+    workers: int | None = None,
+    pool: Pool | None = None,
+    force: bool = False,
+    retry: bool = False,
+    settings: Settings | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """Cut out every picture of the sources into `dest`; what is done and unchanged is left alone.
+
+    sources: folders (with the folders in them), files, patterns, or one CSV or JSONL manifest.
+    recipe: what becomes of each picture; by default a transparent PNG. backend: what opens one,
+    instead of the recipe's. engine: "ray" needs the extra `ray`, and takes `pool`. workers: threads
+    beside the model, by default one for each core, at most 8. force: do again what is done. retry:
+    try again what is quarantined.
+
+    Interrupted at any moment, it is taken up again by the same call. A picture that fails is listed
+    in DEST/.rmbg/quarantine.jsonl and never ends the run of the others. Raises LicenceRefused,
+    Offline, KeyMissing, OverBudget, BadOption and the other Refusals; what was done until then is
+    kept.
+    """
+    if engine not in get_args(Engine):
+        raise BadOption(f"There is no engine {engine!r}; choose local or ray.")
+    if workers is not None and workers < 1:
+        raise BadOption(f"{workers} workers can do nothing; give 1 or more.")
+    current = settings or read_settings()
+    wanted = pinned(recipe or Recipe(), current)
+    home = Path(dest)
+    with State(home) as state:
+        items = find_all(sources, home, wanted)
+        state.survey(items, wanted.digest(), retry=retry, force=force)
+        whole = _Whole(state, wanted, home, current, backend, watch or Watch())
+        try:
+            if engine == "ray":
+                whole.on_ray(pool)
+            else:
+                whole.here(workers or min(_MOST_WORKERS, os.cpu_count() or 1))
+        finally:
+            summary = whole.summary()
+            summary.save(home)
+            whole.watch.ended(summary)
+    return summary
+
+
+def pinned(recipe: Recipe, settings: Settings) -> Recipe:
+    """The recipe with the backend that RMBG_BACKEND may name in place of its own; options of
+    another provider are then left aside, as `open_backend` does."""
+    if not settings.backend:
+        return recipe
+    spec = find(settings.backend)
+    same = spec.provider == find(recipe.backend).provider
+    return replace(recipe, backend=spec.id, options=recipe.options if same else {})
+
+
+def find_all(
+    sources: str | Path | Sequence[str | Path], dest: Path, recipe: Recipe
+) -> Iterator[Item]:
+    """The pictures, with the names that the recipe gives to their results. Raises BadOption."""
+    named = [sources] if isinstance(sources, (str, Path)) else sources
+    naming = Naming(recipe.output.naming, recipe.output.format)
+    return find_items([str(name) for name in named], dest, naming, mask=recipe.output.mask)
+
+
+@dataclass
+class _Whole:
+    """What one run knows of itself."""
+
+    state: State
+    recipe: Recipe
+    dest: Path
+    settings: Settings
+    opener: Opener | None
+    watch: Watch
+    backend: str = ""
+    currency: str = CURRENCY
+    expected: Estimate | None = None
+    cost: Decimal = Decimal(0)
+    model_seconds: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+    began: float = field(default_factory=time.monotonic)
+
+    def here(self, workers: int) -> None:
+        """On this machine."""
+        treatment = open_treatment(self.recipe)
+        machine = Machine(self.state, self.recipe, treatment, self.dest, self.settings, workers)
+        waiting = machine.waiting()
+        if not waiting:
+            return
+        with self._opened() as opened:
+            self._begin(opened.spec, estimate(waiting, opened, open_books(self.settings)))
+            for attempt in range(1, ATTEMPTS + 1):
+                limit = self.recipe.max_cost
+                left = None if limit is None else limit - self.cost
+                for landed in machine.work(waiting, opened, left):
+                    self._landed(landed, attempt == ATTEMPTS or not landed.may_repeat)
+                if attempt == ATTEMPTS or not self.state.again():
+                    break
+                waiting = machine.waiting()
+
+    def on_ray(self, pool: Pool | None) -> None:
+        """On Ray, which tries again by itself."""
+        waiting = self.state.waiting()
+        if not waiting:
+            return
+        spec = find(self.recipe.backend)
+        price = spec.price if self.opener is None else None
+        self._begin(spec, Estimate(spec.id, price, len(waiting)) if price else None)
+        run_on_ray(
+            waiting,
+            self.recipe,
+            self.state,
+            self.dest,
+            backend=self.opener,
+            pool=pool,
+            settings=self.settings,
+            landed=self._landed,
+        )
+
+    def summary(self) -> Summary:
+        """What has become of it so far."""
+        return Summary(
+            backend=self.backend or find(self.recipe.backend).id,
+            recipe=self.recipe.digest(),
+            counts=self.state.counts(),
+            seconds=time.monotonic() - self.began,
+            model_seconds=self.model_seconds,
+            cost=self.cost,
+            currency=self.currency,
+            estimate="" if self.expected is None else str(self.expected),
+            reasons=dict(self.reasons),
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[Backend]:
+        recipe = self.recipe
+        opened = (
+            self.opener()
+            if self.opener
+            else open_backend(
+                recipe.backend,
+                usage=recipe.usage,
+                settings=self.settings,
+                options=recipe.options,
+            )
+        )
+        with closing(opened):
+            yield opened
+
+    def _begin(self, spec: BackendSpec, expected: Estimate | None) -> None:
+        counts = self.state.counts()
+        self.backend, self.expected = spec.id, expected
+        self.currency = spec.price.currency if spec.price else CURRENCY
+        self.watch.begun(counts.total, counts.waiting, expected)
+        self.began = time.monotonic()
+
+    def _landed(self, picture: Landed, final: bool = True) -> None:
+        self.cost += picture.cost
+        self.model_seconds += picture.seconds
+        if picture.error is not None and final:
+            self.reasons[picture.kind] += 1
+        self.watch.landed(picture, final)

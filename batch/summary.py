@@ -1,0 +1,91 @@
+"""What became of a batch: a table for people, the same as data for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from ..core.money import plain
+from ..core.report import JsonValue
+from ..pictures.write import write_atomic
+from .state import Counts
+
+FILE = Path(".rmbg") / "summary.json"
+_MOST_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """counts: of the pictures that the source holds now. seconds: from the first picture to the
+    last, without looking through the source. model_seconds: how long the model itself worked; of a
+    hosted model the waiting, which overlaps. reasons: kind of error -> how many pictures of this
+    run ended with it. cost: of this run. estimate: what it was expected to cost, if anything."""
+
+    backend: str
+    recipe: str
+    counts: Counts
+    seconds: float
+    model_seconds: float
+    cost: Decimal = Decimal(0)
+    currency: str = "USD"
+    estimate: str = ""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Every picture of the source has its result."""
+        return self.counts.done == self.counts.total
+
+    @property
+    def per_second(self) -> float:
+        """Pictures of this run that were finished in a second."""
+        return self.counts.done_now / self.seconds if self.seconds else 0.0
+
+    def text(self) -> str:
+        """The table."""
+        counts = self.counts
+        rows = [
+            ("pictures", f"{counts.total}"),
+            ("done now", f"{counts.done_now}"),
+            ("done before", f"{counts.done_before}"),
+            ("failed", f"{counts.failed}"),
+            ("quarantined", f"{counts.quarantined}"),
+            ("not begun", f"{counts.waiting}"),
+            ("time", f"{self.seconds:.1f} s, {self.per_second:.2f} pictures a second"),
+            ("backend", self.backend),
+            ("cost", f"{plain(self.cost)} {self.currency}" if self.cost else "nothing"),
+        ]
+        shown = [row for row in rows if row[1] != "0" or row[0] in ("pictures", "done now")]
+        lines = [f"{name:<12} {value}" for name, value in shown]
+        most = sorted(self.reasons.items(), key=lambda row: -row[1])[:_MOST_REASONS]
+        lines += [f"{'':<12} {count} x {reason}" for reason, count in most]
+        return "\n".join(lines)
+
+    def data(self) -> dict[str, JsonValue]:
+        """The same, for programs. Money is a decimal text, so that nothing is rounded."""
+        counts = self.counts
+        return {
+            "backend": self.backend,
+            "recipe_sha256": self.recipe,
+            "pictures": counts.total,
+            "done_now": counts.done_now,
+            "done_before": counts.done_before,
+            "failed": counts.failed,
+            "quarantined": counts.quarantined,
+            "not_begun": counts.waiting,
+            "seconds": round(self.seconds, 3),
+            "pictures_per_second": round(self.per_second, 3),
+            "model_seconds": round(self.model_seconds, 3),
+            "cost": plain(self.cost),
+            "currency": self.currency,
+            "estimate": self.estimate,
+            "reasons": {**self.reasons},
+        }
+
+    def save(self, dest: Path) -> None:
+        """DEST/.rmbg/summary.json, of the latest run. Raises BadOption where it cannot be kept."""
+        text = json.dumps(self.data(), indent=2, ensure_ascii=False)
+        write_atomic(dest / FILE, f"{text}\n".encode())

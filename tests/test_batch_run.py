@@ -1,0 +1,283 @@
+"""`batch.run` from folder to folder: what is done, what is left alone, what is tried again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
+from rmbg_nodes.batch.outlook import foresee
+from rmbg_nodes.batch.running import ATTEMPTS
+from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
+from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
+from rmbg_nodes.estimate import Estimate
+from rmbg_nodes.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _own_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path / "data"))
+
+
+def shot(path: Path, seed: int = 0) -> Path:
+    """A bright square on black: to the fake, subject."""
+    levels = np.zeros((40, 60, 3), np.uint8)
+    levels[8:30, 10 + seed : 40 + seed] = 200 + seed
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(levels).save(path)
+    return path
+
+
+@dataclass
+class Shop:
+    """A catalogue of three pictures and a file that is none."""
+
+    source: Path
+    dest: Path
+
+    def files(self) -> list[str]:
+        return sorted(
+            path.relative_to(self.dest).as_posix()
+            for path in self.dest.rglob("*")
+            if path.is_file() and ".rmbg" not in path.parts
+        )
+
+    def run(self, recipe=None, **more):
+        return run(self.source, self.dest, recipe, **{"backend": FakeLocal, "workers": 2} | more)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    source = tmp_path / "in"
+    shot(source / "a.png")
+    shot(source / "shoes" / "b 2.png", 1)
+    shot(source / "shoes" / "b 10.png", 2)
+    (source / "bad.jpg").write_bytes(b"no picture")
+    return Shop(source, tmp_path / "out")
+
+
+def test_the_tree_is_mirrored_and_the_bad_file_quarantined(shop: Shop) -> None:
+    summary = shop.run()
+    assert shop.files() == ["a.png", "shoes/b 10.png", "shoes/b 2.png"]
+    assert (summary.counts.total, summary.counts.done_now, summary.counts.quarantined) == (4, 3, 1)
+    assert not summary.complete
+    assert summary.reasons == {"BadPicture": 1}
+    with Image.open(shop.dest / "a.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (60, 40))
+    (row,) = (shop.dest / ".rmbg" / "quarantine.jsonl").read_text().splitlines()
+    assert json.loads(row)["key"] == "bad.jpg"
+    assert "not a PNG" in json.loads(row)["reason"]
+    said = json.loads((shop.dest / ".rmbg" / "summary.json").read_text())
+    assert (said["done_now"], said["quarantined"], said["cost"]) == (3, 1, "0")
+
+
+def test_what_is_done_is_left_alone(shop: Shop) -> None:
+    shop.run()
+    before = {name: (shop.dest / name).stat().st_mtime_ns for name in shop.files()}
+    again = shop.run(backend=never)
+    assert (again.counts.done_now, again.counts.done_before) == (0, 3)
+    assert {name: (shop.dest / name).stat().st_mtime_ns for name in shop.files()} == before
+
+
+def never() -> FakeLocal:
+    raise AssertionError("there is nothing to open a backend for")
+
+
+def test_what_changed_is_done_again(shop: Shop) -> None:
+    shop.run()
+    shot(shop.source / "a.png", 5)
+    os.utime(shop.source / "a.png", (1, 1))
+    shot(shop.source / "new.png", 3)
+    (shop.dest / "shoes" / "b 2.png").unlink()
+    again = shop.run()
+    assert (again.counts.done_now, again.counts.done_before) == (3, 1)
+    assert len(shop.files()) == 4
+
+
+def test_another_recipe_force_and_retry(shop: Shop) -> None:
+    shop.run()
+    square = Recipe(background="white", canvas=Canvas((50, 50)), output=Output("jpeg"))
+    other = shop.run(square)
+    assert other.counts.done_now == 3
+    with Image.open(shop.dest / "a.jpg") as image:
+        assert (image.size, image.format) == ((50, 50), "JPEG")
+    assert shop.run(square, force=True).counts.done_now == 3
+    shot(shop.source / "good.png").rename(shop.source / "bad.jpg")
+    assert shop.run(square).complete  # a changed file is tried without being asked
+    (shop.source / "bad.jpg").write_bytes(b"no picture")
+    assert shop.run(square).counts.quarantined == 1
+    assert shop.run(square, backend=never).counts.quarantined == 1
+    assert shop.run(square, retry=True).reasons == {"BadPicture": 1}
+
+
+class Flaky(FakeLocal):
+    """Fails every picture so many times."""
+
+    def __init__(self, times: int, seen: dict[str, int]) -> None:
+        super().__init__()
+        self._times = times
+        self._seen = seen
+
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        names: dict[int, str] = {}
+
+        def noted() -> Iterator[Frame]:
+            for frame in frames:
+                names[frame.index] = frame.name
+                yield frame
+
+        for outcome in super().run(noted(), job):
+            name = names[outcome.index]
+            self._seen[name] = self._seen.get(name, 0) + 1
+            if self._seen[name] <= self._times:
+                yield Outcome(outcome.index, Failure(BackendFailed(f"{name}: a hiccup.")))
+            else:
+                yield outcome
+
+
+class Heard(Watch):
+    """What a watch is told."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.expected: Estimate | None = None
+        self.ends: list[tuple[str, bool]] = []
+        self.summaries: list[Summary] = []
+
+    def begun(self, total: int, waiting: int, expected: Estimate | None) -> None:
+        self.waiting, self.expected = waiting, expected
+
+    def landed(self, picture: Landed, final: bool) -> None:
+        self.ends.append((picture.key, final))
+
+    def ended(self, summary: Summary) -> None:
+        self.summaries.append(summary)
+
+
+def test_a_hiccup_is_tried_again_in_the_same_run(shop: Shop) -> None:
+    (shop.source / "bad.jpg").unlink()
+    seen: dict[str, int] = {}
+    heard = Heard()
+    summary = shop.run(backend=partial(Flaky, ATTEMPTS - 1, seen), watch=heard)
+    assert summary.complete
+    assert set(seen.values()) == {ATTEMPTS}
+    assert summary.reasons == {}
+    assert sorted(key for key, final in heard.ends if final) == sorted(seen)
+    assert heard.waiting == 3
+
+
+def test_what_fails_for_good_is_tried_by_the_next_run(shop: Shop) -> None:
+    (shop.source / "bad.jpg").unlink()
+    seen: dict[str, int] = {}
+    summary = shop.run(backend=partial(Flaky, 99, seen))
+    assert (summary.counts.failed, summary.reasons) == (3, {"BackendFailed": 3})
+    assert set(seen.values()) == {ATTEMPTS}
+    assert shop.run().complete
+
+
+def test_money_is_counted_and_limited_over_all_attempts(shop: Shop) -> None:
+    (shop.source / "bad.jpg").unlink()
+    provider = FakeProvider()
+    heard = Heard()
+    summary = shop.run(backend=partial(FakeHosted, provider), watch=heard)
+    assert summary.cost == Decimal("0.054")
+    assert heard.expected is not None
+    assert heard.expected.total == Decimal("0.054")
+    assert "0.054 USD" in summary.text()
+    shot(shop.source / "c.png", 7)
+    shot(shop.source / "d.png", 8)
+    with pytest.raises(OverBudget):
+        shop.run(
+            Recipe(max_cost=Decimal("0.02")), backend=partial(FakeHosted, provider), watch=heard
+        )
+    assert len(provider.billed) == 3  # it was known beforehand
+    assert heard.summaries[-1].counts.waiting == 2
+    assert json.loads((shop.dest / ".rmbg" / "summary.json").read_text())["not_begun"] == 2
+
+
+def test_a_lost_file_of_a_paid_picture_costs_nothing_again(shop: Shop) -> None:
+    (shop.source / "bad.jpg").unlink()
+    provider = FakeProvider()
+    shop.run(backend=partial(FakeHosted, provider))
+    for name in shop.files():
+        (shop.dest / name).unlink()
+    again = shop.run(backend=partial(FakeHosted, provider))
+    assert (again.complete, again.cost) == (True, 0)
+    assert len(provider.billed) == 3
+
+
+def test_the_receipt_is_of_the_picture_that_was_written(shop):
+    (shop.source / "bad.jpg").unlink()
+    recipe = Recipe(background="white", canvas=Canvas((50, 30)))
+    shop.run(recipe)
+    receipts = [one.data() for one in open_books(Settings()).receipts.each()]
+    assert {(one["image"]["width"], one["image"]["height"]) for one in receipts} == {(50, 30)}
+    assert {(one["input"]["width"], one["input"]["height"]) for one in receipts} == {(60, 40)}
+    assert {one["settings"]["recipe_sha256"] for one in receipts} == {recipe.digest()}
+
+
+def test_a_picture_without_a_subject_is_quarantined_with_a_receipt(shop):
+    Image.new("RGB", (30, 30)).save(shop.source / "black.png")
+    summary = shop.run()
+    assert summary.counts.quarantined == 2
+    outcomes = [one.data()["outcome"] for one in open_books(Settings()).receipts.each()]
+    assert sorted(outcomes) == ["delivered"] * 3 + ["failed"] * 2
+
+
+def test_the_licence_is_asked_before_anything(shop: Shop) -> None:
+    with pytest.raises(LicenceRefused):
+        run(shop.source, shop.dest, Recipe("local", usage="commercial"))
+    assert shop.files() == []
+
+
+def test_a_pinned_backend_replaces_the_recipes(shop: Shop) -> None:
+    recipe = Recipe("fal", options={"profile": "studio"})
+    summary = run(shop.source, shop.dest, recipe, settings=Settings(backend="keyer"))
+    assert summary.backend == "keyer"
+
+
+@pytest.mark.parametrize("wrong", [{"engine": "spark"}, {"workers": 0}])
+def test_what_cannot_be_meant(shop, wrong):
+    with pytest.raises(BadOption):
+        shop.run(**wrong)
+
+
+def test_an_outlook_touches_nothing(shop: Shop) -> None:
+    outlook = foresee(shop.source, shop.dest, Recipe("fal", usage="commercial"))
+    assert not shop.dest.exists()
+    assert outlook.survey.waiting == 4
+    assert outlook.data()["cost_at_most"] == "0.072"
+    shop.run()
+    after = foresee(shop.source, shop.dest, Recipe())
+    assert (after.survey.done, after.survey.quarantined, after.survey.waiting) == (3, 1, 0)
+    assert "Nothing was done" in after.text()
+
+
+def test_a_full_disk_ends_the_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise BadOption(f"{path} cannot be written.") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rmbg_nodes.batch.landing.write_atomic", full)
+    with pytest.raises(BadOption, match="cannot be written"):
+        shop.run()
+    monkeypatch.undo()
+    monkeypatch.setenv("RMBG_DATA", str(shop.dest.parent / "data"))
+    assert shop.run().counts.done_now == 3
+
+
+def test_one_place_that_cannot_be_written_fails_one_picture(shop: Shop) -> None:
+    (shop.dest / "a.png").mkdir(parents=True)
+    summary = shop.run()
+    assert (summary.counts.done_now, summary.counts.failed) == (2, 1)
+    assert summary.reasons["BadOption"] == 1
