@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections import Counter
@@ -21,7 +20,7 @@ from .items import Item
 from .landed import Landed
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
-from .state_file import lock, open_state, unusable
+from .state_file import lock, open_state, release, unusable
 from .survey import FOUND, Survey, take_stock
 from .targets import blob, text
 
@@ -83,7 +82,7 @@ class State:
                 self._connection.close()
                 raise
         except BaseException:
-            os.close(self._lock)
+            release(self._lock)
             raise
         self._closed = False
 
@@ -255,7 +254,7 @@ class State:
                     write_quarantine(self._dest, self.quarantined())
             finally:
                 self._connection.close()
-                os.close(self._lock)
+                release(self._lock)
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.write import PARTS
 from ..records.locks import hold
 from ..records.schema import transaction
 from .naming import OWN_FOLDER
@@ -50,7 +51,8 @@ _SCHEMA = (
 
 
 def lock(dest: Path) -> int:
-    """Make DEST/.rmbg and take it for this process, until the descriptor is closed.
+    """Make DEST/.rmbg and take it for this process, until `release` or its end. What a killed
+    process was in the middle of writing is taken away.
 
     Raises BadOption when another run has it, or when it cannot be made.
     """
@@ -71,7 +73,19 @@ def lock(dest: Path) -> int:
         raise BadOption(
             f"Another run is at work on {dest}. Wait until it has ended, or choose another folder."
         )
+    if os.fstat(file).st_size:  # nobody has released it
+        for part in dest.rglob(PARTS):
+            with suppress(OSError):
+                part.unlink()
+    else:
+        os.write(file, b"at work\n")
     return file
+
+
+def release(file: int) -> None:
+    """Let go of what `lock` has taken."""
+    os.ftruncate(file, 0)
+    os.close(file)
 
 
 def open_state(dest: Path) -> sqlite3.Connection:

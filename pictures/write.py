@@ -23,6 +23,9 @@ from .metadata import NOTHING, Metadata
 from .png import with_texts
 from .tiff import encode_tiff
 
+#: What `write_atomic` calls a file until it is whole; one stays behind when the process is killed.
+PARTS = ".rmbg-*.part"
+
 _JPEG_QUALITY = 95
 _EFFORT = 4  # of zlib: as small as its default 6 on photographs with alpha, in a third of the time
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -82,7 +85,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Written beside its place and then renamed into it, so that neither a full disk nor a kill leaves
     a half picture under the name. Raises BadOption when the place cannot be written.
     """
-    part = path.parent / f".rmbg-{secrets.token_hex(8)}.part"
+    part = path.parent / PARTS.replace("*", secrets.token_hex(8))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

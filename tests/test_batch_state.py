@@ -481,6 +481,19 @@ def test_where_wal_is_refused(photos: Path, dest: Path, begun: bool) -> None:
     assert (dest / ".rmbg/state.sqlite").read_bytes()[18] == 1
 
 
+def test_what_a_killed_run_was_writing_is_taken_away(dest: Path) -> None:
+    State(dest).close()
+    half = dest / "shoes" / ".rmbg-0123456789abcdef.part"
+    half.parent.mkdir()
+    half.write_bytes(b"half a picture")
+    State(dest).close()
+    assert half.exists()  # the run before came to its end, so this is somebody else's
+    (dest / ".rmbg" / "lock").write_bytes(b"at work")  # as a killed one leaves it
+    State(dest).close()
+    assert not half.exists()
+    assert (dest / ".rmbg" / "lock").read_bytes() == b""
+
+
 def test_no_place_for_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(BadOption, match="cannot be written"):
