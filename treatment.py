@@ -38,6 +38,10 @@ Part: TypeAlias = tuple[slice, slice]
 class Arrangement(Protocol):
     """What is made of a cut-out before it is delivered, and before its receipt is written."""
 
+    @property
+    def opaque(self) -> bool:
+        """Whether it puts every picture on something without holes."""
+
     def data(self) -> Mapping[str, JsonValue]:
         """What the receipt says of it."""
 
@@ -108,8 +112,9 @@ def _cut_out(
     job.check()
     height, width = alpha.shape
     flags = quality_flags(alpha)
-    pixels = frame.pixels
+    pixels, extended = frame.pixels, True
     if treatment.arrangement:
+        extended = not treatment.arrangement.opaque
         part = treatment.arrangement.part(alpha)
         pixels, alpha = pixels[part], alpha[part]
     image = cutout(
@@ -117,6 +122,7 @@ def _cut_out(
         alpha[None],
         decontaminate=treatment.decontaminate,
         background=treatment.background,
+        extended=extended,
     )[0]
     report = Report(
         name=frame.name,

@@ -42,6 +42,11 @@ class Arranged:
     backdrop: Backdrop | None
     digest: str
 
+    @property
+    def opaque(self) -> bool:
+        """Of all backgrounds but none."""
+        return not self.recipe.transparent
+
     def data(self) -> Mapping[str, JsonValue]:
         """What receipts say of it."""
         return {"recipe_sha256": self.digest}

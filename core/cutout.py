@@ -16,18 +16,21 @@ def cutout(
     *,
     decontaminate: float = 1.0,
     background: tuple[float, float, float] | None = None,
+    extended: bool = True,
 ) -> Tensor:
     """Cut the subject out of a picture.
 
     image: (B, H, W, 3) float 0..1. mask: (B, H, W) float 0..1, 1 = subject. decontaminate: 0..1,
     how far the old background's colour is taken out of the edge. background: None for a transparent
-    one, or an sRGB colour in 0..1.
+    one, or an sRGB colour in 0..1. extended: False for a cut-out that is put on something opaque
+    next, where nobody looks at the colours under alpha 0: some of them are then 0.
 
     Returns (B, H, W, 4), straight alpha, in the image's dtype; (B, H, W, 3) on a background colour.
     Opaque pixels keep their colour bit for bit. Under alpha 0 lies the subject's colour extended,
     or 0 where a picture has no subject: the old background never comes back.
     """
-    tiles = foreground_tiles(image, mask, amount=decontaminate, extended=background is None)
+    wanted = extended and background is None
+    tiles = foreground_tiles(image, mask, amount=decontaminate, extended=wanted)
     batch, channels = max(len(image), len(mask)), 4 if background is None else 3
     result = image.new_empty((batch, *image.shape[1:3], channels))
     masks = mask.to(image.dtype).expand(batch, -1, -1)

@@ -70,8 +70,8 @@ def foreground_tiles(
 ) -> Iterator[tuple[int, Tile, Tensor]]:
     """The same, one tile at a time: the number in the batch, the tile, its colours (h, w, 3).
 
-    extended: whether the subject's colour is wanted where alpha is 0. Without it the tiles that
-    are clear all over are 0.
+    extended: whether the subject's colour is wanted where alpha is 0. Without it some of these
+    pixels are 0.
     """
     check_share(amount, "amount of decontamination")
     check_image(image, "image")
@@ -83,9 +83,20 @@ def foreground_tiles(
         )
     batch = common_batch({"image": image.shape[0], "alpha": alpha.shape[0]})
     colour = image.detach()[..., :3]
+    if amount == 0 and not extended:
+        return _as_they_are(colour.expand(batch, -1, -1, 3), alpha.expand(batch, -1, -1))
     planes = to_planes(within_range(colour.float()).expand(batch, -1, -1, 3))
     matte = within_range(alpha.detach().float()).expand(batch, -1, -1)
     return _assembled(colour.expand(batch, -1, -1, 3), planes, matte, amount, extended)
+
+
+def _as_they_are(colour: Tensor, alpha: Tensor) -> Iterator[tuple[int, Tile, Tensor]]:
+    """The picture's own colours where there is any of the subject."""
+    _, height, width = alpha.shape
+    for number, alphas in enumerate(alpha):
+        for tile in all_tiles(height, width, tile_side(alpha.device.type)):
+            own, visible = colour[number][tile.region], alphas[tile.region].unsqueeze(-1) > 0
+            yield number, tile, torch.where(visible, own, 0)
 
 
 def _assembled(

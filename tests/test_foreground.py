@@ -218,3 +218,17 @@ def test_what_cannot_work_is_said():
         estimate_foreground(torch.zeros(1, 0, 4, 3), torch.zeros(1, 0, 4))
     with pytest.raises(BadOption, match="pair up"):
         estimate_foreground(image.repeat(2, 1, 1, 1), alpha.repeat(3, 1, 1))
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.4, 1.0])
+def test_what_is_put_on_something_opaque_needs_no_colours_under_alpha_0(amount: float) -> None:
+    """The same where anything shows, and never the old background where nothing does."""
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(1, 300, 280, 3, generator=generator)
+    across = torch.linspace(-1, 2, 280).clamp(0, 1).expand(1, 300, 280)
+    whole = cutout(image, across, decontaminate=amount)
+    short = cutout(image, across, decontaminate=amount, extended=False)
+    visible = across > 0
+    assert torch.equal(short[visible], whole[visible])
+    hidden = short[..., :3][~visible]
+    assert bool(((hidden == 0) | (hidden == whole[..., :3][~visible])).all())
