@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a file name may hold what the console cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        return _run(list(sys.argv[1:] if argv is None else argv), own_process=argv is None)
     except (Refusal, PictureError) as error:
         print(f"rmbg: {error}", file=sys.stderr)
         return 2 if isinstance(error, Refusal) else 1
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], *, own_process: bool) -> int:
+    """own_process: nothing else goes on in this process, as commands may want to know."""
     parser = argparse.ArgumentParser(
         prog="rmbg", description="Background removal with BRIA RMBG, on this machine or licensed."
     )
@@ -66,6 +67,7 @@ def _run(given: list[str]) -> int:
         if name == chosen:
             _module(name, "add_arguments")(command)
     arguments = parser.parse_args(given)
+    arguments.own_process = own_process
     return int(cast("int", _module(arguments.command, "run")(arguments)))
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..backends.catalogue import BACKENDS
 from ..batch.landed import Landed
+from ..batch.memory import keep_memory
 from ..batch.outlook import foresee
 from ..batch.pool import Pool
 from ..batch.presets import PRESETS
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="threads beside the model (default: cores)",
+        help="threads beside the model (one for each core, at most 8)",
     )
     add("--force", action="store_true", help="do again what is done")
     add("--retry-quarantined", action="store_true", help="try again what could not be used before")
@@ -79,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
         return 0
+    if arguments.own_process:
+        keep_memory()
     watch = _Bar(arguments.json)
     summary = run_batch(
         arguments.sources,

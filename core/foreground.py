@@ -51,8 +51,9 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
     amount: 0..1, how far colours move from the picture's to the estimate where 0 < alpha < 1.
 
     Returns (B, H, W, 3) in the image's dtype. Where alpha is 1, or nearer than half an 8-bit
-    level, the picture's own colour comes back bit for bit. Where alpha is 0 the subject's colour is
-    extended, whatever the amount: the old background is never returned there. A picture without a
+    level, the picture's own colour comes back bit for bit. Where it is as near to 0 the subject's
+    colour is extended, whatever the amount: the old background is never returned there, and a file
+    of 8 bits holds none of it under alpha 0. A picture without a
     subject (alpha 0 everywhere) is 0. Estimates are computed in float32, as if colours lay in 0..1.
 
     Raises BadOption for an amount outside 0..1 and batches that do not pair up, BadPicture for
@@ -118,7 +119,7 @@ def _assembled(
             else:
                 found = to_pixels(estimate(number, tile)[:, :3])[0].to(own.dtype)
                 if amount < 1:
-                    found = torch.where(alpha > 0, torch.lerp(own, found, amount), found)
+                    found = torch.where(alpha > _SOLID, torch.lerp(own, found, amount), found)
                 found = torch.where(alpha > 1 - _SOLID, own, found)
             yield number, tile, found
 

@@ -232,3 +232,15 @@ def test_what_is_put_on_something_opaque_needs_no_colours_under_alpha_0(amount: 
     assert torch.equal(short[visible], whole[visible])
     hidden = short[..., :3][~visible]
     assert bool(((hidden == 0) | (hidden == whole[..., :3][~visible])).all())
+
+
+@pytest.mark.parametrize("faint", [0.0, 1e-4, 1 / 520])
+def test_what_8_bits_call_clear_holds_nothing_of_the_background(faint: float) -> None:
+    """A network's alpha never reaches 0; a file of 8 bits does, and keeps the colours there."""
+    image = torch.zeros(1, 64, 96, 3)
+    image[..., 48:, 1] = 1.0  # a green backdrop
+    image[..., :48, 0] = 1.0
+    alpha = torch.full((1, 64, 96), faint)
+    alpha[..., :48] = 1.0
+    colour = cutout(image, alpha, decontaminate=0.0)[..., :3]
+    assert float(colour[..., 60:, 1].max()) < 0.1
