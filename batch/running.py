@@ -20,7 +20,7 @@ from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..core.types import Backend
 from ..estimate import Estimate, estimate
-from ..gate import open_backend
+from ..gate import allow, open_backend
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
 from .items import Item, find_items
@@ -89,6 +89,8 @@ def run(
         raise BadOption(f"{workers} workers can do nothing; give 1 or more.")
     current = settings or read_settings()
     wanted = pinned(recipe or Recipe(), current)
+    if backend is None:
+        allow(find(wanted.backend), wanted.usage, current)
     home = Path(dest)
     with State(home) as state:
         items = find_all(sources, home, wanted)
