@@ -21,7 +21,7 @@ from PIL import Image
 from rmbg_nodes.backends.catalogue import find
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.backends.hosted.keys import set_key
-from rmbg_nodes.batch import ray_engine
+from rmbg_nodes.batch import ray_engine, run
 from rmbg_nodes.batch.items import Item
 from rmbg_nodes.batch.landed import Landed
 from rmbg_nodes.batch.pool import Pool, divided
@@ -36,7 +36,8 @@ from rmbg_nodes.batch.ray_pages import (
 )
 from rmbg_nodes.batch.recipe import Recipe
 from rmbg_nodes.batch.remover import Remover
-from rmbg_nodes.batch.state import State
+from rmbg_nodes.batch.running import Engine
+from rmbg_nodes.batch.state import Counts, State
 from rmbg_nodes.core.errors import (
     BackendMissing,
     BadOption,
@@ -60,6 +61,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
+ENGINES: tuple[Engine, ...] = ("local", "ray")
 TWO = Pool(actors=2, cpus_per_actor=1)
 
 
@@ -161,6 +163,20 @@ class TestPictures:
             file = dest / item.target
             assert (file.read_bytes() if file.exists() else None) == image
         assert not (dest / ".rmbg" / "ray").exists()
+
+    @pytest.mark.usefixtures("cluster")
+    def test_both_engines_make_the_same_of_a_folder(self, source: Path, tmp_path: Path) -> None:
+        (source / "bad.png").write_bytes(b"no picture")
+        made: list[dict[str, bytes]] = []
+        counts: list[Counts] = []
+        for engine in ENGINES:
+            dest = tmp_path / engine
+            summary = run(source, dest, plain_recipe(), backend=FakeLocal, engine=engine, pool=TWO)
+            counts.append(summary.counts)
+            made.append({path.name: path.read_bytes() for path in dest.glob("*.png")})
+        assert counts[0] == counts[1]
+        assert (counts[0].quarantined, counts[0].done_now) == (1, len(made[0]))
+        assert made[0] == made[1]
 
     @pytest.mark.usefixtures("cluster")
     def test_an_actor_that_is_killed_and_a_picture_that_kills(
