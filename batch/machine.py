@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import cast, overload
+from typing import cast
 
 from torch import Tensor
 
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job
-from ..feed import Failed, Input
+from ..feed import Failed
 from ..pictures.read import read_picture
 from ..pipeline import Done, Treatment, carry_out
 from ..settings import Settings
+from .inputs import Inputs
 from .items import Item
 from .landed import Landed
 from .landing import land
@@ -72,29 +72,13 @@ class Machine:
         return produce(done, origin, self.recipe, self.settings.weights)
 
 
-class Waiting(Sequence[Input]):
+class Waiting(Inputs):
     """Hands the waiting pictures out and takes their results back."""
 
     def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.state.waiting(), self._read)
         self._machine = machine
-        self._items = machine.state.waiting()
         self._open: dict[int, tuple[Item, Origin | None]] = {}
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> Input: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Input]: ...
-    def __getitem__(self, index: int | slice) -> Input | Sequence[Input]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        return self._input(index, self._items[index])
-
-    def __iter__(self) -> Iterator[Input]:
-        for index, item in enumerate(self._items):
-            yield self._input(index, item)
 
     def deliver(self, result: Done | Failed) -> Landed:
         """Write one result, and note it."""
@@ -103,10 +87,7 @@ class Waiting(Sequence[Input]):
         self._machine.state.note(landed)
         return landed
 
-    def _input(self, index: int, item: Item) -> Input:
-        return Input(index, item.key, partial(self._load, index, item))
-
-    def _load(self, index: int, item: Item) -> Tensor:
+    def _read(self, index: int, item: Item) -> Tensor:
         self._open[index] = item, None
         recipe = self._machine.recipe
         picture = read_picture(item.source, name=item.key, max_megapixels=recipe.max_megapixels)

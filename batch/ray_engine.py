@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from ..backends.catalogue import find
 from ..bookkeeping import open_books
@@ -27,12 +27,12 @@ from ..core.errors import BackendMissing, BadOption, OverBudget
 from ..core.specs import BackendSpec
 from ..core.types import Job
 from ..estimate import estimate, look
-from ..feed import Input
 from ..gate import allow, open_backend
 from ..host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
 from ..records.purse import Purse
 from ..settings import VARIABLES, Settings, read_settings
+from .inputs import Inputs
 from .items import Item
 from .landed import Landed
 from .pool import Pool, divided
@@ -184,7 +184,7 @@ def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> No
     )
     with closing(backend):
         books = open_books(settings)
-        inputs = _Inputs(items, recipe.max_megapixels)
+        inputs = Inputs(items, partial(_read, recipe.max_megapixels))
         purse = Purse(books.spending, settings.budget, recipe.max_cost)
         expected = estimate(inputs, backend, books)
         if expected is None:
@@ -196,29 +196,8 @@ def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> No
             purse.afford(expected.price, expected.paid)
 
 
-class _Inputs(Sequence[Input]):
-    """The items as pictures that can be looked at, one at a time."""
-
-    def __init__(self, items: Sequence[Item], max_megapixels: float) -> None:
-        self._items = items
-        self._max_megapixels = max_megapixels
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> Input: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Input]: ...
-    def __getitem__(self, index: int | slice) -> Input | Sequence[Input]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        item = self._items[index]
-        return Input(index, item.key, partial(self._load, item))
-
-    def _load(self, item: Item) -> Tensor:
-        limit = self._max_megapixels
-        return read_picture(item.source, name=item.key, max_megapixels=limit).image
+def _read(max_megapixels: float, _: int, item: Item) -> Tensor:
+    return read_picture(item.source, name=item.key, max_megapixels=max_megapixels).image
 
 
 def _surroundings(spec: BackendSpec | None, actors: int) -> dict[str, str]:
