@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +18,8 @@ from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
-from ..core.types import Backend
 from ..estimate import Estimate, estimate
-from ..gate import allow, open_backend
+from ..gate import allow
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
 from .items import Item, find_items
@@ -32,7 +31,7 @@ from .ray_engine import run_on_ray
 from .recipe import Recipe
 from .state import State
 from .summary import Summary
-from .workshop import Opener
+from .workshop import Opener, open_for
 
 Engine = Literal["local", "ray"]
 
@@ -94,8 +93,9 @@ def run(
     home = Path(dest)
     with State(home) as state:
         items = find_all(sources, home, wanted)
-        state.survey(items, wanted.digest(), retry=retry, force=force)
-        whole = _Whole(state, wanted, home, current, backend, watch or Watch())
+        digest = wanted.digest()  # once: a background picture may be gone when the run ends
+        state.survey(items, digest, retry=retry, force=force)
+        whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())
         try:
             if engine == "ray":
                 whole.on_ray(pool)
@@ -133,6 +133,7 @@ class _Whole:
 
     state: State
     recipe: Recipe
+    digest: str
     dest: Path
     settings: Settings
     opener: Opener | None
@@ -152,7 +153,8 @@ class _Whole:
         waiting = machine.waiting()
         if not waiting:
             return
-        with self._opened() as opened:
+        backend = self.opener() if self.opener else open_for(self.recipe, self.settings)
+        with closing(backend) as opened:
             self._begin(opened.spec, estimate(waiting, opened, open_books(self.settings)))
             for attempt in range(1, ATTEMPTS + 1):
                 limit = self.recipe.max_cost
@@ -186,7 +188,7 @@ class _Whole:
         """What has become of it so far."""
         return Summary(
             backend=self.backend or find(self.recipe.backend).id,
-            recipe=self.recipe.digest(),
+            recipe=self.digest,
             counts=self.state.counts(),
             seconds=time.monotonic() - self.began,
             model_seconds=self.model_seconds,
@@ -195,22 +197,6 @@ class _Whole:
             estimate="" if self.expected is None else str(self.expected),
             reasons=dict(self.reasons),
         )
-
-    @contextmanager
-    def _opened(self) -> Iterator[Backend]:
-        recipe = self.recipe
-        opened = (
-            self.opener()
-            if self.opener
-            else open_backend(
-                recipe.backend,
-                usage=recipe.usage,
-                settings=self.settings,
-                options=recipe.options,
-            )
-        )
-        with closing(opened):
-            yield opened
 
     def _begin(self, spec: BackendSpec, expected: Estimate | None) -> None:
         counts = self.state.counts()

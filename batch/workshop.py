@@ -58,7 +58,7 @@ class Workshop(Generic[R]):
         job: Job | None = None,
     ) -> None:
         self._recipe = recipe
-        self._opener = opener or partial(_open, recipe, settings)
+        self._opener = opener or partial(open_for, recipe, settings)
         self._settings = settings
         self._workers = workers
         self._job = job or Job()
@@ -121,7 +121,8 @@ class Workshop(Generic[R]):
         return Piece(order.name, load, finish)
 
 
-def _open(recipe: Recipe, settings: Settings) -> Backend:
+def open_for(recipe: Recipe, settings: Settings) -> Backend:
+    """The backend of a recipe. Raises what `gate.open_backend` does."""
     return open_backend(
         recipe.backend, usage=recipe.usage, settings=settings, options=recipe.options
     )

@@ -264,6 +264,17 @@ def test_an_outlook_touches_nothing(shop: Shop) -> None:
     assert "Nothing was done" in after.text()
 
 
+def test_a_background_picture_that_goes_meanwhile_is_no_matter(shop: Shop) -> None:
+    backdrop = shot(shop.dest.parent / "behind.png", 4)
+
+    class Forgetful(Watch):
+        def landed(self, picture: Landed, final: bool) -> None:
+            backdrop.unlink(missing_ok=True)
+
+    summary = shop.run(Recipe(background=str(backdrop)), watch=Forgetful())
+    assert summary.counts.done_now == 3
+
+
 def test_a_full_disk_ends_the_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:
         raise BadOption(f"{path} cannot be written.") from OSError(28, "No space left on device")
