@@ -16,6 +16,7 @@ from yarl import URL
 from rmbg_nodes.backends.hosted.addresses import (
     AddressInfo,
     AddressRefused,
+    Origin,
     PlainResolver,
     PublicResolver,
     check_url,
@@ -29,15 +30,16 @@ from rmbg_nodes.backends.hosted.threads import in_own_thread
 from rmbg_nodes.backends.hosted.wire import Unreachable
 from rmbg_nodes.core.errors import BadOption
 
-NOBODY: frozenset[str] = frozenset()
+NOBODY: frozenset[Origin] = frozenset()
 
 _PRIVATE = """
 0.0.0.0 10.0.0.1 100.64.0.1 127.0.0.1 127.8.8.8 169.254.169.254 172.16.0.1 172.31.255.255
 192.0.0.8 192.0.0.200 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 198.51.100.1 203.0.113.1
 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1
 ::ffff:a9fe:a9fe ::127.0.0.1 ::7f00:1 64:ff9b::10.0.0.1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 100::1
-2001::1 2001:db8::1 2002:7f00:1:: 2002:808:808::1 3fff::1 fc00::1 fd00:ec2::254 fe80::1
-fe80::1%eth0 fec0::1 ff02::1
+2001::1 2001:20::1 2001:db8::1 2002:7f00:1:: 2002:808:808::1 3fff::1 fc00::1 fd00:ec2::254 fe80::1
+fe80::1%eth0 fec0::1 ff02::1 168.63.129.16 ::ffff:168.63.129.16 64:ff9b::a83f:8110 161.26.0.10
+166.8.0.1 100.100.100.200 192.0.0.192 5f00::1 4000::1
 """
 PRIVATE = _PRIVATE.split()
 _PUBLIC = """
@@ -121,20 +123,35 @@ def test_files_may_not_lie_here(url: str) -> None:
         check_url(url, NOBODY)
 
 
-def test_a_configured_loopback_host_is_excepted() -> None:
-    allowed = frozenset({"127.0.0.1", "localhost", "::1"})
-    check_url("http://127.0.0.1:8188/x", allowed)
-    check_url("https://localhost/x", allowed)
-    check_url("http://[::1]:80/x", allowed)
+def test_a_configured_server_is_excepted_and_none_beside_it() -> None:
+    bases = (
+        "http://127.0.0.1:8188/fal",
+        "https://localhost",
+        "http://[::1]",
+        "https://10.0.0.5:8443",
+    )
+    gateways = frozenset(Base.of(base).origin for base in bases)
+    check_url("http://127.0.0.1:8188/x", gateways)
+    check_url("https://LOCALHOST:443/x", gateways)
+    check_url("http://[::1]:80/x", gateways)
+    check_url("https://10.0.0.5:8443/x", gateways)
     for url in (
-        "http://127.0.0.2/x",
-        "http://user:pass@127.0.0.1/x",
-        "ftp://127.0.0.1/x",
+        "http://127.0.0.2:8188/x",
+        "http://127.0.0.1/x",
+        "http://127.0.0.1:8189/x",
+        "https://127.0.0.1:8188/x",
+        "http://[::1]:8188/x",
+        "https://localhost:8188/x",
+        "http://user:pass@127.0.0.1:8188/x",
+        "ftp://127.0.0.1:8188/x",
+        "https://10.0.0.5/x",
+        "https://10.0.0.5:9200/x",
+        "http://10.0.0.5:8443/x",
         "http://169.254.169.254/x",
-        "http://127.0.0.1.example.com/x",
+        "http://127.0.0.1.example.com:8188/x",
     ):
         with pytest.raises(Unreachable):
-            check_url(url, allowed)
+            check_url(url, gateways)
 
 
 def test_a_signed_address_goes_on_the_wire_as_it_is() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rmbg_nodes.backends.hosted.retry import Backoff
 from rmbg_nodes.backends.hosted.runtime import Runtime
-from rmbg_nodes.backends.hosted.wire import Unreachable
+from rmbg_nodes.backends.hosted.wire import Call, Unreachable
 from rmbg_nodes.tests.support.clients import (
     SENTINEL,
     Client,
@@ -156,13 +156,25 @@ def test_silence_is_given_up(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed_without_the_key(runtime: Runtime, status: int) -> None:
-    with Loopback(script(http(200, b"there"))) as there:
-        location = {"Location": f"{there.url}/y?sig=1"}
-        with Loopback(script(http(status, b"", {"Location": "b"}), http(302, b"", location))) as at:
-            assert Client(runtime, at.url).download(f"{at.url}/a/x?sig=0") == b"there"
-    assert [heard.target for heard in at.heard] == ["/a/x?sig=0", "/a/b"]
-    assert there.heard[0].target == "/y?sig=1"
-    assert SENTINEL not in str(at.heard) + str(there.heard)
+    steps = [http(status, b"", {"Location": to}) for to in ("b", "/y?sig=1")]
+    with Loopback(script(*steps, http(200, b"there"))) as at:
+        assert Client(runtime, at.url).download(f"{at.url}/a/x?sig=0") == b"there"
+    assert [heard.target for heard in at.heard] == ["/a/x?sig=0", "/a/b", "/y?sig=1"]
+    assert SENTINEL not in str(at.heard)
+
+
+def test_another_port_of_the_gateways_machine_is_never_asked(runtime: Runtime) -> None:
+    with Loopback(script(http(200, b"a database's answer"))) as other:
+        with Loopback(script(http(302, b"", {"Location": f"{other.url}/_all_docs"}))) as gateway:
+            client = Client(runtime, gateway.url)
+            for url in (f"{other.url}/_all_docs", f"{gateway.url}/x"):
+                with pytest.raises(Unreachable):
+                    client.download(url)
+            put = client.transport.put(Call("PUT", f"{other.url}/y", content=b"x"))
+            with pytest.raises(Unreachable):
+                runtime.start(put).result(20)
+        assert other.heard == []
+    assert len(gateway.heard) == 1
 
 
 def test_five_redirects_are_enough(runtime: Runtime) -> None:

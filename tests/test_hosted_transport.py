@@ -342,7 +342,7 @@ def test_cookies_are_not_kept(runtime: Runtime) -> None:
 
 def test_every_call_takes_a_turn_and_a_file_does_not(runtime: Runtime) -> None:
     with Loopback(script(http(503), http(200))) as server:
-        client = Client(runtime, server.url)
+        client = Client(runtime, f"{server.url}/queue")
         turns = 0
         turn = client.gate.pace.turn
 
@@ -356,14 +356,13 @@ def test_every_call_takes_a_turn_and_a_file_does_not(runtime: Runtime) -> None:
         assert turns == 2
         client.submit()
         assert turns == 3
-        put = Call("PUT", f"{server.url}/upload", content=b"x")
+        put = Call("PUT", f"{client.base}/upload", content=b"x")
         runtime.start(client.transport.put(put)).result(5)
         assert turns == 4
         client.download(f"{server.url}/file")
         assert turns == 4
-        with Loopback(script(http(200))) as storage:
-            put = Call("PUT", f"{storage.url}/upload", content=b"x")
-            runtime.start(client.transport.put(put)).result(5)
+        put = Call("PUT", f"{server.url}/storage", content=b"x")
+        runtime.start(client.transport.put(put)).result(5)
         assert turns == 4
 
 

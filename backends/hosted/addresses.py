@@ -22,21 +22,29 @@ from .wire import Unreachable
 
 IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 AddressInfo: TypeAlias = "tuple[int, int, int, str, tuple[object, ...]]"
+Origin: TypeAlias = "tuple[str, str, int | None]"
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Not public, though some versions of Python's is_global say so.
+# Not public, though some versions of Python's is_global say so: not to be reached by anybody, or
+# only from inside a cloud.
 _NEVER = tuple(
     ipaddress.ip_network(network)
     for network in (
         "192.0.0.0/24",  # IETF protocol assignments
+        "161.26.0.0/16",  # IBM Cloud: services for machines inside
+        "166.8.0.0/14",  # IBM Cloud: services for machines inside
+        "168.63.129.16/32",  # Azure: the host's own services, among them metadata
         "192.88.99.0/24",  # 6to4 relays
+        "64:ff9b:1::/48",  # NAT64 of a network's own choice
+        "2001::/23",  # IETF protocol assignments; Teredo holds an IPv4 address
         "2002::/16",  # 6to4: holds an IPv4 address of anybody's choice
         "3fff::/20",  # documentation
         "fec0::/10",  # site-local
     )
 )
 # Names that mean something inside a network only (RFC 6761, 6762, 8375, and clouds' metadata).
-_INNER_NAMES = ("localhost", "local", "internal", "home.arpa", "intranet", "lan")
+_INNER_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa", "intranet", "lan",
+                "corp", "home", "private")  # fmt: skip
 # Letters of other scripts are encoded in these; nothing else can be in the name of a host.
 _NAME = re.compile(r"[a-z0-9._-]+")
 # "127.1", "0x7f.1" and "2130706433" are addresses too, to those who resolve them.
@@ -89,14 +97,20 @@ def parse_url(url: str) -> URL:
     return used
 
 
-def check_url(url: str, allowed_loopback: frozenset[str]) -> None:
+def origin_of(url: URL) -> Origin:
+    """Scheme, host and port, the port also where the address leaves it out."""
+    return url.scheme.lower(), _host(url), url.port
+
+
+def check_url(url: str, gateways: frozenset[Origin]) -> None:
     """Raise Unreachable unless this is an https address of a public host, as far as can be told
-    without resolving its name. allowed_loopback: hosts for which plain http is allowed too."""
+    without resolving its name, or lies on a server that the user configured. gateways: those
+    servers; another port of theirs is another server."""
     parts = parse_url(url)
     host = _host(parts)
     if parts.user is not None or parts.password is not None:
         raise Unreachable("its address has a user name in it, which is not followed")
-    if parts.scheme in ("https", "http") and host in allowed_loopback:
+    if origin_of(parts) in gateways:
         return
     if parts.scheme != "https":
         raise Unreachable(f"its address is not https but {parts.scheme or 'nothing'}")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from yarl import URL
-
 from ...core.errors import BadOption
-from .addresses import parse_url
+from .addresses import Origin, origin_of, parse_url
 from .wire import Unreachable
 
 
@@ -17,9 +15,7 @@ class Base:
     """Scheme, host, port and path prefix of a server. text: as it was configured."""
 
     text: str
-    scheme: str
-    host: str
-    port: int | None
+    origin: Origin
     path: str
 
     @classmethod
@@ -32,7 +28,7 @@ class Base:
                 f"{text!r} cannot be the address of a provider's server; write it like "
                 "https://gateway.example/prefix."
             ) from None
-        return cls(text.rstrip("/"), *_origin(url), url.raw_path.rstrip("/"))
+        return cls(text.rstrip("/"), origin_of(url), url.raw_path.rstrip("/"))
 
     def rest_of(self, url: str) -> str | None:
         """What follows this base in the URL, its query included; None when it lies elsewhere.
@@ -48,7 +44,7 @@ class Base:
             return None
         path = parts.raw_path
         inside = path == self.path or path.startswith(f"{self.path}/")
-        if _origin(parts) != (self.scheme, self.host, self.port) or not inside:
+        if origin_of(parts) != self.origin or not inside:
             return None
         # Decoded twice: a gateway may decode once before it looks for dots itself.
         decoded = unquote(unquote(path)).replace("\\", "/")
@@ -56,7 +52,3 @@ class Base:
             return None
         query = f"?{parts.raw_query_string}" if parts.raw_query_string else ""
         return path[len(self.path) :] + query
-
-
-def _origin(url: URL) -> tuple[str, str, int | None]:
-    return url.scheme.lower(), (url.raw_host or "").lower(), url.port

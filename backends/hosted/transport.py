@@ -20,10 +20,9 @@ from yarl import URL
 
 from ...core.errors import Offline
 from ...settings import read_settings
-from .addresses import Barred, check_url, parse_url
+from .addresses import Barred, check_url, origin_of, parse_url
 from .bases import Base
 from .data_uri import decode_data_uri
-from .environment import is_loopback
 from .exchange import SLOWEST, Attempt, Request, exchange
 from .limits import Gate
 from .packing import packed
@@ -80,8 +79,9 @@ class Transport:
         self._read_seconds = read_seconds
         self._again_seconds = again_seconds
         self._backoff = backoff
-        hosts = {base.host for base in self._bases.values()}
-        self._loopback = frozenset(filter(is_loopback, hosts))
+        # A gateway's own files may lie on it; what the provider documents is on the internet.
+        documented = {base.origin for base in self._official.values()}
+        self._gateways = frozenset(base.origin for base in self._bases.values()) - documented
 
     async def submit(self, call: Call, departure: Departure | None = None) -> Answer:
         """See wire.Wire. departure: learns when bytes may have left; while it says no, cancelling
@@ -122,7 +122,7 @@ class Transport:
 
     async def put(self, call: Call) -> Answer:
         """See wire.Wire. Raises Unreachable or Offline."""
-        check_url(call.url, self._loopback)
+        check_url(call.url, self._gateways)
         headers, body = packed(call, {})
         request = self._request(call.method, call.url, headers, body, _MOST_OF_AN_ANSWER)
         return await self._asked(request, self._outside(request.url), self._is_ours(call.url))
@@ -166,7 +166,7 @@ class Transport:
         """The answer at the end of the redirects, each judged like the first address."""
         headers, _ = packed(Call("GET", url), {})
         for _ in range(_MOST_REDIRECTS + 1):
-            check_url(url, self._loopback)
+            check_url(url, self._gateways)
             request = self._request("GET", url, headers, None, most_bytes)
             attempt = await self._exchange(request, self._outside(request.url), number, Departure())
             if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
@@ -262,5 +262,5 @@ class Transport:
 
     def _outside(self, url: URL) -> Door:
         """A proxy looks names up itself, and its own name may well be private."""
-        near = (url.host or "") in self._loopback
+        near = origin_of(url) in self._gateways
         return lambda proxy: self._runtime.download_session(public=not near and proxy is None)
