@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import threading
 from collections import namedtuple
 from collections.abc import Sequence
@@ -186,13 +187,14 @@ def cutout(
 ) -> T:
     """Cut a picture out with a mask: (B, H, W, 4) straight alpha, or (B, H, W, 3) on a colour.
 
-    mask: any size and kind; replaces the picture's own alpha. One mask goes with any number of
-    pictures, and the other way round. decontaminate: see `remove_background`. The result has the
-    picture's kind. Raises BadPicture or BadOption.
+    mask: any size and kind; replaces the picture's own alpha. Other proportions are stretched, with
+    a warning in the log. One mask goes with any number of pictures, and the other way round.
+    decontaminate: see `remove_background`. The result has the picture's kind. Raises BadPicture or
+    BadOption.
     """
     images, kind = to_images(image)
     masks = _alpha.match_mask(
-        to_masks(mask)[0].to(images.device), images.shape[1], images.shape[2], len(images)
+        _mask_of(images, mask).to(images.device), images.shape[1], images.shape[2], len(images)
     )
     colours = images[..., :3].expand(len(masks), -1, -1, 3)
     result = _cutout.cutout(
@@ -243,9 +245,17 @@ def composite(
     options = _composite.CompositeOptions(
         fit, anchor, offset, scale, margin, opacity, blend, shadow
     )
-    masks = None if mask is None else to_masks(mask)[0]
+    masks = None if mask is None else _mask_of(images, mask)
     result, _ = _composite.compose(images, masks, _backdrop(background), options)
     return cast("T", _returned(kind, result))
+
+
+def _mask_of(images: Tensor, mask: InMemory) -> Tensor:
+    """(B, h, w) of a mask in memory; one whose proportions are not the picture's is logged."""
+    masks, _ = to_masks(mask)
+    if said := _alpha.stretching(masks, images.shape[1], images.shape[2]):
+        logging.getLogger("rmbg_nodes").warning("%s", said)
+    return masks
 
 
 class _StopSwitch(Job):

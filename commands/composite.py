@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..core.alpha import stretching
 from ..core.composite import CompositeOptions, compose
 from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.read import Picture
-from .shared import STDOUT, add_reading, read, write
+from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = CompositeOptions()
 
@@ -107,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_colours(foreground)
     if arguments.mask:
         mask = read(arguments.mask, arguments.max_megapixels).pixels.mean(dim=-1)
+        if said := stretching(mask, *foreground.image.shape[:2]):
+            fail(arguments.mask, said)
     if arguments.background:
         picture = read(arguments.background, arguments.max_megapixels)
         background = picture.image[None]

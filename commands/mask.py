@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core.alpha import MaskOptions, adjust_mask, match_mask
+from ..core.alpha import MaskOptions, adjust_mask, match_mask, stretching
 from ..core.cutout import background_colour, cutout
 from ..core.errors import BadOption, BadPicture
 from ..core.finish import upsample_mask
 from ..pictures.colour import OTHER_COLOURS
-from .shared import STDOUT, add_reading, read, write
+from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = MaskOptions()
 # Each number of MaskOptions: the option's word, what stands for its value, and what it does.
@@ -39,7 +39,11 @@ _NUMBERS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="the picture; its own alpha is not looked at; - is stdin")
-    add("mask", metavar="MASK", help="white on the subject, of any size")
+    add(
+        "mask",
+        metavar="MASK",
+        help="white on the subject, of any size; other proportions are stretched",
+    )
     add("-o", "--output", metavar="OUT", required=True, help="the file to write; - is stdout")
     add("--keep", metavar="FILE", help="painted correction: white is what must stay")
     add(
@@ -80,16 +84,22 @@ def run(arguments: argparse.Namespace) -> int:
     pixels = picture.pixels[None]
     height, width = pixels.shape[1:3]
 
-    def painted(path: str | None) -> Tensor | None:
-        return None if path is None else _grey(path, arguments.max_megapixels)
+    def painted(path: str, name: str) -> Tensor:
+        grey = read(path, arguments.max_megapixels).pixels.mean(dim=-1)[None]
+        if said := stretching(grey, height, width, name):
+            fail(path, said)
+        return grey
 
-    mask = _grey(arguments.mask, arguments.max_megapixels)
+    mask = painted(arguments.mask, "mask")
     fitting = (
         upsample_mask(mask, pixels) if arguments.refine else match_mask(mask, height, width, 1)
     )
-    corrections = painted(arguments.keep), painted(arguments.drop)
+    keep, drop = (
+        None if path is None else painted(path, f"{name} mask")
+        for name, path in (("keep", arguments.keep), ("drop", arguments.drop))
+    )
     with torch.inference_mode():
-        alpha = adjust_mask(fitting, options, *corrections)
+        alpha = adjust_mask(fitting, options, keep, drop)
         if arguments.only_mask:
             image, profile = alpha[..., None], None
         else:
@@ -99,8 +109,3 @@ def run(arguments: argparse.Namespace) -> int:
             profile = picture.icc_profile
     write(image[0], out, depth=picture.depth, icc_profile=profile)
     return 0
-
-
-def _grey(path: str, max_megapixels: float) -> Tensor:
-    """(1, H, W): the brightness of a file."""
-    return read(path, max_megapixels).pixels.mean(dim=-1)[None]

@@ -179,6 +179,18 @@ def match_mask(mask: Tensor, height: int, width: int, batch: int, name: str = "m
     the mask's own number when `batch` is 1. Raises BadPicture for any other shape and for values
     that are not finite floats in 0..1, BadOption when neither number is 1 and they differ.
     """
+    mask = mask_planes(mask, height, width, name)
+    check_range(mask, name)
+    count = common_batch({name: len(mask), "image": batch})
+    return resize_mask(mask.clamp(0, 1), height, width).expand(count, height, width)
+
+
+def mask_planes(mask: Tensor, height: int, width: int, name: str = "mask") -> Tensor:
+    """Lay any form of a mask that `match_mask` takes out as (B, h, w), at its own size.
+
+    height, width: of the picture, which tells two of the forms apart. Raises BadPicture for any
+    other shape and for values that are not finite floats.
+    """
     if mask.ndim == 2:
         mask = mask[None]
     elif mask.ndim == 4:
@@ -189,9 +201,23 @@ def match_mask(mask: Tensor, height: int, width: int, batch: int, name: str = "m
         elif mask.shape[1] == 1:
             mask = mask[:, 0]
     _check_mask(mask, name)
-    check_range(mask, name)
-    count = common_batch({name: len(mask), "image": batch})
-    return resize_mask(mask.clamp(0, 1), height, width).expand(count, height, width)
+    return mask
+
+
+def stretching(mask: Tensor, height: int, width: int, name: str = "mask") -> str | None:
+    """Tell that `match_mask` changes a mask's proportions: one sentence, or None where it does not.
+
+    Two sizes have the same proportions when one is the other scaled, each side rounded to whole
+    pixels. A mask of other proportions may be right (a model's square) or of another picture.
+    """
+    rows, columns = mask_planes(mask, height, width, name).shape[1:]
+    if abs(rows * width - columns * height) <= max(rows + columns, height + width):
+        return None
+    return (
+        f"The {name} is {columns} x {rows} and the picture {width} x {height}: other proportions, "
+        "so it was stretched. That is right for a mask that was squeezed into a square, and wrong "
+        "for one of another picture or of another crop."
+    )
 
 
 def _check_mask(mask: Tensor, name: str = "mask") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ _LEGACY = ("RMBG", "rembg", "BiRefNet", "RMBG-2.0", "RMBG-1.4")
 
 # More bytes than any network has.
 _ALL = 1e32
+
+_log = logging.getLogger("rmbg_nodes")
+# The ids of nodes whose last text was a warning.
+_SHOWING: set[str] = set()
 
 
 class ComfyJob(Job):
@@ -60,6 +65,35 @@ def comfy_job(total: int) -> Iterator[ComfyJob]:
 
         throw_exception_if_processing_interrupted()
         raise
+
+
+def tell(node: str, *warnings: str) -> list[str]:
+    """Say what the user should look at in ComfyUI's log and below the node's widgets.
+
+    node: its name in the menu. Made inside `execute`, like a job. Returns the warnings as `text` of
+    a node's `ui`, for those who read the history instead; empty where there are none, because the
+    `ui` of all calls for one list must have the same keys.
+    """
+    for words in warnings:
+        _log.warning("%s: %s", node, words)
+    _show(" ".join(warnings))
+    return list(warnings)
+
+
+def _show(words: str) -> None:
+    from comfy_execution.utils import get_executing_context
+
+    running = get_executing_context()
+    if running is None:  # called by a program, without a prompt
+        return
+    # The frontend keeps a text until the next one, so one that no longer holds is replaced; not
+    # by a later picture of the same list.
+    outdated = running.node_id in _SHOWING and not running.list_index
+    if words or outdated:
+        from server import PromptServer
+
+        PromptServer.instance.send_progress_text(words or "No warnings.", running.node_id)
+        (_SHOWING.add if words else _SHOWING.discard)(running.node_id)
 
 
 def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:

@@ -8,7 +8,8 @@ from torch import Tensor
 from ..core.composite import CompositeOptions, compose
 from ..core.layers import BLENDS, Blend
 from ..core.placement import ANCHORS, FITS, Anchor, Fit
-from .comfy_host import comfy_job
+from .comfy_host import comfy_job, tell
+from .masks import fit_masks, nothing_left
 from .tensors import check_batch, check_range
 from .widgets import ALIASES, CATEGORY
 
@@ -156,7 +157,11 @@ class Composite(io.ComfyNode):
             blend=blend,
             shadow=shadow,
         )
+        fitted = fit_masks(foreground, {"mask": mask})
+        chosen = fitted.masks.get("mask")
         behind = color if background is None else background
         with comfy_job(max(len(foreground), 1 if background is None else len(background))) as job:
-            image, coverage = compose(foreground, mask, behind, options, job)
-        return io.NodeOutput(image, coverage)
+            image, coverage = compose(foreground, chosen, behind, options, job)
+        empty = () if chosen is None else nothing_left(chosen)
+        told = tell("Composite (RMBG)", *fitted.warnings, *empty)
+        return io.NodeOutput(image, coverage, ui={"text": told})

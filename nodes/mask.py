@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..core.alpha import MaskOptions, adjust_mask, match_mask
+from ..core.alpha import MaskOptions, adjust_mask
 from ..core.checks import common_batch
 from ..core.cutout import cutout
-from .comfy_host import comfy_job
-from .tensors import check_batch, name_of, pick, rgb
+from .comfy_host import comfy_job, tell
+from .masks import fit_masks, nothing_left
+from .tensors import check_batch, name_of, own_alpha, pick, rgb
 from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input
 
 
@@ -147,12 +150,11 @@ class ApplyMask(io.ComfyNode):
         )
         backdrop = background_of(background, color)
         height, width = image.shape[1:3]
-        painted = {"mask": mask, "keep": keep, "drop": drop}
-        masks = {
-            name: match_mask(given.to(image.device), height, width, 1, name)
-            for name, given in painted.items()
-            if given is not None
-        }
+        fitted = fit_masks(image, {"mask": mask, "keep": keep, "drop": drop})
+        masks = fitted.masks
+        if "mask" not in masks:
+            masks["mask"] = own_alpha(image)
+            options = replace(options, invert=False)
         batch = common_batch(
             {"image": len(image)} | {name: len(given) for name, given in masks.items()}
         )
@@ -170,4 +172,5 @@ class ApplyMask(io.ComfyNode):
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
-        return io.NodeOutput(images, alphas)
+        told = tell("Apply Mask (RMBG)", *fitted.warnings, *nothing_left(alphas))
+        return io.NodeOutput(images, alphas, ui={"text": told})

@@ -10,7 +10,6 @@ from typing import cast
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..core.alpha import match_mask
 from ..core.checks import common_batch
 from ..core.composite import CompositeOptions, compose
 from ..core.cutout import background_colour, cutout
@@ -24,7 +23,8 @@ from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
 from ..settings import read_settings
-from .comfy_host import comfy_job, save_place, workflow_of
+from .comfy_host import comfy_job, save_place, tell, workflow_of
+from .masks import fit_masks, nothing_left
 from .tensors import check_batch, name_of, pick
 from .widgets import ALIASES, CATEGORY
 
@@ -126,9 +126,9 @@ class SaveCutout(io.ComfyNode):
         check_batch(image, "image")
         height, width = image.shape[1:3]
         sizes = {"image": len(image)}
-        masks = None
-        if mask is not None:
-            masks = match_mask(mask.to(image.device), height, width, 1)
+        fitted = fit_masks(image, {"mask": mask})
+        masks = fitted.masks.get("mask")
+        if masks is not None:
             sizes["mask"] = len(masks)
         count = common_batch(sizes)
         said = _metadata(report, _SOURCES[source], count)
@@ -152,7 +152,9 @@ class SaveCutout(io.ComfyNode):
                 write_atomic(folder / file, data)
                 saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
                 job.step(1)
-        return io.NodeOutput(ui={"images": saved})
+        empty = () if masks is None else nothing_left(masks)
+        told = tell("Save Cut-out (RMBG)", *fitted.warnings, *empty)
+        return io.NodeOutput(ui={"images": saved, "text": told})
 
 
 def _ready(picture: Tensor, mask: Tensor | None, kind: _Kind, color: str, name: str) -> Tensor:

@@ -41,6 +41,11 @@ def rgb(picture: Tensor, name: str) -> Tensor:
     return split_pixels(picture[0], name)[0][None]
 
 
+def own_alpha(image: Tensor) -> Tensor:
+    """(B, H, W): the alpha of an IMAGE batch (B, H, W, C); ones where it has none."""
+    return image[..., 3] if image.shape[-1] == 4 else torch.ones_like(image[..., 0])
+
+
 def inputs_of(images: Sequence[Tensor]) -> list[Input]:
     """A list of IMAGE batches (B, H, W, C) -> one Input per picture, numbered across the list."""
     pictures = [picture for batch in images for picture in batch]

@@ -436,3 +436,11 @@ def test_a_policy_in_the_awaitable_form() -> None:
 def test_what_may_be_caught_is_exported(name: str) -> None:
     assert name in rmbg_nodes.__all__
     assert issubclass(getattr(rmbg_nodes, name), rmbg_nodes.RmbgError)
+
+
+def test_a_mask_of_other_proportions_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    cutout(batch(0), torch.ones(1, 24, 32))
+    assert caplog.records == []
+    cutout(batch(0), torch.ones(1, 48, 48))
+    composite(batch(0), torch.ones(1, 48, 48), "white")
+    assert ["48 x 48 and the picture 64 x 48" in line for line in caplog.messages] == [True] * 2

@@ -98,3 +98,30 @@ def test_what_cannot_work_is_said(picture: Path, mask: Path, capsys) -> None:
     out = str(picture.parent / "out.png")
     assert main(["mask", str(picture), str(mask), "-o", out, "--black-point", "2"]) == 2
     assert "black point" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["", "--keep", "--drop", "--refine"])
+def test_a_mask_of_other_proportions_is_said(
+    picture: Path, mask: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(picture, mask)
+    assert capsys.readouterr().err == ""
+    wide = saved(np.full((60, 200), 255, np.uint8), picture.parent / "wide.png")
+    if option in ("--keep", "--drop"):
+        run(picture, mask, option, str(wide))
+    else:
+        run(picture, wide, *[option] * bool(option))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{wide}: The ")
+    assert "200 x 60 and the picture 80 x 60: other proportions" in line
+
+
+def test_composites_mask_of_other_proportions_is_said(
+    picture: Path, mask: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(picture.parent / "out.png")
+    assert main(["composite", str(picture), "--mask", str(mask), "-o", out]) == 0
+    assert capsys.readouterr().err == ""
+    tall = saved(np.full((160, 80), 255, np.uint8), picture.parent / "tall.png")
+    assert main(["composite", str(picture), "--mask", str(tall), "-o", out]) == 0
+    assert f"{tall}: The mask is 80 x 160" in capsys.readouterr().err

@@ -32,6 +32,7 @@ from rmbg_nodes.core.errors import (
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (
     Control,
+    Executing,
     InterruptProcessingException,
     standing_in,
 )
@@ -725,6 +726,133 @@ def test_apply_mask_can_be_cancelled(nodes: ModuleType, comfy: Control) -> None:
     comfy.interrupt_after = 2
     with pytest.raises(InterruptProcessingException):
         apply_mask(nodes, batch(*range(8)), disc_mask())
+
+
+# -------------------------------------------------------------- no mask, masks of other shapes
+
+NO_MASK = torch.zeros(1, 64, 64)  # what Load Image hands over for a picture without transparency
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "rmbg_nodes"]
+
+
+def defaults_of(node: Any) -> dict[str, object]:
+    inputs = node.GET_SCHEMA().inputs
+    return {item.id: item.settings["default"] for item in inputs if "default" in item.settings}
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (1, 64, 64), (2, 64, 64), (1, 1, 64, 64)])
+@pytest.mark.parametrize("invert", [False, True])
+def test_load_images_no_mask_keeps_the_picture(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture, shape: tuple[int, ...], invert: bool
+) -> None:
+    image, alpha = apply_mask(nodes, batch(0, 1), torch.zeros(shape), invert=invert)
+    assert torch.equal(alpha, torch.ones(2, 48, 64))
+    assert torch.equal(image[..., :3], batch(0, 1))
+    (words,) = told(caplog)
+    assert words.startswith("Apply Mask (RMBG): No mask was given: 64 x 64 zeros")
+
+
+def test_load_images_no_mask_keeps_the_pictures_own_alpha(nodes: ModuleType) -> None:
+    for invert in (False, True):
+        image, alpha = apply_mask(nodes, rgba(0), NO_MASK.half(), invert=invert, grow=2.0)
+        _, wanted = apply_mask(nodes, batch(0), disc_mask(), grow=2.0)
+        assert torch.equal(alpha, wanted)
+        assert torch.equal(image[..., 3], wanted)
+
+
+def test_a_64_x_64_mask_that_says_something_is_a_mask(nodes: ModuleType) -> None:
+    for mask in (disc_mask((64, 64)), torch.full((64, 64), 1e-6)):
+        _, alpha = apply_mask(nodes, batch(0), mask)
+        assert alpha.min() < 1e-5
+    # Of a picture of just this size nobody can tell; what the mask says holds.
+    small = batch(0, size=(64, 64))
+    _, alpha = apply_mask(nodes, small, NO_MASK)
+    assert torch.equal(alpha, torch.zeros(1, 64, 64))
+
+
+def test_no_mask_into_composite_leaves_the_foreground(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, coverage = compose(nodes, batch(0), mask=NO_MASK)
+    assert torch.equal(image, batch(0))
+    assert torch.equal(coverage, torch.ones(1, 48, 64))
+    with_alpha, _ = compose(nodes, rgba(0), mask=NO_MASK)
+    assert torch.equal(with_alpha, compose(nodes, rgba(0))[0])
+    assert [words.startswith("Composite (RMBG): No mask") for words in told(caplog)] == [True] * 2
+
+
+def test_painted_corrections_that_say_nothing_change_nothing_and_are_no_news(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, alpha = apply_mask(nodes, batch(0), disc_mask(), keep=NO_MASK, drop=NO_MASK)
+    assert torch.equal(alpha, disc_mask()[None])
+    assert told(caplog) == []
+
+
+@pytest.mark.parametrize("name", ["mask", "keep", "drop"])
+def test_a_mask_of_other_proportions_is_stretched_and_said(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    masks = {"mask": disc_mask()} | {name: disc_mask((100, 50))}
+    given = masks.pop("mask")
+    output = nodes.ApplyMask.execute(
+        image=batch(0), mask=given, **defaults_of(nodes.ApplyMask), **masks
+    )
+    (words,) = told(caplog)
+    assert f"The {name} is 50 x 100 and the picture 64 x 48: other proportions" in words
+    assert words == f"Apply Mask (RMBG): {output.ui['text'][0]}"
+
+
+def test_a_mask_of_the_same_proportions_is_no_news(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Scaled by anything and rounded to whole pixels, whichever way."""
+    for width in range(8, 300, 7):
+        for height in (width * 48 // 64, -(-width * 48 // 64)):
+            apply_mask(nodes, batch(0), torch.ones(height, width))
+            compose(nodes, batch(0), mask=torch.ones(height, width))
+    assert told(caplog) == []
+
+
+def test_many_masks_of_other_proportions_are_one_warning(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, coverage = compose(nodes, batch(0), mask=torch.ones(3, 20, 90))
+    assert coverage.shape == (3, 48, 64)
+    assert len(told(caplog)) == 1
+
+
+def test_a_mask_that_leaves_nothing_is_said(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Load Image's mask of an opaque RGBA file is 0 everywhere, at the picture's size."""
+    masks = torch.stack([disc_mask(), torch.zeros(48, 64)])
+    apply_mask(nodes, batch(0), masks)
+    compose(nodes, batch(0), mask=torch.zeros(48, 64))
+    apply_mask(nodes, batch(0), torch.zeros(48, 64), invert=True)
+    partly, wholly = told(caplog)
+    assert "leaves nothing of 1 of 2 pictures" in partly
+    assert "Composite (RMBG): The mask leaves nothing of the picture" in wholly
+
+
+def test_a_warning_shows_on_the_node_until_it_no_longer_holds(
+    nodes: ModuleType, comfy: Control
+) -> None:
+    def run(mask: torch.Tensor, index: int | None = 0) -> None:
+        comfy.executing = Executing("prompt", "7", index)
+        apply_mask(nodes, batch(0), mask)
+
+    run(disc_mask())
+    assert comfy.shown == []
+    run(NO_MASK)
+    run(disc_mask(), 1)  # the next picture of the same list
+    assert [node for node, _ in comfy.shown] == ["7"]
+    assert "No mask was given" in comfy.shown[0][1]
+    run(disc_mask())
+    run(disc_mask())
+    assert comfy.shown[1:] == [("7", "No warnings.")]
 
 
 # ---------------------------------------------------------------- Composite

@@ -246,3 +246,13 @@ def test_cancel_stops_between_files(node, comfy: Control) -> None:
     with pytest.raises(InterruptProcessingException):
         save(node, RGBA.expand(5, -1, -1, -1))
     assert len(list(comfy.base.rglob("*.png"))) == 2
+
+
+def test_load_images_no_mask_saves_the_picture_and_says_so(comfy: Control, node, caplog) -> None:
+    image = torch.rand(1, 24, 20, 3, generator=torch.Generator().manual_seed(4))
+    with Image.open(saved_path(comfy, node, image, mask=torch.zeros(1, 64, 64))) as saved:
+        assert saved.mode == "RGB"
+    save(node, image, mask=torch.ones(1, 24, 80))
+    none, stretched = [record.getMessage() for record in caplog.records]
+    assert none.startswith("Save Cut-out (RMBG): No mask was given: 64 x 64 zeros")
+    assert "80 x 24 and the picture 20 x 24" in stretched

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
+from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, node
 from rmbg_nodes.tests.support.comfy_server import Server
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -50,12 +51,12 @@ def test_workflows_of_every_version_reload_with_the_same_values(page: Tab, path:
     saved = page.load(path)
     again = page.page.evaluate("() => app.graph.serialize()")
     page.shoot(f"workflow-{path.stem}")
-    values = {node["id"]: node.get("widgets_values") for node in again["nodes"]}
-    for node in saved["nodes"]:
-        if node["type"].startswith("RMBG_"):
-            old = node["widgets_values"]
-            fresh = page.page.evaluate(FRESH, [node["type"], str(old[1])])
-            assert values[node["id"]] == old + fresh[len(old) :], node["type"]
+    values = {one["id"]: one.get("widgets_values") for one in again["nodes"]}
+    for one in saved["nodes"]:
+        if one["type"].startswith("RMBG_"):
+            old = one["widgets_values"]
+            fresh = page.page.evaluate(FRESH, [one["type"], str(old[1])])
+            assert values[one["id"]] == old + fresh[len(old) :], one["type"]
 
 
 def below_the_menu(page: Tab, backend: str) -> list[str]:
@@ -107,4 +108,33 @@ def test_an_error_is_shown_in_words(page: Tab) -> None:
     panel = page.page.locator("[data-testid=properties-panel]")
     panel.get_by_text("has no plain backdrop").first.wait_for(timeout=10_000)
     page.shoot("error")
+    assert page.complaints() == []
+
+
+def test_a_warning_about_a_mask_shows_on_the_node(page: Tab, server: Server) -> None:
+    """And goes once it no longer holds. example.png has no alpha: its mask is no mask."""
+    graph = {
+        "1": node("LoadImage", image="example.png"),
+        "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **APPLY_MASK),
+        "3": node("SaveImage", images=["2", 0], filename_prefix="warned"),
+    }
+    page.page.evaluate("graph => app.loadApiJson(graph, 'mask')", graph)
+    page.page.wait_for_function("() => app.graph.nodes.length === 3")
+    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    shown = """words => app.graph.nodes.some(node => node.type === 'RMBG_ApplyMask'
+        && node.widgets.some(widget => String(widget.value).startsWith(words)))"""
+    page.page.evaluate("() => app.queuePrompt(0, 1)")
+    page.page.wait_for_function(shown, arg="No mask was given: 64 x 64 zeros", timeout=60_000)
+    page.wait_for_picture()
+    page.shoot("mask-warning")
+    page.page.evaluate(
+        """() => {
+            const apply = app.graph.nodes.find(node => node.type === 'RMBG_ApplyMask');
+            const solid = LiteGraph.createNode('SolidMask');
+            app.graph.add(solid);
+            solid.connect(0, apply, apply.inputs.findIndex(input => input.name === 'mask'));
+        }"""
+    )
+    page.page.evaluate("() => app.queuePrompt(0, 1)")
+    page.page.wait_for_function(shown, arg="No warnings.", timeout=60_000)
     assert page.complaints() == []

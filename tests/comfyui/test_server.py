@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
+from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, REMOVE, error_of, node
 from rmbg_nodes.tests.support.comfy_server import Server, python_of
 from rmbg_nodes.tests.support.networks import small_birefnet
 
@@ -107,26 +107,54 @@ def test_masks_have_cores_meaning(server: Server, scene) -> None:
     (joined,), (ours,) = server.pictures(entry, "6"), server.pictures(entry, "7")
     np.testing.assert_array_equal(joined[..., 3], ours[..., 3])
     server.put_picture("joined.png", joined)
-    apply = {
-        "invert": True,
-        "black_point": 0.0,
-        "white_point": 1.0,
-        "threshold": 0.0,
-        "fill_holes": 0.0,
-        "remove_islands": 0.0,
-        "grow": 0.0,
-        "feather": 0.0,
-        "decontaminate": 1.0,
-        "background": "transparent",
-        "color": "#ffffff",
-    }
     back = {
         "1": node("LoadImage", image="joined.png"),
-        "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **apply),
+        "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **APPLY_MASK | {"invert": True}),
         "3": node("SaveImage", images=["2", 0], filename_prefix="back"),
     }
     (again,) = server.pictures(server.run(back), "3")
     assert np.abs(again[..., 3].astype(int) - ours[..., 3].astype(int)).max() <= 1
+
+
+def test_load_images_no_mask_keeps_the_picture(server: Server, scene) -> None:
+    """One picture without alpha and one with, as a list: the second node call has no warning."""
+    alpha = np.full((256, 320, 1), 255, np.uint8)
+    alpha[:, :100] = 0
+    server.put_picture(
+        "alpha.png", np.concatenate([np.full((256, 320, 3), 90, np.uint8), alpha], -1)
+    )
+    save = {
+        "filename_prefix": "none",
+        "format": "png",
+        "color": "#ffffff",
+        "source": "not stated",
+        "keep_workflow": False,
+    }
+    graph = {
+        "1": node("LoadImage", image="scene.png"),
+        "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **APPLY_MASK),
+        "3": node("RMBG_Composite", foreground=["1", 0], mask=["1", 1], **COMPOSITE),
+        "4": node("LoadImage", image="alpha.png"),
+        "5": node("CreateList", **{"inputs.input0": ["1", 0], "inputs.input1": ["4", 0]}),
+        "6": node("CreateList", **{"inputs.input0": ["1", 1], "inputs.input1": ["4", 1]}),
+        "7": node("RMBG_SaveCutout", image=["5", 0], mask=["6", 0], **save),
+        "8": node("SaveImage", images=["2", 0], filename_prefix="kept"),
+        "9": node("SaveImage", images=["3", 0], filename_prefix="over"),
+    }
+    entry = server.run(graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    given = (scene.image * 255).round().astype(np.uint8)
+    (kept,), (over,) = server.pictures(entry, "8"), server.pictures(entry, "9")
+    assert (kept[..., 3] == 255).all()
+    np.testing.assert_array_equal(kept[..., :3], given)
+    np.testing.assert_array_equal(over, given)
+    saved, inverted = server.pictures(entry, "7")
+    np.testing.assert_array_equal(saved, given)
+    np.testing.assert_array_equal(inverted[..., 3], 255 - alpha[..., 0])
+    for id in ("2", "3", "7"):
+        (words,) = entry["outputs"][id]["text"]
+        assert words.startswith("No mask was given: 64 x 64 zeros")
+        assert words in server.log()
 
 
 def test_cores_remove_background_runs_our_remover(server: Server, scene) -> None:

@@ -15,6 +15,20 @@ REMOVE = {
     "background": "transparent",
     "color": "#ffffff",
 }
+#: The inputs of Apply Mask (RMBG) that do nothing.
+APPLY_MASK = {
+    "invert": False,
+    "black_point": 0.0,
+    "white_point": 1.0,
+    "threshold": 0.0,
+    "fill_holes": 0.0,
+    "remove_islands": 0.0,
+    "grow": 0.0,
+    "feather": 0.0,
+    "decontaminate": 1.0,
+    "background": "transparent",
+    "color": "#ffffff",
+}
 
 
 def node(class_type: str, **inputs: object) -> dict[str, Any]:

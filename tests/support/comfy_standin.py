@@ -12,20 +12,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 
 class InterruptProcessingException(BaseException):
     """ComfyUI's own, a BaseException since 0.20."""
 
 
+class Executing(NamedTuple):
+    """The node of the prompt that runs, as ComfyUI's context has it."""
+
+    prompt_id: str
+    node_id: str
+    list_index: int | None
+
+
 @dataclass
 class Control:
-    """The Cancel button, the progress bar and the folder of the stand-in."""
+    """The Cancel button, the progress bar and the folder of the stand-in; which node runs, and the
+    texts that nodes showed, as (node, text)."""
 
     base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
     progress: list[tuple[int, int]] = field(default_factory=list)
     disable_metadata: bool = False
+    executing: Executing | None = None
+    shown: list[tuple[str, str]] = field(default_factory=list)
     _asked: int = 0
 
     def interrupted(self) -> bool:
@@ -163,7 +175,21 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     )
     arguments = ModuleType("comfy.cli_args")
     arguments.args = control  # type: ignore[attr-defined]
+
+    class PromptServer:
+        @staticmethod
+        def send_progress_text(text: str, node_id: str) -> None:
+            control.shown.append((node_id, text))
+
+    PromptServer.instance = PromptServer()  # type: ignore[attr-defined]
+    server = ModuleType("server")
+    server.PromptServer = PromptServer  # type: ignore[attr-defined]
+    execution = ModuleType("comfy_execution.utils")
+    execution.get_executing_context = lambda: control.executing  # type: ignore[attr-defined]
     return {
+        "server": server,
+        "comfy_execution": ModuleType("comfy_execution"),
+        "comfy_execution.utils": execution,
         "folder_paths": _folder_paths(control.base),
         "comfy": ModuleType("comfy"),
         "comfy.cli_args": arguments,

@@ -1,0 +1,3 @@
+class PromptServer:
+    instance: PromptServer
+    def send_progress_text(self, text: str, node_id: str) -> None: ...
