@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..core.errors import BadOption
-from ..pictures.formats import LABELS
+from ..pictures.formats import READ_LABELS
 from .folders import Tree, within
 from .manifest import Manifest, is_manifest
 from .naming import Naming, mask_of
@@ -113,7 +113,7 @@ class _Found:
             raise BadOption(f"{source} does not exist; name a folder, a file or a manifest.")
         self._refuse_in_dest(tree.base, source)
         if not is_folder and next(tree.pictures(self._dest), None) is None:
-            raise BadOption(f"{source} matches no picture; pictures are {LABELS} files.")
+            raise BadOption(f"{source} matches no picture; pictures are {READ_LABELS} files.")
         self._trees.append(tree)
         self._order.append(tree)
 

@@ -20,7 +20,7 @@ from ..core.layers import Blend
 from ..core.placement import MOST_PIXELS, Anchor, Fit
 from ..core.specs import OptionValue
 from ..core.types import Usage
-from ..pictures.formats import FORMATS, LABELS, Depth, FileFormat, FormatId, by_id, by_suffix
+from ..pictures.formats import FORMATS, READ_LABELS, Depth, FileFormat, FormatId, by_id, is_readable
 from .naming import DEFAULT, Naming
 
 SizeWord = Literal["square", "source"]
@@ -210,12 +210,12 @@ class Recipe:
 def is_picture(background: str) -> bool:
     """Whether a background is the path of a picture file. Raises BadOption where it is neither
     that nor a colour."""
-    if by_suffix(PurePath(background)) is not None:
+    if is_readable(PurePath(background)):
         return True
     try:
         background_colour(background)
     except BadOption as error:
-        raise BadOption(f"{error} A picture file ends in the suffix of {LABELS}.") from error
+        raise BadOption(f"{error} A picture file ends in the suffix of {READ_LABELS}.") from error
     return False
 
 

@@ -11,7 +11,7 @@ from ..core.colour import NAMES
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
 from ..core.types import Usage
-from ..pictures.formats import FORMATS, LABELS
+from ..pictures.formats import FORMATS, READ_LABELS
 from .presets import PRESETS
 from .recipe import Canvas, Output, Recipe, SizeWord
 from .recipe_values import (
@@ -135,7 +135,8 @@ KEYS: tuple[Key, ...] = (
     Key(
         "canvas",
         "background",
-        f"transparent, an opaque colour such as white or #f4f4f4, or the path of a {LABELS} file",
+        "transparent, an opaque colour such as white or #f4f4f4, or the path of a "
+        f"{READ_LABELS} file",
         background,
         f"`{_RECIPE.background}`",
         "What lies behind the subject. A picture covers the canvas and is cut at its middle; its "

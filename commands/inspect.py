@@ -16,7 +16,7 @@ from ..bookkeeping import open_books
 from ..core.digest import pixel_digests
 from ..core.errors import BadOption, BadPicture
 from ..core.report import JsonValue
-from ..pictures.formats import FileFormat, sniff
+from ..pictures.formats import Readable, sniff
 from ..pictures.metadata import metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
@@ -41,7 +41,7 @@ _LABELS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a PNG, JPEG, WebP or TIFF; - is stdin")
+    parser.add_argument("file", metavar="FILE", help="a picture file; - is stdin")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_reading(parser)
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class _Findings:
     """format, picture, said: what the file holds. matching: the receipts of its very pixels."""
 
-    format: FileFormat
+    format: Readable
     picture: Picture
     said: Provenance | None
     workflow: bool

@@ -1,4 +1,4 @@
-"""The file formats this package reads and writes: one row each."""
+"""The picture formats that are known here, one row each: written, only read, and not read."""
 
 from __future__ import annotations
 
@@ -9,28 +9,56 @@ from typing import Literal, TypeAlias
 
 Depth: TypeAlias = Literal[8, 16]
 FormatId: TypeAlias = Literal["png", "jpeg", "webp", "tiff"]
+ReadId: TypeAlias = Literal[FormatId, "avif", "heif", "bmp", "gif", "jp2"]
 
 
 @dataclass(frozen=True)
-class FileFormat:
-    """What can be said of a format without opening a file.
+class Readable:
+    """What can be said of a format that is read, without opening a file.
 
     magic: matches the first bytes of every file of the format. suffixes: the usual one first.
-    depths and channels: what can be written. max_side: the longest side the format can hold.
     """
 
-    id: FormatId
+    id: ReadId
     label: str
     suffixes: tuple[str, ...]
     magic: re.Pattern[bytes]
+
+
+@dataclass(frozen=True)
+class FileFormat(Readable):
+    """A format that is read and written.
+
+    depths and channels: what can be written. max_side: the longest side the format can hold.
+    read_suffixes: of files that are read as this format, and never written.
+    """
+
+    id: FormatId
     depths: tuple[Depth, ...]
     channels: tuple[int, ...]
     max_side: int
+    read_suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What is a picture by its name, and is not read. advice: what to do with it, as a sentence."""
+
+    label: str
+    suffixes: tuple[str, ...]
+    advice: str
 
 
 FORMATS = (
     FileFormat(
-        "png", "PNG", (".png",), re.compile(rb"\x89PNG\r\n\x1a\n"), (8, 16), (1, 3, 4), 2**31 - 1
+        "png",
+        "PNG",
+        (".png",),
+        re.compile(rb"\x89PNG\r\n\x1a\n"),
+        (8, 16),
+        (1, 3, 4),
+        2**31 - 1,
+        (".apng",),
     ),
     FileFormat(
         "jpeg",
@@ -40,6 +68,7 @@ FORMATS = (
         (8,),
         (1, 3),
         65535,
+        (".jif", ".jfi", ".mpo", ".pjpeg", ".pjp"),
     ),
     FileFormat(
         "webp", "WebP", (".webp",), re.compile(rb"RIFF.{4}WEBP", re.DOTALL), (8,), (1, 3, 4), 16383
@@ -48,25 +77,93 @@ FORMATS = (
         "tiff",
         "TIFF",
         (".tif", ".tiff"),
-        re.compile(rb"II\*\x00|MM\x00\*"),
+        re.compile(rb"II[*+]\x00|MM\x00[*+]"),
         (8, 16),
         (1, 3, 4),
         2**31 - 1,
+        (".btf", ".tf8"),
     ),
 )
 LABELS = "PNG, JPEG, WebP or TIFF"
 
+# The first box of an ISO base media file names its brands; of AVIF and HEIC, the more special one
+# decides.
+_BRANDS = rb".{4}ftyp(?:.{4}){0,31}?"
+_READ_ONLY = (
+    Readable("avif", "AVIF", (".avif", ".avifs"), re.compile(_BRANDS + rb"avi[fs]", re.DOTALL)),
+    Readable(
+        "heif",
+        "HEIC",
+        (".heic", ".heif", ".hif", ".heics", ".heifs"),
+        re.compile(_BRANDS + rb"(?:he[iv][cxms]|mif1|msf1)", re.DOTALL),
+    ),
+    Readable("bmp", "BMP", (".bmp", ".dib"), re.compile(rb"BM")),
+    Readable("gif", "GIF", (".gif",), re.compile(rb"GIF8[79]a")),
+    Readable(
+        "jp2",
+        "JPEG 2000",
+        (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    ),
+)
+READ_LABELS = "PNG, JPEG, WebP, TIFF, AVIF, HEIC, BMP, GIF or JPEG 2000"
 
-def sniff(data: bytes) -> FileFormat | None:
+_EXPORT = "Open it in the program that made it, and export it as PNG or TIFF."
+UNREAD = (
+    Unread(
+        "camera raw",
+        (".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq")
+        + (".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2")
+        + (".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        "Develop it into a 16-bit TIFF or PNG first.",
+    ),
+    Unread("Photoshop", (".psd", ".psb"), _EXPORT),
+    Unread("another program's document", (".afphoto", ".clip", ".kra", ".ora", ".xcf"), _EXPORT),
+    Unread("a drawing", (".ai", ".cdr", ".emf", ".eps", ".svg", ".svgz", ".wmf"), _EXPORT),
+    Unread(
+        "JPEG XL or another JPEG",
+        (".jls", ".jpm", ".jxl", ".jxr", ".hdp", ".wdp"),
+        "Save it as PNG, or as JPEG.",
+    ),
+    Unread("high dynamic range", (".exr", ".hdr", ".pfm"), "Save it as a 16-bit TIFF or PNG."),
+    Unread(
+        "an older picture format",
+        (".cin", ".cur", ".dds", ".dpx", ".fits", ".flif", ".icns", ".ico", ".iff", ".ilbm")
+        + (".pam", ".pbm", ".pcx", ".pgm", ".pict", ".pct", ".pnm", ".ppm", ".qoi", ".ras", ".sgi")
+        + (".tga", ".xbm", ".xpm", ".bpg"),
+        "Save it as PNG.",
+    ),
+)
+
+
+def sniff(data: bytes) -> Readable | None:
     """The format that the first bytes belong to; a file's name says nothing."""
-    return next((row for row in FORMATS if row.magic.match(data)), None)
+    return next((row for row in (*FORMATS, *_READ_ONLY) if row.magic.match(data)), None)
 
 
 def by_suffix(path: PurePath) -> FileFormat | None:
-    """The format that a file's name asks for, in either case."""
+    """The format to write that a file's name asks for, in either case."""
     return next((row for row in FORMATS if path.suffix.lower() in row.suffixes), None)
 
 
 def by_id(format: str) -> FileFormat | None:
-    """The row with this id."""
+    """The format to write with this id."""
     return next((row for row in FORMATS if row.id == format), None)
+
+
+def is_readable(path: PurePath) -> bool:
+    """Whether a file's name is that of a picture that is read; see `sniff` for its content."""
+    return path.suffix.lower() in _READ_SUFFIXES
+
+
+def unread(path: PurePath) -> Unread | None:
+    """The row of a file whose name is that of a picture that is not read; None for all others."""
+    return _UNREAD_BY_SUFFIX.get(path.suffix.lower())
+
+
+_READ_SUFFIXES = frozenset(
+    suffix
+    for row in (*FORMATS, *_READ_ONLY)
+    for suffix in (*row.suffixes, *(row.read_suffixes if isinstance(row, FileFormat) else ()))
+)
+_UNREAD_BY_SUFFIX = {suffix: row for row in UNREAD for suffix in row.suffixes}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from . import jpeg, png, tiff, webp
-from .formats import FormatId, sniff
+from .formats import ReadId, sniff
 from .still import Unusable
 
 
@@ -33,7 +33,8 @@ def metadata_of(data: bytes) -> Metadata:
     if format is None:
         return NOTHING
     try:
-        return _READERS[format.id](data)
+        reader = _READERS.get(format.id)
+        return reader(data) if reader else NOTHING
     except Unusable:
         return NOTHING
 
@@ -56,7 +57,7 @@ def _tiff(data: bytes) -> Metadata:
     return Metadata(tiff.xmp_of(data))
 
 
-_READERS: Mapping[FormatId, Callable[[bytes], Metadata]] = {
+_READERS: Mapping[ReadId, Callable[[bytes], Metadata]] = {
     "png": _png,
     "jpeg": _jpeg,
     "webp": _webp,

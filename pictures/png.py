@@ -6,7 +6,8 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 
-from .still import CUT_OFF, DAMAGED, Still, Unusable
+from .formats import Depth
+from .still import CUT_OFF, DAMAGED, Still, Unusable, animation
 from .tags import orientation_of
 
 #: Where XMP lies: the keyword of an iTXt chunk.
@@ -28,7 +29,7 @@ def open_png(data: bytes) -> Still:
     gAMA, cHRM and cICP are not applied: programs disagree about them, and most write them wrongly.
     """
     kept: list[bytes] = []
-    exif, profile = b"", None
+    exif, profile, frames = b"", None, 1
     for kind, body in _chunks(data):
         is_header = kind == b"IHDR"  # the first chunk, and no other: decoders follow the last
         if is_header == bool(kept) or (is_header and len(body) != 13):
@@ -39,9 +40,15 @@ def open_png(data: bytes) -> Still:
             exif = body
         elif kind == b"iCCP":
             profile = _profile(body)
+        elif kind == b"acTL" and len(body) == 8:
+            frames = int.from_bytes(body[:4], "big")
     width, height, bits = struct.unpack_from(">IIB", data, len(_SIGNATURE) + 8)
     whole = _SIGNATURE + b"".join(kept)
-    return Still((width, height), 16 if bits == 16 else 8, whole, orientation_of(exif), profile)
+    depth: Depth = 16 if bits == 16 else 8
+    exif_orientation = orientation_of(exif)
+    return Still(
+        (width, height), depth, whole, exif_orientation, profile, warnings=animation(frames)
+    )
 
 
 def check_png(still: Still) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,41 +9,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import (
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 from torch import Tensor
 
 from ..core.errors import BadPicture
 from .colour import carried_profile, split_alpha, to_srgb
 from .deep import decode_deep
-from .formats import LABELS, Depth, FormatId, sniff
+from .formats import READ_LABELS, Depth, ReadId, sniff
 from .jpeg import open_jpeg
 from .metadata import metadata_of
+from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
 from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
 from .tiff import open_tiff
 from .webp import open_webp
 
-_OPENERS: dict[FormatId, Callable[[bytes], Still]] = {
+_OPENERS: dict[ReadId, Callable[[bytes], Still]] = {
     "png": open_png,
     "jpeg": open_jpeg,
     "webp": open_webp,
     "tiff": open_tiff,
-}
-# The plugins themselves, not Image.open: it would warn about large pictures, which are judged
-# here, and try decoders that other packs have registered.
-_PLUGINS: dict[FormatId, type[ImageFile.ImageFile]] = {
-    "png": PngImagePlugin.PngImageFile,
-    "jpeg": JpegImagePlugin.JpegImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
 }
 # EXIF orientation -> exchange the axes first?, direction along rows, direction along columns
 _TURNS = {
@@ -68,6 +53,7 @@ class Picture:
     icc_profile: the profile that `pixels` are still in, to be written with the result: only for a
     16-bit picture that is not sRGB, because the conversion at hand has 8 bits. Else None.
     source_type: IPTC's Digital Source Type, as the file states it; empty where it states none.
+    warnings: what a user should hear of it, such as that it is the first of several pages.
     """
 
     pixels: Tensor
@@ -76,6 +62,7 @@ class Picture:
     icc_profile: bytes | None
     name: str
     source_type: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def image(self) -> Tensor:
@@ -86,7 +73,7 @@ class Picture:
 
 
 def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:
-    """Read a PNG, JPEG, WebP or TIFF file, or the bytes of one.
+    """Read a PNG, JPEG, WebP, TIFF, AVIF, HEIC, BMP, GIF or JPEG 2000 file, or its bytes.
 
     Upright after EXIF; 8-bit colours are converted to sRGB by their ICC profile, alpha is left as
     it is; of several frames or pages the first. The size is judged before anything is decoded.
@@ -120,8 +107,9 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
         raise Unusable("the file is empty")
     format = sniff(data)
     if format is None:
-        raise Unusable(f"it is not a {LABELS} file, whatever its name says; save it as one")
-    still = _OPENERS[format.id](data)
+        raise Unusable(f"it is not a {READ_LABELS} file, whatever its name says; save it as one")
+    opener = _OPENERS.get(format.id)
+    still = opener(data) if opener else open_with_pillow(data, format.id)
     width, height = still.size
     if width < 1 or height < 1:
         raise Unusable(NO_PIXELS)
@@ -145,14 +133,15 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
         icc_profile=profile,
         name=name,
         source_type=declared_source_type(metadata_of(data)),
+        warnings=still.warnings,
     )
 
 
 def _eight_bits(
-    still: Still, format: FormatId
+    still: Still, format: ReadId
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     try:
-        colours, alpha = split_alpha(_decoded(still, format))
+        colours, alpha = split_alpha(decode(still.data, format, still.size))
     except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit as well
         raise Unusable(
             f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
@@ -162,19 +151,6 @@ def _eight_bits(
         raise Unusable(DAMAGED) from error
     levels = np.asarray(to_srgb(colours, still.icc_profile))
     return _unit(levels, 255), None if alpha is None else _unit(np.asarray(alpha), 255)
-
-
-def _decoded(still: Still, format: FormatId) -> Image.Image:
-    """Decode with Pillow, whole, whatever ImageFile.LOAD_TRUNCATED_IMAGES was set to."""
-    image = _PLUGINS[format](io.BytesIO(still.data))
-    if image.size != still.size:
-        raise Unusable(DAMAGED)
-    if format != "jpeg":
-        image.load()
-        return image
-    # `load` would hide a decoder's error under that switch; `frombytes` does not know it.
-    decoder, _, _, arguments = image.tile[0]
-    return Image.frombytes(image.mode, image.size, still.data, decoder, arguments)
 
 
 def _sixteen_bits(

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
-from .formats import LABELS, by_suffix
+from .formats import LABELS, by_suffix, is_readable, unread
 
 STDIN = "-"
 _MARK = "-cutout"
 _RUN = re.compile(r"[0-9]+")
-# What else a user may mean by a picture file; taken for a folder's name, it would surprise.
-_NOT_WRITTEN = frozenset((".avif", ".bmp", ".gif", ".heic", ".jp2", ".jxl", ".pdf", ".psd", ".svg"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def _pictures(found: Iterator[Path]) -> list[Source]:
     chosen = [
         path
         for path in found
-        if by_suffix(path) is not None and not path.name.startswith(".") and path.is_file()
+        if is_readable(path) and not path.name.startswith(".") and path.is_file()
     ]
     return [Source(str(path), path) for path in sorted(chosen, key=lambda path: natural(str(path)))]
 
@@ -145,9 +143,13 @@ def _key(path: Path) -> str:
 
 def _means_file(out: str) -> bool:
     is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
-    if not is_folder and Path(out).suffix.lower() in _NOT_WRITTEN:
+    path = Path(out)
+    if is_folder or by_suffix(path) is not None:
+        return not is_folder
+    # Taken for a folder's name, it would surprise.
+    if is_readable(path) or unread(path) or path.suffix.lower() == ".pdf":
         raise BadOption(f"{out} is not a format that is written; name a {LABELS} file.")
-    return not is_folder and by_suffix(Path(out)) is not None
+    return False
 
 
 def _single_file(sources: Sequence[Source], out: Path, avoided: set[str]) -> Path | None:

@@ -40,6 +40,7 @@ class Still:
     data: a file of the same format without metadata, text and further frames, because a decoder
     that trips over those would lose a picture that is intact.
     premultiplied, white_is_zero: set by 16-bit TIFF only, whose decoder leaves both to us.
+    warnings: what a user should hear of a file that is read nevertheless.
     """
 
     size: tuple[int, int]
@@ -49,3 +50,9 @@ class Still:
     icc_profile: bytes | None
     premultiplied: bool = False
     white_is_zero: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def animation(frames: int) -> tuple[str, ...]:
+    """What is said of a file that holds several pictures, one of which is read."""
+    return (f"it holds {frames} pictures, and only the first was used",) if frames > 1 else ()

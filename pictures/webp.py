@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
-from .still import CUT_OFF, DAMAGED, Still, Unusable
+from .still import CUT_OFF, DAMAGED, Still, Unusable, animation
 from .tags import orientation_of
 
 
@@ -17,23 +18,31 @@ def open_webp(data: bytes) -> Still:
     size = _size(chunks)
     if size is None:
         raise Unusable(DAMAGED)
-    return Still(size, 8, data, orientation_of(chunks.get(b"EXIF", b"")), chunks.get(b"ICCP"))
+    orientation = orientation_of(chunks.get(b"EXIF", b""))
+    frames = sum(kind == b"ANMF" for kind, _ in _chunks(data))
+    return Still(size, 8, data, orientation, chunks.get(b"ICCP"), warnings=animation(frames))
 
 
 def chunks_of(data: bytes) -> dict[bytes, bytes]:
     """Kind -> body, the first of a kind. Raises Unusable."""
+    chunks: dict[bytes, bytes] = {}
+    for kind, body in _chunks(data):
+        chunks.setdefault(kind, body)
+    return chunks
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and body of every chunk. Raises Unusable."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise Unusable(CUT_OFF)
-    chunks: dict[bytes, bytes] = {}
     position = 12
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         if position + 8 + length > end:
             raise Unusable(CUT_OFF)
-        chunks.setdefault(kind, data[position + 8 : position + 8 + length])
+        yield kind, data[position + 8 : position + 8 + length]
         position += 8 + length + length % 2
-    return chunks
 
 
 def _size(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:

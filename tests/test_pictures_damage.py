@@ -237,8 +237,9 @@ def test_where_pillow_insists_on_its_limit_the_message_names_it(
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"Dear Sir or Madam, please find enclosed", "it is not a PNG, JPEG, WebP or TIFF file"),
-        (b"GIF89a" + bytes(40), "it is not a PNG, JPEG, WebP or TIFF file"),
+        (b"Dear Sir or Madam, please find enclosed", "it is not a PNG, JPEG, WebP, TIFF, AVIF"),
+        (b"8BPS" + bytes(40), "it is not a PNG, JPEG, WebP, TIFF, AVIF"),
+        (b"GIF89a" + bytes(40), "the file is damaged"),
         (b"\x89PNG\r\n\x1a\n", "the file ends before the picture does"),
         (_png_header(0, 5), "it has no pixels"),
         (_patched("jpeg", struct.pack(">HH", 40, 31), struct.pack(">HH", 0, 31)), "no pixels"),
