@@ -9,7 +9,7 @@ backend to them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -97,7 +97,8 @@ class Outcome:
 class Ticket:
     """Paid work at a provider. Without a request_id it was sent, but its answer was lost.
 
-    urls: where to ask for it, by role, as the provider gave them. Never holds a key. sent: (width,
+    urls: where to ask for it, by role, as the provider gave them; "input" is what it was given, as
+    an address or `sha256:...`, where its answers repeat that. Never holds a key. sent: (width,
     height) of the picture as it was sent; None when it is not known.
     """
 
@@ -144,7 +145,10 @@ class Job:
         """The submit's bytes are about to leave."""
 
     def submitted(self, work: str, ticket: Ticket) -> None:
-        """The provider accepted the work under this ticket; called before the first poll."""
+        """The provider accepted the work under this ticket; called before the first poll.
+
+        Raises MayBeBilled when this id stands for other work: this one counts as lost then.
+        """
 
     def known(self, work: str) -> Ticket | None:
         """The ticket of work sent earlier and never settled: to be resumed, not paid again.
@@ -153,6 +157,10 @@ class Job:
         at this moment.
         """
         return None
+
+    def is_foreign(self, work: str, names: Collection[str]) -> bool:
+        """Whether one of these names is the id of other work at the same provider."""
+        return False
 
     def settled(self, work: str, outcome: Outcome) -> None:
         """The work has its outcome. A Matte was paid for; of a Failure, `error.paid` says what

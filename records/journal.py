@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..core.errors import BackendFailed
+from ..core.errors import BackendFailed, MayBeBilled
 from ..core.specs import Price
 from ..core.types import Ticket
+from . import ids
 from .database import Database
 
 State: TypeAlias = Literal["sending", "submitted", "delivered", "failed", "abandoned"]
@@ -146,6 +147,10 @@ class Journal:
 
         The size in the row becomes that of the picture as it was sent. price, size: for work of
         which `sending` could not be written; it gets its row now.
+
+        Raises MayBeBilled when this id stands for other work: one job makes one picture, so this
+        work is noted as lost. The other one is too, if both were under way when the id came, for
+        then nobody knows whose it is.
         """
         lost = ticket.request_id is None
         state: State = "sending" if lost else "submitted"
@@ -158,20 +163,32 @@ class Journal:
                     f"UPDATE jobs SET width = ?, height = ? WHERE work = ? AND {_OPEN}",
                     (*ticket.sent, work),
                 )
-            connection.execute(
-                "UPDATE jobs SET state = ?, backend = ?, request_id = ?, urls = ?, owner = ?,"
-                f" changed = ?, trouble = ? WHERE work = ? AND {_OPEN}",
-                (
-                    state,
-                    ticket.backend,
-                    ticket.request_id,
-                    json.dumps(dict(ticket.urls)),
-                    owner,
-                    _now(),
-                    LOST if lost else "",
-                    work,
-                ),
-            )
+            foreign = ids.dispute(connection, work, ticket, _now())
+            if not foreign:
+                connection.execute(
+                    "UPDATE jobs SET state = ?, backend = ?, request_id = ?, urls = ?, owner = ?,"
+                    " changed = ?, trouble = ?, answered = (SELECT max(id) FROM jobs)"
+                    f" WHERE work = ? AND {_OPEN}",
+                    (
+                        state,
+                        ticket.backend,
+                        ticket.request_id,
+                        json.dumps(dict(ticket.urls)),
+                        owner,
+                        _now(),
+                        LOST if lost else "",
+                        work,
+                    ),
+                )
+        if foreign:
+            raise MayBeBilled(f"it named request {ticket.request_id}, which is another picture's")
+
+    def is_foreign(self, work: str, backend: str, names: Collection[str]) -> bool:
+        """Whether one of these is the id of other work at the provider of this backend."""
+        if not names:
+            return False
+        with self._database.reading() as connection:
+            return bool(ids.holders(connection, work, backend, names))
 
     def not_sent(self, work: str) -> None:
         """The submit failed before a byte left, or was refused: nothing is owed."""
@@ -262,7 +279,7 @@ def _close(
 
 
 def _open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
-    facts = {name: row[name] for name in row.keys() if name != "id"}  # noqa: SIM118
+    facts = {field.name: row[field.name] for field in fields(OpenJob) if field.name != "running"}
     facts["urls"] = json.loads(row["urls"])
     facts["price"] = None if row["price"] is None else Decimal(row["price"])
     return OpenJob(**facts, running=running)

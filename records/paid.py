@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import cast
 
@@ -138,7 +138,7 @@ class PaidJob(Job):
             self._purse.sent(work)
 
     def submitted(self, work: str, ticket: Ticket) -> None:
-        """See `Job.submitted`."""
+        """See `Job.submitted`. Raises MayBeBilled for an id that stands for other work."""
         self._inner.submitted(work, ticket)
         self._note(work, ticket)
         if ticket.request_id is None:  # nobody works on it, and its row says why
@@ -146,6 +146,14 @@ class PaidJob(Job):
         self._sent.add(work)
         if self._over:  # Cancel does not interrupt a submit: its answer comes after the run
             self._leave(work)
+
+    def is_foreign(self, work: str, names: Collection[str]) -> bool:
+        """See `Job.is_foreign`. A journal that cannot be read says no: the result was paid for."""
+        try:
+            known = self._journal.is_foreign(work, _backend_of(work), names)
+        except sqlite3.Error:
+            known = False
+        return known or self._inner.is_foreign(work, names)
 
     def settled(self, work: str, outcome: Outcome) -> None:
         """See `Job.settled`. A result that no cache keeps stays open until `handed_over`."""

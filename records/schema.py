@@ -98,6 +98,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         END
         """,
     ),
+    (
+        # answered: the number of the last row when the id came; later ones were sent after that.
+        # disputed: an id that came and is not known to be this row's.
+        "ALTER TABLE jobs ADD COLUMN answered INTEGER",
+        "ALTER TABLE jobs ADD COLUMN disputed TEXT",
+        "CREATE INDEX jobs_of_request ON jobs (lower(coalesce(request_id, disputed)))",
+    ),
 )
 
 

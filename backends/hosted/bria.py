@@ -15,11 +15,13 @@ from ...core.errors import UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
-from .wire import Call, JsonObject, NotKnown, Ready, Wire, Working
+from .naming import check_named, id_in, own_url
+from .wire import Answer, Call, JsonObject, NotKnown, Ready, Wire, Working
 from .words import (
     accepted_id,
     check_poll,
     check_submit,
+    id_at,
     moderated,
     refusal,
     said,
@@ -82,6 +84,7 @@ class Bria:
         """See wire.Provider."""
         answer = await wire.ask(Call("GET", self._status_url(wire, ticket)))
         check_poll(self._spec, _NAME, answer)
+        check_job(ticket, answer)
         data = answer.data() or {}
         # Documented: IN_PROGRESS, COMPLETED, ERROR, UNKNOWN; NOT_FOUND beside a 404.
         word = (text_at(data, "status") or "").upper()
@@ -110,6 +113,13 @@ class Bria:
         return False
 
     def _status_url(self, wire: Wire, ticket: Ticket) -> str:
-        given = ticket.urls.get("status")
-        ours = wire.rebase("api", given) if given else None
+        ours = own_url(wire, "api", ticket, "status", "status")
         return ours or f"{self._api}/v2/status/{quote(str(ticket.request_id), safe='')}"
+
+
+def check_job(ticket: Ticket, answer: Answer) -> None:
+    """Raise UnusableResult for an answer about another job. The id in the body of an error is that
+    of the call, not of the job."""
+    if answer.status < 400:
+        data = answer.data()
+        check_named(_NAME, ticket, [id_at(data, _ID), id_in(text_at(data, "status_url"), "status")])

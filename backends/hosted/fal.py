@@ -16,12 +16,14 @@ from ...core.errors import BackendFailed, PictureError, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
+from .naming import check_named, id_in, own_url
 from .wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
 from .words import (
     accepted_id,
     check_account,
     check_poll,
     check_submit,
+    id_at,
     moderated,
     refusal,
     said,
@@ -36,6 +38,8 @@ _MODERATION = "fal.ai has no setting for this endpoint that changes it; use anot
 _CHARGED = "fal.ai may charge for it if a machine had begun to work on it."
 _LIFE = "X-Fal-Object-Lifecycle-Preference"
 _ERROR_TYPE = "x-fal-error-type"
+_JOB_HEADER = "x-fal-request-id"
+_JOB_URLS = ("status_url", "response_url", "cancel_url")
 # Seconds that fal keeps a picture that was uploaded, and a result: what was interrupted can be
 # resumed for a day.
 UPLOAD_LIFE = 3600
@@ -99,8 +103,9 @@ class Fal:
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """See wire.Provider. COMPLETED covers failures too: the result tells."""
-        answer = await wire.ask(Call("GET", self._url(wire, ticket, "status")))
+        answer = await wire.ask(Call("GET", self.url(wire, ticket, "status")))
         check_poll(self._spec, _NAME, answer)
+        check_job(ticket, answer)
         data = answer.data() or {}
         word = (text_at(data, "status") or "").upper()
         if word == "IN_QUEUE":
@@ -113,7 +118,8 @@ class Fal:
 
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """200: it was taken out of the queue. 202 says only that somebody will try."""
-        answer = await wire.ask(Call("PUT", self._url(wire, ticket, "cancel")))
+        answer = await wire.ask(Call("PUT", self.url(wire, ticket, "cancel")))
+        check_job(ticket, answer)
         return answer.status == 200
 
     async def _result(self, wire: Wire, ticket: Ticket, status: JsonObject) -> Ready:
@@ -121,8 +127,9 @@ class Fal:
         if (text_at(status, "error_type") or "").startswith(_MACHINES):
             raise refusal(_NAME, None, said(_without_state(status)), _MODERATION)
         try:
-            asked = Call("GET", self._url(wire, ticket, "result"), final_header=_ERROR_TYPE)
+            asked = Call("GET", self.url(wire, ticket, "result"), final_header=_ERROR_TYPE)
             answer = await wire.ask(asked)
+            check_job(ticket, answer)
         except Unreachable:
             if not failed:
                 raise
@@ -139,14 +146,22 @@ class Fal:
             raise unknown_words(_NAME, "COMPLETED without image.url")
         return Ready(url)
 
-    def _url(self, wire: Wire, ticket: Ticket, role: str) -> str:
-        """The returned URL; when it is missing or foreign, the documented form, which has only the
-        first two parts of the endpoint: /fal-ai/bria/requests/{id}."""
-        given = ticket.urls.get(role)
-        ours = wire.rebase("queue", given) if given else None
+    def url(self, wire: Wire, ticket: Ticket, role: str) -> str:
+        """The returned URL; when it is missing, foreign or another job's, the documented form,
+        which has only the first two parts of the endpoint: /fal-ai/bria/requests/{id}."""
+        ours = own_url(wire, "queue", ticket, role, "requests")
         owner, alias = self._endpoint.split("/")[:2]
         job = f"{self._queue}/{owner}/{alias}/requests/{quote(str(ticket.request_id), safe='')}"
         return ours or (job if role == "result" else f"{job}/{role}")
+
+
+def check_job(ticket: Ticket, answer: Answer) -> None:
+    """Raise UnusableResult for an answer about another job. A result has its id in its header
+    alone; in other answers the body has the word, because fal's own repetitions may change the
+    header."""
+    data = answer.data()
+    named = [id_at(data, _ID), *(id_in(text_at(data, key), "requests") for key in _JOB_URLS)]
+    check_named(_NAME, ticket, named if any(named) else [answer.headers.get(_JOB_HEADER)])
 
 
 def life(seconds: int) -> dict[str, str]:

@@ -6,12 +6,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ...core.errors import PictureError
+from ...core.errors import PictureError, UnusableResult
 from ...core.specs import BackendSpec, Price
 from ...core.types import Facts, Failure, Matte, Ticket
 from . import codec, sentences
 from .desk import Desk, Errand
 from .environment import hosting_of
+from .naming import same_id, words_in
 from .wire import NotKnown, Ready, Unreachable
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Follower:
     async def _downloaded(self, ready: Ready, size: tuple[int, int]) -> bytes:
         """The file; for a link that has run out, the provider is asked for a new one once."""
         desk, most = self._desk, codec.most_bytes(size)
+        await self._check_address(ready.url)
         try:
             return await desk.transport.download(ready.url, most)
         except Unreachable as problem:
@@ -127,7 +129,16 @@ class Follower:
             again = await desk.provider.poll(desk.transport, self._ticket)
             if not isinstance(again, Ready):
                 raise
+        await self._check_address(again.url)
         return await desk.transport.download(again.url, most)
+
+    async def _check_address(self, url: str) -> None:
+        """Raise UnusableResult for a file that has another job's id in its address."""
+        desk, names = self._desk, words_in(url)
+        if any(same_id(name, str(self._ticket.request_id)) for name in names):
+            return
+        if await desk.aside(partial(desk.job.is_foreign, self._errand.work, names)):
+            raise UnusableResult("the address of its result names another picture's request.")
 
 
 def _facts(spec: BackendSpec, ticket: Ticket, seconds: float, note: str) -> Facts:

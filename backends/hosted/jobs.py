@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
-from ...core.errors import BackendFailed, PictureError, RmbgError, UnusableResult
+from ...core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError, UnusableResult
 from ...core.specs import Price
 from ...core.types import Failure, Frame, Matte, Outcome, Ticket
 from . import codec, sentences
@@ -23,7 +24,7 @@ from .desk import Desk, Errand
 from .environment import hosting_of
 from .following import Follower
 from .submitting import Stoppable
-from .wire import AnswerLost, NotKnown, NotSent, Unreachable
+from .wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
 
 Result = TypeVar("Result", bound="Matte | Failure")
 
@@ -129,11 +130,32 @@ class Courier:
             ticket = await self._ticket(errand, packed)
             if isinstance(ticket, Failure):
                 return ticket
+            beside = desk.runtime.under_way()
             follower = Follower(desk, errand, ticket, self._queued)
             ready = await follower.ready(resumed=False)
         # The provider is done with it: the next picture may be sent while this one is fetched.
         size = packed.width, packed.height
-        return await self._settled(errand, await follower.matte(ready, size, started, packed.note))
+        result = await follower.matte(ready, size, started, packed.note)
+        return await self._settled(errand, await self._undisputed(errand, ticket, beside, result))
+
+    async def _undisputed(
+        self,
+        errand: Errand,
+        ticket: Ticket,
+        beside: Collection[asyncio.Task[Ticket]],
+        result: Matte | Failure,
+    ) -> Matte | Failure:
+        """The result, once none of the submits that were on their way when this id came can turn
+        out to have got the same one: then nobody knows whose picture it is."""
+        if beside:
+            await asyncio.wait(beside)
+        try:
+            held = await self._desk.aside(partial(self._desk.job.known, errand.work))
+        except PictureError:  # it cannot be looked up: what was paid for is delivered
+            return result
+        if held is None or held.request_id is not None:
+            return result
+        return Failure(sentences.disputed(errand.name, self._desk.spec, ticket))
 
     async def _packed(self, frame: Frame) -> codec.Sent:
         most = hosting_of(self._desk.spec).most_bytes
@@ -170,30 +192,42 @@ class Courier:
     async def _uninterrupted(self, errand: Errand, image: str, size: tuple[int, int]) -> Ticket:
         """The submit, which goes on to its end when this errand is cancelled."""
         self._paid.add(errand.work)
-        task = asyncio.ensure_future(self._submit(errand, image, size))
+        departure, leaving = Departure(), self._desk.runtime.leaving
+        task = asyncio.ensure_future(self._submit(errand, image, size, departure))
         self._submits[errand.work] = task
+        leaving[task] = departure
         task.add_done_callback(lambda _: self._submits.pop(errand.work))
+        task.add_done_callback(leaving.pop)
         self._desk.runtime.detach(task)
         return await asyncio.shield(task)
 
-    async def _submit(self, errand: Errand, image: str, size: tuple[int, int]) -> Ticket:
+    async def _submit(
+        self, errand: Errand, image: str, size: tuple[int, int], departure: Departure
+    ) -> Ticket:
         """From the word that bytes leave to the durable id, or the word that nothing is owed: said
         here, because the errand that waits for it may be cancelled at any moment."""
         desk = self._desk
         try:
             await desk.aside(partial(desk.job.sending, errand.work))
-            answered = await desk.provider.submit(Stoppable(desk.transport, self._stop), image)
+            wire = Stoppable(desk.transport, self._stop, departure)
+            answered = await desk.provider.submit(wire, image)
         except AnswerLost as lost:
-            ticket = Ticket(desk.spec.id, lost.request_id, sent=size)
-            await desk.aside(partial(desk.job.submitted, errand.work, ticket))
+            await self._accepted(errand, Ticket(desk.spec.id, lost.request_id, sent=size))
             raise
         except (RmbgError, NotSent) as problem:
             reason = sentences.not_sent(errand.name, desk.spec, problem)
             await self._settled(errand, Failure(reason))
             raise
         ticket = replace(answered, sent=size)
-        await desk.aside(partial(desk.job.submitted, errand.work, ticket))
+        await self._accepted(errand, ticket)
         return ticket
+
+    async def _accepted(self, errand: Errand, ticket: Ticket) -> None:
+        """Make the id durable. Raises AnswerLost for one that stands for another picture."""
+        try:
+            await self._desk.aside(partial(self._desk.job.submitted, errand.work, ticket))
+        except MayBeBilled as foreign:
+            raise AnswerLost(str(foreign)) from None
 
     async def _settled(self, errand: Errand, result: Result) -> Result:
         outcome = Outcome(errand.index, result)

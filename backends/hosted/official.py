@@ -17,8 +17,10 @@ from urllib.parse import quote
 
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
+from . import fal, replicate
 from .environment import hosting_of
 from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
+from .naming import urls_of_input
 from .replicate import Replicate
 from .sdk import InThread, Official, Unread, load_sdk, text_of, transport_errors
 from .wire import Ready, Wire, Working
@@ -43,7 +45,8 @@ class OfficialFal(Official):
     ) -> None:
         constants = load_sdk("fal_client.client", "fal")
         errors = (constants.FalClientError, *transport_errors())
-        super().__init__(Fal(spec, bases, options), bases, in_thread, errors)
+        self._words = Fal(spec, bases, options)
+        super().__init__(self._words, bases, in_thread, errors)
         self._spec = spec
         self._key = key
         # The SDK reads its hosts from variables of its own, and always adds https.
@@ -111,7 +114,11 @@ class OfficialFal(Official):
             return Ready(text_of(handle.get()["image"]["url"]))
 
         return await self._through(
-            wire, ask, lambda replay: self._own.poll(replay, ticket), self._replaced
+            wire,
+            ask,
+            lambda replay: self._own.poll(replay, ticket),
+            self._replaced,
+            check=lambda _, answer: fal.check_job(ticket, answer),
         )
 
     def _client(self, bridge: Bridge) -> fal_client.SyncClient:
@@ -128,11 +135,10 @@ class OfficialFal(Official):
     ) -> fal_client.SyncRequestHandle:
         request_id = quote(str(ticket.request_id), safe="")
         handle = client.get_handle(hosting_of(self._spec).endpoint, request_id)
-        ours = {role: wire.rebase("queue", url) for role, url in ticket.urls.items()}
         return replace(
             handle,
-            status_url=ours.get("status") or handle.status_url,
-            response_url=ours.get("result") or handle.response_url,
+            status_url=self._words.url(wire, ticket, "status"),
+            response_url=self._words.url(wire, ticket, "result"),
         )
 
 
@@ -180,10 +186,15 @@ class OfficialReplicate(Official):
             )
             given = prediction.urls or {}
             urls = {"status": given["get"], "cancel": given["cancel"]}
-            return Ticket(self._spec.id, prediction.id, urls)
+            return Ticket(self._spec.id, prediction.id, {**urls, **urls_of_input(image)})
 
         return await self._through(
-            wire, send, lambda replay: self._own.submit(replay, image), {}, paid=True
+            wire,
+            send,
+            lambda replay: self._own.submit(replay, image),
+            {},
+            paid=True,
+            check=replicate.check_accepted,
         )
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
@@ -198,7 +209,13 @@ class OfficialReplicate(Official):
                 raise Unread
             return Ready(text_of(prediction.output))
 
-        return await self._through(wire, ask, lambda replay: self._own.poll(replay, ticket), {})
+        return await self._through(
+            wire,
+            ask,
+            lambda replay: self._own.poll(replay, ticket),
+            {},
+            check=lambda _, answer: replicate.check_job(ticket, answer),
+        )
 
     def _client(self, bridge: Bridge) -> Client:
         from replicate.client import Client

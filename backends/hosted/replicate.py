@@ -10,16 +10,18 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...core.errors import BackendFailed, MayBeBilled
+from ...core.errors import BackendFailed, MayBeBilled, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from .environment import hosting_of
-from .wire import Call, JsonObject, Ready, Upload, Wire, Working
+from .naming import check_input, check_named, id_in, own_url, urls_of_input
+from .wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
 from .words import (
     accepted_id,
     check_account,
     check_poll,
     check_submit,
+    id_at,
     refusal,
     said,
     text_at,
@@ -77,12 +79,15 @@ class Replicate:
         check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
         request_id = accepted_id(_NAME, answer, _ID)
         urls = urls_at((answer.data() or {}).get("urls"), status="get", cancel="cancel")
-        return Ticket(self._spec.id, request_id, urls)
+        ticket = Ticket(self._spec.id, request_id, {**urls, **urls_of_input(image)})
+        check_accepted(ticket, answer)
+        return ticket
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """See wire.Provider. Raises MayBeBilled for a job that was cancelled after it began."""
         answer = await wire.ask(Call("GET", self._url(wire, ticket, "status", "")))
         check_poll(self._spec, _NAME, answer)
+        check_job(ticket, answer)
         data = answer.data() or {}
         word = (text_at(data, "status") or "").lower()
         if word in ("starting", "processing"):
@@ -115,10 +120,31 @@ class Replicate:
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """`aborted` never began and is free; a job that ends as `canceled` is charged."""
         answer = await wire.ask(Call("POST", self._url(wire, ticket, "cancel", "/cancel")))
+        check_job(ticket, answer)
         return text_at(answer.data(), "status") == "aborted"
 
     def _url(self, wire: Wire, ticket: Ticket, role: str, ending: str) -> str:
-        given = ticket.urls.get(role)
-        ours = wire.rebase("api", given) if given else None
+        ours = own_url(wire, "api", ticket, role, "predictions")
         job = f"{self._api}/v1/predictions/{quote(str(ticket.request_id), safe='')}"
         return ours or job + ending
+
+
+def check_accepted(ticket: Ticket, answer: Answer) -> None:
+    """Raise AnswerLost for an answer to a submit that repeats another picture: the id in it is that
+    of another job."""
+    try:
+        _check_picture(ticket, answer)
+    except UnusableResult as foreign:
+        raise AnswerLost(str(foreign)) from None
+
+
+def check_job(ticket: Ticket, answer: Answer) -> None:
+    """Raise UnusableResult for an answer about another job or another picture."""
+    data = answer.data()
+    urls = [text_at(data, "urls", key) for key in ("get", "cancel")]
+    check_named(_NAME, ticket, [id_at(data, _ID), *(id_in(url, "predictions") for url in urls)])
+    _check_picture(ticket, answer)
+
+
+def _check_picture(ticket: Ticket, answer: Answer) -> None:
+    check_input(_NAME, ticket, text_at(answer.data(), "input", "image"), "files")

@@ -22,15 +22,17 @@ from typing import TypeVar
 
 import aiohttp
 
+from ...core.types import Ticket
 from .addresses import Lookup
 from .limits import Gate, Pace, Slots
 from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
+from .wire import Departure
 
 T = TypeVar("T")
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
-_NAME = "_rmbg_nodes_hosted_v1"
+_NAME = "_rmbg_nodes_hosted_v2"
 _PATIENCE = 10.0
 _ENDING = 2.0
 
@@ -39,7 +41,8 @@ class Runtime:
     """A loop in one daemon thread; limits by provider; submits that must go on to their end.
 
     flights: pictures that are on their way, by what they are; only touched on the loop. detached:
-    tasks that outlive their run. lookup: socket.getaddrinfo, or what stands in for it.
+    tasks that outlive their run. leaving: submits, with whether their bytes may have left. lookup:
+    socket.getaddrinfo, or what stands in for it.
     """
 
     def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
@@ -49,6 +52,7 @@ class Runtime:
         self.loop.set_exception_handler(_note)
         self.flights: dict[str, asyncio.Future[object]] = {}
         self.detached: set[asyncio.Task[object]] = set()
+        self.leaving: dict[asyncio.Task[Ticket], Departure] = {}
         self._gates: dict[str, Gate] = {}
         self._sessions = Sessions(lookup)
         self._lock = threading.Lock()
@@ -86,6 +90,10 @@ class Runtime:
                 ended.exception()
 
         task.add_done_callback(done)
+
+    def under_way(self) -> list[asyncio.Task[Ticket]]:
+        """The submits of which bytes may have left and no answer is in yet. On the loop."""
+        return [task for task, departure in self.leaving.items() if departure.under_way]
 
     def submit_session(self) -> aiohttp.ClientSession:
         """On the loop: for requests that start paid work, each on a fresh connection."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...core.errors import BackendMissing, RmbgError
 from ...core.types import Ticket
-from .wire import Provider, Wire
+from .wire import Answer, Provider, Wire
 
 if TYPE_CHECKING:
     from .bridge import Bridge
@@ -64,13 +64,17 @@ class Official:
         replaced: Mapping[str, str],
         *,
         paid: bool = False,
+        check: Callable[[T, Answer], None] | None = None,
     ) -> T:
-        """What the SDK makes of it; what our own words make of the same answers when it fails."""
+        """What the SDK makes of it; what our own words make of the same answers when it fails.
+
+        check: raises when an answer is not what the SDK takes it for; the SDKs compare no ids.
+        """
         from .bridge import Bridge, Replay
 
         bridge = Bridge(wire, self._bases, replaced, paid=paid)
         try:
-            return await self._in_thread(lambda: sdk(bridge))
+            made = await self._in_thread(lambda: sdk(bridge))
         except asyncio.CancelledError:
             bridge.drop()
             raise
@@ -79,6 +83,11 @@ class Official:
         except self._stumbles:
             # Out of the handler, so that no request of the SDK's, which holds the key, is kept.
             pass
+        else:
+            if check is not None:
+                for answer in bridge.answers.values():
+                    check(made, answer)
+            return made
         return await own(Replay(wire, bridge))
 
 

@@ -65,6 +65,14 @@ def lost_now(name: str, spec: BackendSpec, reason: str, request_id: str | None) 
     )
 
 
+def disputed(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
+    """Two submits at a time got one id, so that its result may be the other picture's."""
+    return MayBeBilled(
+        f"{name}: {spec.provider} answered with request {ticket.request_id} for another picture "
+        f"too, so its result may be of either and is not used. {_look_first(spec)}"
+    )
+
+
 def lost_earlier(name: str, spec: BackendSpec) -> PictureError:
     """An earlier run lost the submit's answer."""
     return MayBeBilled(

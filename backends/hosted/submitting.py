@@ -15,16 +15,17 @@ class Stoppable:
 
     A stop ends every wait before the first byte: for the account's limit, after a 429, for the
     connection. Once bytes may have left it waits for the answer, whatever it is: the answer holds
-    the id of something that is paid for.
+    the id of something that is paid for. departure: learns when that is.
     """
 
-    def __init__(self, transport: Transport, stop: asyncio.Event) -> None:
+    def __init__(self, transport: Transport, stop: asyncio.Event, departure: Departure) -> None:
         self._transport = transport
         self._stop = stop
+        self._departure = departure
 
     async def submit(self, call: Call) -> Answer:
         """See `Wire.submit`. Raises NotSent when stopped in time."""
-        departure = Departure()
+        departure = self._departure
         sending = asyncio.ensure_future(self._transport.submit(call, departure))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,7 @@ class Shop:
     folder: Path
     backend_id: str
     cache_bytes: int = 50_000_000
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
     def books(self) -> Records:
         """As after a restart: nothing but the folder is remembered."""
@@ -71,7 +72,7 @@ class Shop:
         inputs = [Input(f.index, f.name, lambda f=f: f.pixels) for f in frames]  # type: ignore[misc]
         results = remove(
             inputs,
-            opened(self.backend_id, **options),
+            opened(self.backend_id, **{**self.options, **options}),
             Treatment(),
             settings=Settings(),
             job=job,

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -38,6 +40,9 @@ from .striking import Striker, answer_of
 
 _SPEECHES: dict[str, type[Speech]] = {"bria": Bria, "fal": Fal, "replicate": Replicate}
 _MOST = 256 * 2**20
+Twist = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+#: What a twisted answer has under this name is its header.
+JOB_HEADER = "x-fal-request-id"
 # Larger bodies are counted, not kept.
 _KEPT_BODY = 262_144
 
@@ -67,6 +72,8 @@ class HostedServer:
         self.window = window
         self.official = official
         self.books = Books(seconds, queue_seconds)
+        #: Given the step and the JSON of an honest answer: what is answered instead.
+        self.twist: Twist | None = None
         self._port = port
         self._plan = Plan()
         self._striker: Striker
@@ -218,7 +225,13 @@ class HostedServer:
         fault = self._plan.next(step)
         if fault is not None:
             return await self._striker.strike(fault, handler, request)
-        return await answer_of(self._speech, handler, request)
+        answer = await answer_of(self._speech, handler, request)
+        if self.twist is not None and answer.content_type == "application/json":
+            assert isinstance(answer.body, bytes)
+            said = await self.twist(step, json.loads(answer.body))
+            headers = {} if JOB_HEADER not in said else {JOB_HEADER: said.pop(JOB_HEADER)}
+            return web.json_response(said, status=answer.status, headers=headers)
+        return answer
 
     async def _note(self, request: web.Request) -> None:
         body = await request.read()
