@@ -14,7 +14,7 @@ from typing import cast
 
 from . import __version__
 from .core.errors import PictureError, ResultWaiting
-from .core.licences import LICENCES
+from .core.licences import LICENCES, licence_of
 from .core.report import JsonValue
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Job, Resumable, Usage
@@ -71,6 +71,7 @@ def _accepted_by(
 ) -> tuple[str, ...]:
     """The settings that decided which use this is and that it may be, in the order of the gate."""
     licence = LICENCES[spec.licence]
+    in_force = licence_of(spec.licence, spec.weights_sha256, settings.weights)
     named = "RMBG_USAGE" if settings.usage else "the usage given" if asked else "the default usage"
     decided = {
         named: True,
@@ -78,8 +79,9 @@ def _accepted_by(
         "[[weights]] in settings.toml": (
             licence.commercial == "unknown" and (spec.weights_sha256 or "") in settings.weights
         ),
+        settings.data_terms: usage == "commercial" and in_force.data_terms == "restricted",
     }
-    return tuple(name for name, holds in decided.items() if holds)
+    return tuple(name for name, holds in decided.items() if name and holds)
 
 
 def resume(

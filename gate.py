@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import cast, get_args
 
 from .backends import catalogue
 from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
-from .core.licences import LICENCES, check_licence, licence_of
+from .core.licences import LICENCES, NOT_ESTABLISHED, licence_of
+from .core.permission import check_licence
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Usage
 from .host import PlainHost
 from .settings import Settings, read_settings
+
+_log = logging.getLogger("rmbg_nodes")
 
 
 class OpenBackend:
@@ -61,24 +66,73 @@ def open_backend(
     BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
     """
     current = settings or read_settings()
-    asked = catalogue.find(backend_id)
-    spec = _pinned(current.backend) if current.backend else asked
-    allow(spec, usage, current)
-    chosen = (options or {}) if spec.provider == asked.provider else {}
+    machine = host or PlainHost()
+    spec, chosen = _chosen(backend_id, options or {}, current)
+    allow(_with_own_file(spec, chosen, machine), usage, current)
     held_back = current.offline and bool(chosen.get("download"))
     if held_back:
         chosen = {**chosen, "download": False}
     try:
-        backend = catalogue.load(spec, chosen, host or PlainHost())
+        backend = catalogue.load(spec, chosen, machine)
     except WeightsMissing as error:
         if not held_back:
             raise
         raise Offline(
             f"{error} RMBG_OFFLINE keeps this machine offline, so they were not downloaded."
         ) from error
-    # Weights that are not the released ones have another licence than the row.
+    # The file may be another than the one that was judged before it was opened.
     allow(backend.spec, usage, current)
+    if _unknown(backend.spec, current):
+        _log.warning(
+            "The licence of %s is not established, so it counts as non-commercial; if you know it, "
+            "name it in a [[weights]] row of settings.toml (sha256 %s).",
+            Path(str(chosen["weights"])).name,
+            backend.spec.weights_sha256,
+        )
     return OpenBackend(backend, usage, catalogue.check_options(spec, chosen))
+
+
+def allow_unopened(
+    backend_id: str,
+    options: Mapping[str, OptionValue],
+    usage: Usage | None,
+    settings: Settings,
+) -> tuple[Usage, str]:
+    """What `open_backend` with these arguments would be allowed, and on what ground.
+
+    A weight file that the options name is judged by what it is, whatever id it is to be opened
+    under. Raises BackendUnknown, LicenceRefused or Offline; WeightsMissing or WeightsUnusable for
+    such a file.
+    """
+    spec, chosen = _chosen(backend_id, options, settings)
+    return allow(_with_own_file(spec, chosen, PlainHost()), usage, settings)
+
+
+def _chosen(
+    backend_id: str, options: Mapping[str, OptionValue], settings: Settings
+) -> tuple[BackendSpec, Mapping[str, OptionValue]]:
+    """The row in force, RMBG_BACKEND considered, and the options that are meant for it."""
+    asked = catalogue.find(backend_id)
+    spec = _pinned(settings.backend) if settings.backend else asked
+    return spec, options if spec.provider == asked.provider else {}
+
+
+def _with_own_file(
+    spec: BackendSpec, options: Mapping[str, OptionValue], host: Host
+) -> BackendSpec:
+    """The row; where the options name a weight file, as it stands for that file."""
+    path = options.get("weights")
+    if spec.location == "hosted" or not isinstance(path, str) or not path.strip():
+        return spec
+    from .backends.local.find import own_file, spec_of
+
+    found = own_file(spec.model, host, path.strip())
+    return spec_of(spec, found) if found else spec
+
+
+def _unknown(spec: BackendSpec, settings: Settings) -> bool:
+    licence = licence_of(spec.licence, spec.weights_sha256, settings.weights)
+    return spec.weights_sha256 is not None and licence is LICENCES[NOT_ESTABLISHED]
 
 
 def _pinned(backend_id: str) -> BackendSpec:
@@ -102,11 +156,12 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
         in_force,
         grants=settings.grants,
         alternatives=[
-            row.id
+            (row.id, LICENCES[row.licence])
             for row in catalogue.BACKENDS.values()
-            if LICENCES[row.licence].commercial in ("yes", "terms")
-            and not (settings.offline and row.location == "hosted")
+            if not (settings.offline and row.location == "hosted")
         ],
+        data_terms=settings.data_terms,
+        weights_sha256=spec.weights_sha256,
     )
     if settings.offline and spec.location == "hosted":
         raise Offline(

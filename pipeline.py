@@ -17,6 +17,7 @@ import torch
 
 from .bookkeeping import circumstances, open_books
 from .core.errors import OverBudget, Refusal
+from .core.licences import licence_of
 from .core.types import Backend, Job, Outcome, Usage
 from .estimate import Estimate, estimate, look
 from .feed import Failed, Feed, Input, Prepared
@@ -117,6 +118,8 @@ def carry_out(
         result = finish(prepared, outcome, treatment, in_force, ground, run.job)
         if expected is not None and isinstance(result, Done):
             result = replace(result, report=replace(result.report, estimate=str(expected)))
+        if isinstance(result, Done):
+            result = _with_licence(result, current)
         warnings = run.paid.warnings if run.paid else ()
         return deliver(_receipted(result, prepared, clerk, warnings)), prepared.work
 
@@ -154,6 +157,13 @@ def carry_out(
 
 def _as_it_is(result: Done | Failed) -> Done | Failed:
     return result
+
+
+def _with_licence(done: Done, settings: Settings) -> Done:
+    """The result, its licence named as the gate saw it: for a file of the user's, by them."""
+    facts = done.report.facts
+    name = licence_of(facts.licence, facts.weights_sha256, settings.weights).name
+    return replace(done, report=replace(done.report, licence_name=name))
 
 
 def _lane(workers: int, backend: Backend) -> Lane[_Handed[R]]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from .backends.catalogue import find
 from .backends.hosted import environment as hosted
 from .core.errors import BackendUnknown, BadOption
-from .core.licences import BRIA_LICENCE_VARIABLE, LICENCES, OwnWeights
+from .core.licences import (
+    BRIA_LICENCE_3_VARIABLE,
+    BRIA_LICENCE_VARIABLE,
+    DATA_TERMS_VARIABLE,
+    LICENCES,
+    OwnWeights,
+)
 from .core.money import BUDGET_VARIABLE, Budget, read_budget
 from .core.types import Usage
 from .host import (
@@ -36,7 +42,11 @@ VARIABLES: Mapping[str, str] = {
     "0 keeps none",
     BUDGET_VARIABLE: "what hosted pictures may cost in USD: 5/day, 100/month, or 5/day,100/month "
     "(UTC); what would pass it is not sent",
-    BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA, for local RMBG weights",
+    BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA for local RMBG 2.0 or "
+    "1.4; it speaks for no later generation",
+    BRIA_LICENCE_3_VARIABLE: "the number of your licence agreement with BRIA for local RMBG 3.0",
+    DATA_TERMS_VARIABLE: "1 says that you know the terms of the data that a model was trained on, "
+    "where they limit commercial use, and answer for yours",
     **hosted.VARIABLES,
     SETTINGS_VARIABLE: "the settings file, in place of settings.toml in the configuration folder",
 }
@@ -44,6 +54,7 @@ VARIABLES: Mapping[str, str] = {
 #: What holds where a variable is not set, as far as one word says it.
 DEFAULTS: Mapping[str, str] = {
     "RMBG_OFFLINE": "0",
+    DATA_TERMS_VARIABLE: "0",
     CACHE_VARIABLE: str(_CACHE_MEGABYTES),
     **hosted.DEFAULTS,
 }
@@ -61,7 +72,8 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 class Settings:
     """usage, backend: None where not pinned. grants: licence id -> number of an agreement.
     cache_bytes: what paid results may take on disk. weights: sha256 -> the licence that the user
-    has established for a file of their own. budget: what hosted pictures may cost."""
+    has established for a file of their own. budget: what hosted pictures may cost. data_terms: by
+    which setting or switch limits that lie in training data were accepted; empty: they were not."""
 
     usage: Usage | None = None
     backend: str | None = None
@@ -70,6 +82,7 @@ class Settings:
     cache_bytes: int = _CACHE_MEGABYTES * 1_000_000
     weights: Mapping[str, OwnWeights] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    data_terms: str = ""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -134,6 +147,9 @@ def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Sett
         cache_bytes=_megabytes(values[CACHE_VARIABLE]),
         weights=weights,
         budget=read_budget(values[BUDGET_VARIABLE]),
+        data_terms=DATA_TERMS_VARIABLE
+        if _switch(DATA_TERMS_VARIABLE, values[DATA_TERMS_VARIABLE])
+        else "",
     )
 
 

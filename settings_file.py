@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 from .core.errors import BadOption
-from .core.licences import OwnWeights
+from .core.licences import DataTerms, OwnWeights
 from .invocation import command
 from .toml_file import looks_secret, parse_toml
 
@@ -22,6 +23,7 @@ FILE_NAME = "settings.toml"
 PREFIX = "RMBG_"
 
 _WEIGHTS = "weights"
+_DATA_TERMS = "data_terms"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -122,9 +124,14 @@ def _rows(given: object) -> dict[str, OwnWeights]:
 
 
 def _row(where: str, row: Mapping[str, object]) -> OwnWeights:
-    names = [one.name for one in fields(OwnWeights)]
-    if set(row) != set(names):
-        raise BadOption(f"{where} must have exactly: {', '.join(names)}.")
+    names = [one.name for one in fields(OwnWeights) if one.name != _DATA_TERMS]
+    if set(row) - {_DATA_TERMS} != set(names):
+        raise BadOption(
+            f"{where} must have exactly: {', '.join(names)}; {_DATA_TERMS} is optional."
+        )
+    data_terms = next((one for one in get_args(DataTerms) if one == row.get(_DATA_TERMS)), None)
+    if _DATA_TERMS in row and data_terms is None:
+        raise BadOption(f"{where}: {_DATA_TERMS} must be {', '.join(get_args(DataTerms))}.")
     commercial = row["commercial"]
     if not isinstance(commercial, bool):
         raise BadOption(f"{where}: commercial must be true or false.")
@@ -138,4 +145,11 @@ def _row(where: str, row: Mapping[str, object]) -> OwnWeights:
             f"{where}: sha256 must be 64 hexadecimal digits; `{command('weights verify FILE')}` "
             "prints them."
         )
-    return OwnWeights(sha256, texts["name"], texts["licence"], texts["source"], commercial)
+    return OwnWeights(
+        sha256,
+        texts["name"],
+        texts["licence"],
+        texts["source"],
+        commercial,
+        data_terms or "unknown",
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..backends.catalogue import find
 from ..core.report import JsonValue
 from ..estimate import Estimate
-from ..gate import allow
+from ..gate import allow_unopened
 from ..settings import Settings, read_settings
 from .naming import OWN_FOLDER
 from .recipe import Recipe
@@ -80,7 +80,7 @@ def foresee(
     current = settings or read_settings()
     wanted = pinned(recipe or Recipe(), current)
     spec = find(wanted.backend)
-    _, ground = allow(spec, wanted.usage, current)
+    _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
     items = find_all(sources, home, wanted)
     if (home / OWN_FOLDER / FILE).exists():

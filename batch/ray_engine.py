@@ -27,7 +27,7 @@ from ..core.errors import BackendMissing, BadOption, OverBudget
 from ..core.specs import BackendSpec
 from ..core.types import Job
 from ..estimate import estimate, look
-from ..gate import allow, open_backend
+from ..gate import allow_unopened, open_backend
 from ..host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
 from ..records.purse import Purse
@@ -112,7 +112,7 @@ def on_ray(
     current = settings or read_settings()
     spec = None if backend else find(current.backend or recipe.backend)
     if spec:
-        allow(spec, recipe.usage, current)
+        allow_unopened(recipe.backend, recipe.options, recipe.usage, current)
     paid = spec is not None and spec.location == "hosted"
     dest = dest.absolute()
     if paid:

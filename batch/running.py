@@ -19,7 +19,7 @@ from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..estimate import Estimate, estimate
-from ..gate import allow
+from ..gate import allow_unopened
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
 from .items import Item, find_items
@@ -89,7 +89,7 @@ def run(
     current = settings or read_settings()
     wanted = pinned(recipe or Recipe(), current)
     if backend is None:
-        allow(find(wanted.backend), wanted.usage, current)
+        allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
     with State(home) as state:
         items = find_all(sources, home, wanted)

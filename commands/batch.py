@@ -24,7 +24,8 @@ from ..batch.summary import Summary
 from ..core.money import plain
 from ..estimate import Estimate
 from ..pictures.formats import FORMATS
-from .shared import fail, parse_options
+from .options import parse_options
+from .shared import add_usage, fail, settings_for
 
 _ENGINES: tuple[Engine, ...] = ("local", "ray")
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", metavar="FILE", help="what becomes of each picture: a TOML file")
     add("--preset", choices=(*PRESETS,), help="what a marketplace asks for, or a neutral one")
     add("--backend", metavar="ID", help=f"one of: {', '.join(BACKENDS)} (default local)")
-    add("--usage", choices=("non-commercial", "commercial"), help="what the pictures are for")
+    add_usage(parser)
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
     add("--resubmit", action="store_true", help="pay again for pictures whose earlier job was lost")
     add("--max-cost", metavar="USD", help="the most that this run may cost")
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    settings = settings_for(arguments)
     recipe = read_recipe(arguments.recipe and Path(arguments.recipe), _over(arguments))
     if arguments.dry_run:
         outlook = foresee(
@@ -77,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             recipe,
             force=arguments.force,
             retry=arguments.retry_quarantined,
+            settings=settings,
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
         return 0
@@ -92,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         pool=Pool(arguments.actors, arguments.gpus_per_actor, arguments.cpus_per_actor),
         force=arguments.force,
         retry=arguments.retry_quarantined,
+        settings=settings,
         watch=watch,
     )
     return 0 if summary.complete else 1

@@ -31,6 +31,8 @@ _EXAMPLES = {
     "data": '"~/rmbg-data"',
     "budget_usd": '"5/day,100/month"',
     "bria_licence": '"the number"',
+    "bria_licence_3": '"the number"',
+    "accept_data_terms": "true",
 }
 _TABLES = """\
 # Your own prices in USD a picture, in place of the catalogue's.
@@ -46,6 +48,7 @@ _TABLES = """\
 # licence = "MIT"
 # source = "https://example.com/where-the-licence-stands"
 # commercial = true
+# data_terms = "unknown"     # of what it was trained on: open, restricted or unknown
 """
 _HEAD = """\
 # Settings of rmbg-nodes. A line counts when its # is taken away. An environment variable of the

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from ..backends.catalogue import BACKENDS
 from ..core.errors import BadOption
+from ..core.specs import OptionValue
 from ..doctor.checkup import keys, scrubbed, settings_of, versions
 from ..doctor.findings import Findings, Rows
 from ..host import PlainHost
 from ..invocation import command
 from ..settings import Settings
+from .options import parse_options
 
 if TYPE_CHECKING:
     from ..backends.local.released import Released
@@ -28,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", action="store_true", help="print one JSON object")
     add("--spend", action="store_true", help="try the hosted backends too, one paid picture each")
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the backends that have it; weights=FILE tries a file of your own",
+    )
 
 
 def run(
@@ -36,11 +45,12 @@ def run(
     rows: Sequence[Released] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> int:
+    options = _options(vars(arguments).get("option", []))
     findings = Findings({"Versions": versions()})
     env = _surroundings(findings) if environment is None else environment
     settings = settings_of(env, findings)
     findings.sections["Keys"] = keys(env, findings)
-    _try(findings, settings, rows, env, spend=bool(arguments.spend))
+    _try(findings, settings, rows, env, options, spend=bool(arguments.spend))
     clean = partial(scrubbed, environment=env, home=Path.home())
     if arguments.json:
         print(json.dumps(findings.data(clean), indent=2, ensure_ascii=False))
@@ -58,11 +68,22 @@ def _surroundings(findings: Findings) -> Mapping[str, str]:
         return os.environ
 
 
+def _options(pairs: list[str]) -> dict[str, OptionValue]:
+    """Raises BadOption for an option that no backend has."""
+    options = parse_options(pairs)
+    known = {option.name for spec in BACKENDS.values() for option in spec.options}
+    for name in options:
+        if name not in known:
+            raise BadOption(f"No backend has an option {name!r}. There are: {', '.join(known)}.")
+    return options
+
+
 def _try(
     findings: Findings,
     settings: Settings,
     rows: Sequence[Released] | None,
     environment: Mapping[str, str],
+    options: Mapping[str, OptionValue],
     *,
     spend: bool,
 ) -> None:
@@ -74,6 +95,8 @@ def _try(
             choice_rows,
             device_rows,
             known_scene,
+            options_for,
+            own_file_rows,
             reason_against,
             try_backend,
             weight_files,
@@ -93,14 +116,21 @@ def _try(
     files = weight_files(host, RELEASED if rows is None else rows, environment)
     findings.sections["Weights"] = _weight_rows(files)
     scene = known_scene()
+    own = str(options.get("weights", ""))
+    for spec in own_file_rows(own):
+        print(f"rmbg: trying {own}", file=sys.stderr)
+        given = options_for(spec, options)
+        findings.trials.append(try_backend(spec, scene, files, settings, host, options=given))
     for spec in BACKENDS.values():
         reason = reason_against(spec, files, environment, spend=spend)
         if reason:
             trial = Trial(spec.id, "not tried", reason)
         else:
             print(f"rmbg: trying {spec.id}", file=sys.stderr)  # may take a minute on a CPU
-            trial = try_backend(spec, scene, files, settings, host)
+            given = {k: v for k, v in options_for(spec, options).items() if k != "weights"}
+            trial = try_backend(spec, scene, files, settings, host, options=given)
         findings.trials.append(trial)
+    for trial in findings.trials:
         if trial.state in ("wrong", "failed"):
             findings.problems.append(f"{trial.backend}: {trial.words}")
     shown = evidence(findings.trials, files)

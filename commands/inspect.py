@@ -30,6 +30,8 @@ _LABELS = {
     "date": "on",
     "backend": "backend",
     "model": "model",
+    "architecture": "network",
+    "weights_sha256": "weights sha256",
     "licence": "licence",
     "usage": "use",
     "attribution": "credit",

@@ -31,14 +31,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def markdown_table() -> str:
     """The README's table; a test compares the two."""
-    lines = ["| what | licence | commercial use | training data |", "|---|---|---|---|"]
+    lines = [
+        "| what | licence | commercial use | training data | terms of that data |",
+        "|---|---|---|---|---|",
+    ]
     for row in LICENCES.values():
         name = f"[{row.name}]({row.licence_page})" if row.licence_page else row.name
         covers = f"[{row.covers}]({row.model_page})" if row.model_page else row.covers
         commercial = row.commercial_words
         if row.purchase_page:
             commercial += f" ([buy one]({row.purchase_page}))"
-        lines.append(f"| {covers} | {name} | {commercial} | {row.training_data} |")
+        lines.append(
+            f"| {covers} | {name} | {commercial} | {row.training_data} | {row.data_words} |"
+        )
     return "\n".join(lines)
 
 
@@ -48,6 +53,7 @@ def _paragraph(row: Licence) -> str:
         "holder": row.holder,
         "commercial use": row.commercial_words,
         "training data": row.training_data,
+        "its terms": row.data_words,
         "model": row.model_page,
         "text": row.licence_page,
         "buy": row.purchase_page,

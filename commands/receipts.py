@@ -33,7 +33,8 @@ _COLUMNS = {
 }
 _CSV = (
     *("id", "hash", "number", "previous", "time", "outcome", "error", "paid"),
-    *("backend", "provider", "model", "weights_sha256", "request_id", "device", "seconds"),
+    *("backend", "provider", "model", "architecture", "weights_sha256"),
+    *("request_id", "device", "seconds"),
     *("cost", "currency", "left_machine", "usage"),
     *("licence.id", "licence.name", "licence.text_sha256", "licence.ground", "licence.accepted_by"),
     *("input.width", "input.height", "input.channels", "input.sha256", "input.sha256_16"),

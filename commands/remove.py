@@ -23,17 +23,18 @@ from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
 from ..estimate import look
 from ..feed import Failed, Input
-from ..gate import allow, open_backend
+from ..gate import allow_unopened, open_backend
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.read import read_picture
 from ..pictures.source_type import of_cutout
 from ..pipeline import Done, Treatment, remove
-from ..settings import Settings, read_settings
+from ..settings import Settings
 from .bill import Bill
 from .dry_run import say_plans, say_refusal, usable
+from .options import parse_options
 from .plan import Plan, check_writable, make_plans
-from .shared import STDOUT, add_reading, fail, parse_options, write
+from .shared import STDOUT, add_reading, add_usage, fail, settings_for, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("-r", "--recursive", action="store_true", help="also the folders inside folders")
     add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
-    add("--usage", choices=("non-commercial", "commercial"), help="what the pictures are for")
+    add_usage(parser)
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
     add(
         "--resubmit",
@@ -90,14 +91,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = read_settings()
+    settings = settings_for(arguments)
     treatment = Treatment(
         refine=not arguments.no_refine,
         decontaminate=arguments.decontaminate,
         background=background_colour(arguments.background),
     )
     spec = find(settings.backend or arguments.backend)
-    _, ground = allow(spec, arguments.usage, settings)
+    options = parse_options(arguments.option)
+    _, ground = allow_unopened(arguments.backend, options, arguments.usage, settings)
     if arguments.json and arguments.output == STDOUT:
         raise BadOption("The picture and --json cannot share standard output; name a file.")
     plans = make_plans(
@@ -109,7 +111,6 @@ def run(arguments: argparse.Namespace) -> int:
         recursive=arguments.recursive,
     )
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
-    options = parse_options(arguments.option)
     if arguments.resubmit:
         options["resubmit"] = True
     origins: dict[int, _Origin] = {}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import BadOption
-from ..core.specs import OptionValue
+from ..core.licences import DATA_TERMS_SWITCH
 from ..pictures.metadata import NOTHING
 from ..pictures.provenance import Provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
+from ..settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,24 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse larger pictures before decoding them (default 64)",
     )
+
+
+def add_usage(parser: argparse.ArgumentParser, words: str = "what the pictures are for") -> None:
+    """What the gate asks for."""
+    parser.add_argument("--usage", choices=("non-commercial", "commercial"), help=words)
+    parser.add_argument(
+        DATA_TERMS_SWITCH,
+        action="store_true",
+        help="I know the terms of the data a model was trained on, and answer for commercial use",
+    )
+
+
+def settings_for(arguments: argparse.Namespace) -> Settings:
+    """The settings in force, with what this one command accepts. Raises BadOption."""
+    settings = read_settings()
+    if arguments.accept_data_terms and not settings.data_terms:
+        return replace(settings, data_terms=DATA_TERMS_SWITCH)
+    return settings
 
 
 def _positive(text: str) -> float:
@@ -83,25 +103,3 @@ def write(
             raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:
         write_atomic(out, data)
-
-
-def parse_options(pairs: list[str]) -> dict[str, OptionValue]:
-    """NAME=VALUE words; numbers and true/false become what they look like."""
-    options: dict[str, OptionValue] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise BadOption(f"--option {pair!r} must be NAME=VALUE, as in --option mode=preview.")
-        options[name] = _value(text)
-    return options
-
-
-def _value(text: str) -> OptionValue:
-    if text in ("true", "false"):
-        return text == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text

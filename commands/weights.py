@@ -13,14 +13,15 @@ from ..backends.local.export import export_onnx
 from ..backends.local.find import Sighting, find_weights, identify, search_places, sightings
 from ..backends.local.networks.birefnet import PatchOrder
 from ..backends.local.released import RELEASED, Released, rows_of
-from ..backends.local.verify import remembered, sha256_of
+from ..backends.local.verify import HeldFile, remembered, sha256_of
 from ..backends.local.weights import fetch
-from ..core.errors import BackendMissing, WeightsMissing
-from ..core.licences import LICENCES
+from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
+from ..core.licences import LICENCES, OwnWeights, licence_of
 from ..core.types import Host
 from ..gate import allow
 from ..host import MODELS_VARIABLE, PlainHost
 from ..settings import read_settings
+from .shared import add_usage, settings_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get.add_argument("model", metavar="MODEL", help=f"one of: {models}")
     get.add_argument("--accept-license", action="store_true", help="I accept the model's licence")
     get.add_argument("--to", metavar="FOLDER", help="the model folder to put it into")
-    get.add_argument("--usage", choices=("non-commercial", "commercial"), help="what it is for")
+    add_usage(get, "what it is for")
     get.add_argument(
         "--transformers",
         action="store_true",
@@ -129,7 +130,7 @@ def _get(
     arguments: argparse.Namespace, host: Host, rows: Sequence[Released], endpoint: str | None
 ) -> int:
     row = rows_of(arguments.model, rows)[0]
-    settings = read_settings()
+    settings = settings_for(arguments)
     _, ground = allow(find(f"local/{row.model}"), arguments.usage, settings)
     folder = Path(arguments.to).expanduser() if arguments.to else host.model_folders()[0]
     complete = _completion() if arguments.transformers else None
@@ -171,12 +172,13 @@ def _verify(target: str | None, host: Host, rows: Sequence[Released]) -> int:
     paths = _chosen(target, host, rows)
     if not paths:
         print("No weights were found; `weights list` says where they are looked for.")
+    own = read_settings().weights
     unknown = 0 if paths else 1
     for path in paths:
         sha256 = sha256_of(path, host.data_folder(), anew=True)
         row = next((row for row in rows if row.sha256 == sha256), None)
         unknown += row is None
-        print(f"{path}: {_verdict(row, sha256)}", flush=True)
+        print(f"{path}: {_verdict(row, sha256, own.get(sha256))}", flush=True)
     return 1 if unknown else 0
 
 
@@ -187,13 +189,21 @@ def _export(arguments: argparse.Namespace, host: Host, rows: Sequence[Released])
         if path.is_file()
         else find_weights(arguments.source, host, rows=rows)
     )
+    file = HeldFile(found.path, found.sha256, host.data_folder())
     facts = export_onnx(
         found, arguments.target, resolution=arguments.resolution, half=arguments.fp16
     )
+    try:
+        file.check_name()  # what was read meanwhile is what the metadata says
+    except WeightsUnusable:
+        arguments.target.unlink(missing_ok=True)
+        raise
+    finally:
+        file.close()
     size = arguments.target.stat().st_size
     side = facts["resolution"]
     print(f"{arguments.target}: {facts['model']} at {side} x {side}, {size / 1e6:,.1f} MB.")
-    licence = LICENCES[found.licence]
+    licence = licence_of(found.licence, found.sha256, read_settings().weights)
     page = f" ({licence.licence_page})" if licence.licence_page else ""
     print(f"The licence of the weights goes with this file: {licence.name}{page}.")
     return 0
@@ -211,7 +221,12 @@ def _chosen(target: str | None, host: Host, rows: Sequence[Released]) -> list[Pa
     return list(dict.fromkeys(sighting.path for sighting in seen))
 
 
-def _verdict(row: Released | None, sha256: str) -> str:
+def _verdict(row: Released | None, sha256: str, own: OwnWeights | None) -> str:
+    if row is None and own is not None:
+        may = "commercial use too" if own.commercial else "non-commercial use only"
+        return (
+            f"{own.name} by your settings, {own.licence} ({own.source}), {may} (sha256 {sha256})."
+        )
     if row is None:
         return (
             f"none of the released files (sha256 {sha256}). Its licence is not established, so it "

@@ -1,25 +1,39 @@
-"""Licences as rows, and the gate that reads them.
+"""Licences as rows.
 
 The rows feed the gate, `rmbg licences`, the README's table, tooltips and reports, so each fact
 stands once. Names are the publishers' own. `commercial` is what the row itself grants: "terms"
-means that a paid account with the provider grants it, "unknown" counts as no.
+means that a paid account with the provider grants it, "unknown" counts as no. `data_terms` is about
+what the model was trained on: "restricted" data stands beside a licence that allows commercial use,
+and whoever uses it so says first that they know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from .errors import LicenceRefused
-from .types import Usage
-
+#: BRIA licenses each generation on its own. The first variable speaks for 2.0 and 1.4, as it did
+#: before there was a third.
 BRIA_LICENCE_VARIABLE = "RMBG_BRIA_LICENCE"
+BRIA_LICENCE_3_VARIABLE = "RMBG_BRIA_LICENCE_3"
+DATA_TERMS_VARIABLE = "RMBG_ACCEPT_DATA_TERMS"
+DATA_TERMS_SWITCH = "--accept-data-terms"
+
+#: The row of weights that nobody has told the licence of.
+NOT_ESTABLISHED = "not-established"
+
+#: open: nothing in the terms of the training data is known to limit commercial use. restricted:
+#: something does.
+DataTerms: TypeAlias = Literal["open", "restricted", "unknown"]
 
 
 @dataclass(frozen=True)
 class Licence:
-    """What a user may do with one model or service, and where that is written."""
+    """What a user may do with one model or service, and where that is written.
+
+    data_source: who says so of the training data, and when that was said or read.
+    """
 
     id: str
     covers: str
@@ -28,6 +42,8 @@ class Licence:
     commercial: Literal["yes", "no", "terms", "unknown"]
     attribution: str
     training_data: str
+    data_terms: DataTerms
+    data_source: str = ""
     model_page: str = ""
     licence_page: str = ""
     purchase_page: str = ""
@@ -45,23 +61,58 @@ class Licence:
             "unknown": "treated as no",
         }[self.commercial]
 
+    @property
+    def data_words(self) -> str:
+        """What is known of the training data's own terms, for a table's cell."""
+        words = {
+            "open": "no limit known",
+            "restricted": f"limit commercial use, so it asks for {DATA_TERMS_VARIABLE}",
+            "unknown": "unknown",
+        }[self.data_terms]
+        return f"{words} ({self.data_source})" if self.data_source else words
+
 
 @dataclass(frozen=True)
 class OwnWeights:
-    """What a user says of one weight file of theirs, and answers for. sha256: of that very file."""
+    """What a user says of one weight file of theirs, and answers for. sha256: of that very file.
+    data_terms: those of what it was trained on."""
 
     sha256: str
     name: str
     licence: str
     source: str
     commercial: bool
+    data_terms: DataTerms = "unknown"
 
 
 _BRIA_DATA_20 = "over 15,000 high-resolution, manually labelled, fully licensed images (model card)"
 _BRIA_DATA_14 = "over 12,000 high-resolution, manually labelled, fully licensed images (model card)"
+_BRIA_DATA_30 = "licensed data only"
 _BRIA_CONTACT = "https://bria.ai/contact-us"
+_CARD = "model card, read 2026-11-29"
+_FAL_30 = "https://fal.ai/models/bria/rmbg-3/llms.txt, read 2026-11-29"
+_ISSUE_306 = "https://github.com/ZhengPeng7/BiRefNet/issues/306, the author on 2026-06-06"
 
 _ROWS = (
+    Licence(
+        id="bria-rmbg-3.0",
+        covers="RMBG-3.0 weights on your own machine (not run by this package)",
+        name="bria-fibo / CC BY-NC 4.0",
+        holder="BRIA AI",
+        commercial="no",
+        attribution="Background removal: BRIA RMBG-3.0 by BRIA AI, CC BY-NC 4.0.",
+        training_data=_BRIA_DATA_30,
+        data_terms="open",
+        data_source=_FAL_30,
+        model_page="https://huggingface.co/briaai/RMBG-3.0",
+        licence_page="https://creativecommons.org/licenses/by-nc/4.0/deed.en",
+        purchase_page="https://docs.bria.ai/self-hosted/rmbg-3",
+        contact_page=_BRIA_CONTACT,
+        grant_variable=BRIA_LICENCE_3_VARIABLE,
+        note="licensed on its own: a licence for RMBG 2.0 does not cover it "
+        "(https://docs.bria.ai/self-hosted/rmbg-3, read 2026-11-29); the licence's name was read "
+        "in a mirror of the model card",
+    ),
     Licence(
         id="bria-rmbg-2.0",
         covers="RMBG-2.0 weights on your own machine",
@@ -70,6 +121,8 @@ _ROWS = (
         commercial="no",
         attribution="Background removal: BRIA RMBG-2.0 by BRIA AI, CC BY-NC 4.0.",
         training_data=_BRIA_DATA_20,
+        data_terms="open",
+        data_source=_CARD,
         model_page="https://huggingface.co/briaai/RMBG-2.0",
         licence_page="https://creativecommons.org/licenses/by-nc/4.0/deed.en",
         purchase_page="https://go.bria.ai/3D5EGp0",
@@ -84,6 +137,8 @@ _ROWS = (
         commercial="no",
         attribution="Background removal: BRIA RMBG-1.4 by BRIA AI, bria-rmbg-1.4 licence.",
         training_data=_BRIA_DATA_14,
+        data_terms="open",
+        data_source=_CARD,
         model_page="https://huggingface.co/briaai/RMBG-1.4",
         licence_page="https://bria.ai/bria-huggingface-model-license-agreement/",
         purchase_page="https://go.bria.ai/3D5EGp0",
@@ -97,9 +152,26 @@ _ROWS = (
         holder="Zheng Peng and co-authors",
         commercial="yes",
         attribution="Background removal: BiRefNet by Zheng Peng et al., MIT licence.",
-        training_data="public data sets; their own terms apply and are not gathered here",
+        training_data="public data sets, DIS5K among them",
+        data_terms="restricted",
+        data_source=_ISSUE_306,
         model_page="https://huggingface.co/ZhengPeng7/BiRefNet",
         licence_page="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
+        note="code and weights are MIT by the author's word "
+        "(https://github.com/ZhengPeng7/BiRefNet/issues/316, 2026-07-29)",
+    ),
+    Licence(
+        id="isnet-dis",
+        covers="IS-Net weights of its authors (isnet-general-use), as a file of your own",
+        name="not established: Apache-2.0 speaks of code and metric only",
+        holder="Xuebin Qin and co-authors",
+        commercial="unknown",
+        attribution="Background removal: IS-Net by Xuebin Qin et al.",
+        training_data="DIS5K",
+        data_terms="restricted",
+        data_source="https://github.com/xuebinqin/DIS/issues/150, a user on 2026-08-20, without an "
+        f"answer; DIS5K: {_ISSUE_306}",
+        model_page="https://github.com/xuebinqin/DIS",
     ),
     Licence(
         id="bria-api",
@@ -109,6 +181,8 @@ _ROWS = (
         commercial="terms",
         attribution="Background removal: BRIA RMBG, Bria API.",
         training_data=_BRIA_DATA_20,
+        data_terms="open",
+        data_source=_CARD,
         model_page="https://platform.bria.ai/console/api/image-editing",
         licence_page="https://bria.ai/terms-and-conditions/",
         contact_page=_BRIA_CONTACT,
@@ -121,7 +195,9 @@ _ROWS = (
         holder="fal.ai, with BRIA AI",
         commercial="terms",
         attribution="Background removal: BRIA RMBG on fal.ai.",
-        training_data=f"RMBG 2.0: {_BRIA_DATA_20}; RMBG 3.0: not established",
+        training_data=f"RMBG 2.0: {_BRIA_DATA_20}; RMBG 3.0: {_BRIA_DATA_30}",
+        data_terms="open",
+        data_source=_FAL_30,
         model_page="https://fal.ai/models/fal-ai/bria/background/remove",
         licence_page="https://fal.ai/terms",
         note="advertised for commercial use; the full terms were not read by this project",
@@ -134,6 +210,8 @@ _ROWS = (
         commercial="terms",
         attribution="Background removal: BRIA RMBG on Replicate.",
         training_data=_BRIA_DATA_20,
+        data_terms="open",
+        data_source=_CARD,
         model_page="https://replicate.com/bria/remove-background",
         licence_page="https://replicate.com/terms",
         note="advertised for commercial use; the full terms were not read by this project",
@@ -146,15 +224,17 @@ _ROWS = (
         commercial="yes",
         attribution="Background removal: rmbg-nodes keyer, Apache-2.0.",
         training_data="none: the keyer is not trained",
+        data_terms="open",
     ),
     Licence(
-        id="not-established",
+        id=NOT_ESTABLISHED,
         covers="weights of unknown licence (fine-tunes, unknown files, core's loader)",
         name="not established",
         holder="unknown",
         commercial="unknown",
         attribution="Background removal with weights whose licence is not established.",
         training_data="unknown",
+        data_terms="unknown",
     ),
 )
 
@@ -184,50 +264,7 @@ def licence_of(
         covers=f"the weights {said.name}",
         name=f"{said.licence}, by your settings for {said.name} ({said.source})",
         commercial="yes" if said.commercial else "no",
+        data_terms=said.data_terms,
+        data_source="your settings",
         attribution=f"Background removal: {said.name}, {said.licence} ({said.source}).",
     )
-
-
-def check_licence(
-    licence: Licence, usage: Usage, *, grants: Mapping[str, str], alternatives: Sequence[str]
-) -> str:
-    """Return on what ground this use is allowed, or raise LicenceRefused with the ways out.
-
-    grants: licence id -> the reference of an agreement that the user holds. alternatives: the ids
-    of backends that do allow commercial use, for the message.
-    """
-    if usage == "non-commercial":
-        return f"non-commercial use under {licence.name}"
-    if licence.commercial == "yes":
-        return f"commercial use under {licence.name}"
-    if licence.commercial == "terms":
-        return f"commercial use under {licence.name}, by your account"
-    if licence.id in grants:
-        return f"commercial use under your agreement {grants[licence.id]} with {licence.holder}"
-    raise LicenceRefused(_refusal(licence, alternatives))
-
-
-def _refusal(licence: Licence, alternatives: Sequence[str]) -> str:
-    if licence.commercial == "no":
-        reason = (
-            f"The licence of {licence.covers} ({licence.name}) is for non-commercial use only, "
-            f"and usage is commercial."
-        )
-    else:
-        reason = (
-            "The licence of these weights is not established, so it counts as non-commercial, "
-            "and usage is commercial. A converted file counts as unknown: if you hold an agreement "
-            "for released weights, use the released file itself."
-        )
-    ways = [f"choose a backend that allows it: {', '.join(alternatives)}"]
-    if licence.commercial == "unknown":
-        ways.append(
-            "if you know the licence of your own file, name it in a [[weights]] row of "
-            "settings.toml and open the file with the setting weights"
-        )
-    if licence.grant_variable:
-        ways.append(
-            f"buy a licence ({licence.purchase_page}) and set {licence.grant_variable} "
-            "to its number"
-        )
-    return f"{reason} Ways out: {'; or '.join(ways)}."

@@ -30,7 +30,8 @@ class Report:
     """facts: the backend's own. ground: why this use is allowed. warnings: worth a look, the
     backend's notes among them. flags: the measures behind them (see core/inspect.py). receipt: the
     id of its receipt; None when none was kept. estimate: what its whole run was expected to cost,
-    beforehand; empty where nothing costs anything."""
+    beforehand; empty where nothing costs anything. licence_name: by the user's settings for a file
+    of theirs; empty where the row of licences says it."""
 
     name: str
     width: int
@@ -42,15 +43,21 @@ class Report:
     flags: Mapping[str, JsonValue] = field(default_factory=dict)
     receipt: str | None = None
     estimate: str = ""
+    licence_name: str = ""
+
+    @property
+    def _licence_name(self) -> str:
+        return self.licence_name or LICENCES[self.facts.licence].name
 
     def text(self) -> str:
         """A few lines for people."""
         facts = self.facts
         where = "was sent to the provider" if facts.left_machine else "stayed on this machine"
+        model = ", ".join(filter(None, (facts.architecture, facts.model)))
         lines = [
-            f"{self.name}: {self.width} x {self.height}, {facts.backend} ({facts.model}), "
+            f"{self.name}: {self.width} x {self.height}, {facts.backend} ({model}), "
             f"{facts.seconds:.2f} s on {facts.device}",
-            f"Licence: {LICENCES[facts.licence].name}; {self.ground}",
+            f"Licence: {self._licence_name}; {self.ground}",
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
@@ -73,7 +80,7 @@ class Report:
             "flags": {**self.flags},
             "receipt": self.receipt,
             "run_estimate": self.estimate,
-            "licence_name": LICENCES[self.facts.licence].name,
+            "licence_name": self._licence_name,
             **facts,
         }
 

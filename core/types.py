@@ -47,7 +47,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a backend says about one delivered matte; the report and the receipt are made of it."""
+    """What a backend says about one delivered matte; the report and the receipt are made of it.
+
+    architecture: of a local network, as its authors call it; empty where there is none to tell.
+    """
 
     backend: str
     model: str
@@ -60,6 +63,7 @@ class Facts:
     weights_sha256: str | None = None
     request_id: str | None = None
     notes: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

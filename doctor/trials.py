@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..backends.catalogue import BACKENDS
 from ..backends.hosted.keys import find_key
 from ..backends.local.find import search_places, sightings
 from ..backends.local.released import Released
@@ -28,6 +29,7 @@ from ..core.errors import (
     RmbgError,
     WeightsUnusable,
 )
+from ..core.licences import NOT_ESTABLISHED
 from ..core.metrics import iou, mean_absolute_error
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Host
@@ -163,12 +165,34 @@ def reason_against(
     return ""
 
 
+def own_file_rows(path: str) -> list[BackendSpec]:
+    """The rows to try a user's own weights with: one for a file, whose network is read from it, all
+    for a folder, which holds released ones; none for an empty path."""
+    local = [spec for spec in BACKENDS.values() if spec.provider == "local"]
+    if Path(path).is_dir():
+        return local if path else []
+    return [replace(local[0], id="local")]
+
+
+def options_for(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """Those of the given options that this backend has."""
+    known = {option.name for option in spec.options}
+    return {name: value for name, value in given.items() if name in known}
+
+
 def try_backend(
-    spec: BackendSpec, scene: Scene, files: Sequence[WeightFile], settings: Settings, host: Host
+    spec: BackendSpec,
+    scene: Scene,
+    files: Sequence[WeightFile],
+    settings: Settings,
+    host: Host,
+    *,
+    options: Mapping[str, OptionValue] | None = None,
 ) -> Trial:
     """One picture through this backend; whatever goes wrong becomes the trial's words."""
     file = _weights_of(spec, files)
-    options: dict[str, OptionValue] = {} if file is None else {"weights": str(file.path)}
+    found: dict[str, OptionValue] = {} if file is None else {"weights": str(file.path)}
+    options = {**found, **(options or {})}
     # The pin of a deployment would make every trial one of the same backend.
     settings = replace(settings, backend=None)
     try:
@@ -205,14 +229,15 @@ def _tried(
         backend.close()
     agreement, error = iou(done.mask, truth), mean_absolute_error(done.mask, truth)
     right = agreement >= _LEAST_IOU
-    words = "; ".join(done.report.facts.notes)
-    if not right:
-        words = "it answers, but its mask is not that of the subject"
+    facts = done.report.facts
+    own = f"{facts.architecture}, {facts.model}" if facts.licence == NOT_ESTABLISHED else ""
+    says = facts.notes if right else ("it answers, but its mask is not that of the subject",)
+    words = "; ".join(filter(None, (own, *says)))
     return Trial(
         spec.id,
         "works" if right else "wrong",
         words,
-        done.report.facts.device,
+        facts.device,
         seconds,
         whole,
         agreement,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends.catalogue import BACKENDS
+from ..backends.catalogue import find
 from .trials import Trial, WeightFile
 
 _PAGE = Path(__file__).absolute().parent.parent / "docs" / "verified.md"
@@ -42,7 +42,7 @@ def evidence(trials: Sequence[Trial], files: Sequence[WeightFile]) -> list[Evide
         figures = f"{trial.seconds:.2f} s, IoU {trial.iou:.3f} with the true mask"
         name = next((file.name for file in files if f"local/{file.model}" == trial.backend), "")
         device = trial.device.partition(",")[0].partition(":")[0]
-        if BACKENDS[trial.backend].location == "hosted":
+        if find(trial.backend).location == "hosted":
             shown.append(Evidence(f"{trial.backend} answers: {figures}", (trial.backend,)))
             continue
         if name:

@@ -27,6 +27,7 @@ class Provenance:
     """Plain texts; empty where there is nothing to say.
 
     software: "rmbg-nodes X.Y.Z". date: when the file was made, UTC, "2026-03-01T12:00:00Z".
+    architecture, weights_sha256: of the network and the file that a local backend has run.
     licence: its name. web_statement: the page of its text. left_machine: "yes" or "no".
     usage_terms: what the background was removed for, and under what. source_type: the address of an
     IPTC term, see source_type.py.
@@ -45,6 +46,8 @@ class Provenance:
     request_id: str = ""
     receipt: str = ""
     source_type: str = ""
+    architecture: str = ""
+    weights_sha256: str = ""
 
     def metadata(self) -> Metadata:
         """What is to be written into the file."""
@@ -65,6 +68,8 @@ _PROPERTIES = {
     "xmpRights:UsageTerms": "usage_terms",
     "rmbg:Backend": "backend",
     "rmbg:Model": "model",
+    "rmbg:Architecture": "architecture",
+    "rmbg:WeightsSha256": "weights_sha256",
     "rmbg:Licence": "licence",
     "rmbg:Usage": "usage",
     "rmbg:LeftMachine": "left_machine",
@@ -112,6 +117,8 @@ def provenance_of(
         request_id=_text(report, "request_id"),
         receipt=_text(report, "receipt"),
         source_type=source_type,
+        architecture=_text(report, "architecture"),
+        weights_sha256=weights,
     )
 
 

@@ -53,6 +53,7 @@ def delivered(
         **_common(run, licence_of(facts.licence, facts.weights_sha256, run.own_weights)),
         "outcome": "delivered",
         "model": facts.model,
+        "architecture": facts.architecture or None,
         "weights_sha256": facts.weights_sha256,
         "request_id": facts.request_id,
         "device": facts.device,
@@ -81,6 +82,7 @@ def failed(
     return {
         **_common(run, licence_of(spec.licence, spec.weights_sha256, run.own_weights)),
         "outcome": "failed",
+        "weights_sha256": spec.weights_sha256,
         "error": type(error).__name__,
         "paid": error.paid,
         "request_id": failure.request_id,

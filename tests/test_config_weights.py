@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 from rmbg_nodes.backends.catalogue import find
 from rmbg_nodes.backends.local.verify import digest
-from rmbg_nodes.core.errors import BadOption, LicenceRefused
+from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.cli import main
+from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing
 from rmbg_nodes.core.licences import LICENCES, OwnWeights, licence_of
 from rmbg_nodes.core.specs import OptionValue
-from rmbg_nodes.gate import allow, open_backend
+from rmbg_nodes.gate import allow, allow_unopened, open_backend
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.interface import remove_background
+from rmbg_nodes.pictures.metadata import metadata_of
+from rmbg_nodes.pictures.provenance import read_provenance
+from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
-from rmbg_nodes.tests.support.networks import small_birefnet
+from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 
 SHA = "ab" * 32
 MINE = OwnWeights(SHA, "our fine-tune", "MIT", "https://example.com/licence", commercial=True)
@@ -87,6 +94,114 @@ def test_a_row_opens_exactly_its_file_for_commercial_use(
     file.write_text(table())
     with pytest.raises(LicenceRefused):
         remove_background(disc_frame(0).pixels[None], backend, usage="commercial")
+
+
+@pytest.mark.parametrize("backend", ["local", "local/rmbg-2.0", "local/rmbg-1.4", "local/birefnet"])
+def test_a_row_holds_for_its_file_under_every_id(
+    file: Path, weights: Path, tmp_path: Path, backend: str
+) -> None:
+    options: dict[str, OptionValue] = {"weights": str(weights)}
+    with pytest.raises(LicenceRefused, match=digest(weights)):  # to be copied into the row
+        open_backend(backend, usage="commercial", options=options)
+    file.write_text(table(sha256=f'"{digest(weights)}"'))
+    opened = open_backend(backend, usage="commercial", options=options)
+    assert opened.spec.weights_sha256 == digest(weights)
+    assert "by your settings" in allow_unopened(backend, options, "commercial", read_settings())[1]
+    file.write_text(table(sha256=f'"{digest(weights)}"', commercial="false"))
+    with pytest.raises(LicenceRefused, match="commercial = true in its"):
+        open_backend(backend, usage="commercial", options=options)
+    # Without a file of one's own the row of the catalogue judges, before anything is looked for.
+    if backend != "local/birefnet":
+        with pytest.raises(LicenceRefused, match="for non-commercial use only"):
+            open_backend(backend, usage="commercial")
+    missing: dict[str, OptionValue] = {"weights": str(tmp_path / "none.safetensors")}
+    with pytest.raises(WeightsMissing, match="There is no file"):
+        open_backend(backend, usage="commercial", options=missing)
+
+
+def test_a_row_may_say_that_its_training_data_is_restricted(file: Path, weights: Path) -> None:
+    options: dict[str, OptionValue] = {"weights": str(weights)}
+    file.write_text(table(sha256=f'"{digest(weights)}"', data_terms='"restricted"'))
+    with pytest.raises(LicenceRefused, match="RMBG_ACCEPT_DATA_TERMS"):
+        open_backend("local", usage="commercial", options=options)
+    accepted = "accept_data_terms = true\n"
+    file.write_text(accepted + table(sha256=f'"{digest(weights)}"', data_terms='"restricted"'))
+    open_backend("local", usage="commercial", options=options)
+    file.write_text(table(data_terms='"closed"'))
+    with pytest.raises(BadOption, match="data_terms must be open, restricted, unknown"):
+        read_settings()
+
+
+def own_isnet(folder: Path) -> Path:
+    path = folder / "isnet-mine.safetensors"
+    tensors = small_isnet().float().state_dict().items()
+    save_file({name: value.contiguous() for name, value in tensors}, path)
+    return path
+
+
+def test_files_and_receipts_name_the_network_and_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    mine, shot, out = own_isnet(tmp_path), tmp_path / "shot.png", tmp_path / "out.png"
+    shot.write_bytes(encode(disc_frame(0).pixels, "png"))
+    given = ["--backend", "local/birefnet", "--option", f"weights={mine}"]
+    assert main(["remove", str(shot), "-o", str(out), *given, "--option", "resolution=256"]) == 0
+    said = read_provenance(metadata_of(out.read_bytes()))
+    assert said is not None
+    assert (said.architecture, said.weights_sha256) == ("IS-Net", digest(mine))
+    (receipt,) = (one.data() for one in open_books().receipts.each())
+    assert receipt["architecture"] == "IS-Net"
+    assert receipt["weights_sha256"] == digest(mine)
+    assert "birefnet" not in json.dumps(receipt)
+    assert b"birefnet" not in out.read_bytes()
+    capfd.readouterr()
+    assert main(["inspect", str(out)]) == 0
+    told = capfd.readouterr().out
+    assert f"network:          IS-Net\n  weights sha256:   {digest(mine)}" in told
+
+
+def test_an_unknown_licence_is_one_line(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = own_isnet(tmp_path)
+    open_backend("local/birefnet", options={"weights": str(mine)})
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert "\n" not in line
+    for words in ("isnet-mine.safetensors", "not established", "[[weights]]", digest(mine)):
+        assert words in line
+    caplog.clear()
+    file.write_text(table(sha256=f'"{digest(mine)}"'))
+    open_backend("local/birefnet", options={"weights": str(mine)})
+    open_backend("keyer")
+    assert caplog.records == []
+
+
+def test_an_acknowledgement_is_in_the_receipt(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    mine, shot = own_isnet(tmp_path), tmp_path / "shot.png"
+    shot.write_bytes(encode(disc_frame(0).pixels, "png"))
+    file.write_text(table(sha256=f'"{digest(mine)}"', data_terms='"restricted"'))
+    words = ["--usage", "commercial", "--option", f"weights={mine}", "--option", "resolution=256"]
+    assert main(["remove", str(shot), "-o", str(tmp_path / "a.png"), *words]) == 2
+    assert "--accept-data-terms" in capfd.readouterr().err
+    folder = str(tmp_path / "shop")
+    assert main(["batch", str(shot), "-o", folder, *words]) == 2
+    assert not (tmp_path / "shop").exists()
+    for command in (["remove", str(shot), "-o", str(tmp_path / "a.png")], ["batch", str(shot)]):
+        more = ["-o", folder] if command[0] == "batch" else []
+        assert main([*command, *more, *words, "--accept-data-terms"]) == 0
+    monkeypatch.setenv("RMBG_ACCEPT_DATA_TERMS", "1")
+    assert main(["remove", str(shot), "-o", str(tmp_path / "b.png"), *words]) == 0
+    receipts: list[Any] = [one.data()["licence"] for one in open_books().receipts.each()]
+    assert [said["accepted_by"][2] for said in receipts] == [
+        "--accept-data-terms",
+        "--accept-data-terms",
+        "RMBG_ACCEPT_DATA_TERMS",
+    ]
 
 
 def test_a_row_that_says_non_commercial_refuses_commercial_use() -> None:

@@ -225,6 +225,32 @@ def test_weights_that_are_not_the_released_ones_are_not_tried(
         assert trials(data)["local/rmbg-1.4"]["state"] == "not tried"
 
 
+@pytest.mark.usefixtures("no_sockets")
+def test_a_file_of_ones_own_is_tried(
+    weights: tuple[Path, Released],
+    bare: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, _ = weights
+    for name, value in bare.items():
+        monkeypatch.setenv(name, value)
+    given = ["--option", f"weights={path}", "--option", "resolution=256"]
+    assert main(["doctor", "--json", *given]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert list(trials(data)) == ["local", *BACKENDS]
+    own = trials(data)["local"]
+    assert own["state"] == "wrong"  # synthetic weights know no subject
+    assert own["words"].startswith("IS-Net, model.safetensors; it answers")
+    assert own["seconds"] > 0
+    assert trials(data)["local/rmbg-2.0"]["state"] == "not tried"
+    assert main(["doctor", "--json", "--option", f"weights={path.parent}/none"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert "There is no file" in trials(data)["local"]["words"]
+    assert main(["doctor", "--option", "wieghts=x"]) == 2
+    assert "wieghts" in capsys.readouterr().err
+
+
 def test_the_licence_gate_holds_here_too(
     weights: tuple[Path, Released], bare: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

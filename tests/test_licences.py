@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -58,7 +60,8 @@ ALLOWED = {
     ("bria-rmbg-2.0", "non-commercial"): True,
     ("bria-rmbg-2.0", "commercial"): False,
     ("bria-rmbg-1.4", "commercial"): False,
-    ("birefnet-mit", "commercial"): True,
+    ("birefnet-mit", "non-commercial"): True,
+    ("birefnet-mit", "commercial"): False,
     ("bria-api", "commercial"): True,
     ("fal-api", "commercial"): True,
     ("replicate-api", "commercial"): True,
@@ -95,10 +98,51 @@ def test_an_agreement_with_bria_opens_the_gate() -> None:
     assert "B-17" in ground
 
 
+def test_a_licence_of_one_generation_is_none_for_a_later_one() -> None:
+    """By BRIA's documents, a licence for RMBG 2.0 does not cover 3.0; nor the other way round."""
+    third = replace(find("local/rmbg-2.0"), licence="bria-rmbg-3.0")
+    with pytest.raises(LicenceRefused, match="RMBG_BRIA_LICENCE_3 to its number"):
+        allow(third, "commercial", read_settings({BRIA_LICENCE_VARIABLE: "B-17"}))
+    later = read_settings({"RMBG_BRIA_LICENCE_3": "B-99"})
+    assert "agreement B-99" in allow(third, "commercial", later)[1]
+    with pytest.raises(LicenceRefused, match=r"RMBG_BRIA_LICENCE to its number"):
+        allow(find("local/rmbg-2.0"), "commercial", later)
+
+
+def test_restricted_training_data_asks_for_an_acknowledgement() -> None:
+    birefnet = find("local/birefnet")
+    with pytest.raises(LicenceRefused) as refusal:
+        allow(birefnet, "commercial", read_settings({}))
+    for words in (
+        "RMBG_ACCEPT_DATA_TERMS=1",
+        "accept_data_terms = true",
+        "--accept-data-terms",
+        "https://github.com/ZhengPeng7/BiRefNet/issues/306",
+        "2026-06-06",
+        "keyer",
+    ):
+        assert words in str(refusal.value)
+    settings = read_settings({"RMBG_ACCEPT_DATA_TERMS": "1"})
+    _, ground = allow(birefnet, "commercial", settings)
+    assert ground.startswith("commercial use under MIT")
+    assert ground.endswith("accepted by RMBG_ACCEPT_DATA_TERMS")
+    assert allow(birefnet, None, Settings()) == ("non-commercial", "non-commercial use under MIT")
+    with pytest.raises(BadOption, match="RMBG_ACCEPT_DATA_TERMS"):
+        read_settings({"RMBG_ACCEPT_DATA_TERMS": "maybe"})
+    # It is no licence: what the licence itself refuses stays refused.
+    with pytest.raises(LicenceRefused):
+        allow(find("local/rmbg-2.0"), "commercial", settings)
+
+
+@pytest.mark.parametrize("row", LICENCES.values(), ids=lambda row: row.id)
+def test_what_is_said_of_training_data_has_a_source_and_a_date(row) -> None:
+    if row.data_terms != "unknown" and row.id != "keyer":
+        assert re.search(r"\d{4}-\d\d-\d\d", row.data_source)
+        assert row.data_source in licences.markdown_table()
+
+
 def test_an_agreement_does_not_cover_unknown_weights() -> None:
     settings = read_settings({BRIA_LICENCE_VARIABLE: "B-17"})
-    from dataclasses import replace
-
     unknown = replace(find("local/birefnet"), licence="not-established")
     with pytest.raises(LicenceRefused, match="not established"):
         allow(unknown, "commercial", settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rmbg_nodes.backends.catalogue import find
-from rmbg_nodes.backends.local import network_from_state_dict
+from rmbg_nodes.backends.local import engine, network_from_state_dict
 from rmbg_nodes.backends.local.engine import LocalBackend, open_local
 from rmbg_nodes.backends.local.files import read_state_dict
 from rmbg_nodes.backends.local.recipe import BIREFNET, ISNET, prepare, stretch
@@ -274,6 +275,61 @@ def test_a_file_that_changed_since_is_not_run_under_its_old_licence(host: PlainH
     write_weights(path, "isnet")
     with pytest.raises(WeightsUnusable, match="changed"):
         one(backend)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be written there")
+def test_a_file_that_is_written_into_while_it_is_open_ends_the_run(host: PlainHost, tmp_path):
+    """On a CPU its tensors are mapped from it, so that the next picture would be another model's.
+    The time that its size and time of writing are the same hides nothing."""
+    path = write_weights(tmp_path / "a.safetensors", "birefnet")
+    backend = opened(host, path)
+    one(backend)
+    stamp, content = path.stat(), path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(len(content) - 4)
+        file.write(bytes(4 * [content[-1] ^ 1]))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with pytest.raises(WeightsUnusable, match="changed"):
+        one(backend)
+    backend.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be replaced there")
+def test_a_file_that_is_replaced_while_it_is_open_stays_in_use(host: PlainHost, tmp_path):
+    path = write_weights(tmp_path / "a.safetensors", "birefnet")
+    backend = opened(host, path)
+    before = one(backend)
+    os.replace(write_weights(tmp_path / "b.safetensors", "isnet"), path)
+    after = one(backend)
+    assert torch.equal(before.values, after.values)
+    assert after.facts.weights_sha256 == before.facts.weights_sha256
+    backend.close()
+    with pytest.raises(WeightsUnusable, match="changed"):
+        one(backend)
+
+
+def test_a_swap_between_the_check_and_the_reading_is_noticed(
+    host: PlainHost, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_weights(tmp_path / "a.safetensors", "birefnet")
+    backend = opened(host, path)
+
+    def swapped(name: Path) -> dict[str, torch.Tensor]:
+        kept = path.rename(tmp_path / "kept")
+        path.write_bytes(files["isnet"].read_bytes())
+        tensors = read_state_dict(name)
+        os.replace(kept, path)  # and back, as if nothing had been
+        return tensors
+
+    monkeypatch.setattr(engine, "read_state_dict", swapped)
+    with pytest.raises(WeightsUnusable, match="changed"):
+        one(backend)
+
+
+def test_the_network_is_named_by_what_it_is(host: PlainHost, files: dict[str, Path]):
+    for family, architecture in (("birefnet", "BiRefNet"), ("isnet", "IS-Net")):
+        facts = one(opened(host, files[family])).facts
+        assert (facts.backend, facts.architecture) == ("local", architecture)
 
 
 def test_closing_during_a_run_only_loads_again(host: PlainHost, files):

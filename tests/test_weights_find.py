@@ -13,19 +13,24 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.backends.local import verify
 from rmbg_nodes.backends.local.find import (
     Found,
     find_weights,
     hub_cache,
     identify,
+    own_file,
     search_places,
     sightings,
+    spec_of,
 )
 from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
-from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of
-from rmbg_nodes.core.errors import BadOption, WeightsMissing, WeightsUnusable
+from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stamp_of
+from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
 from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.gate import allow
 from rmbg_nodes.host import PlainHost
+from rmbg_nodes.settings import Settings
 
 WHOLE = b"the whole RMBG-2.0, in forty bytes......"
 OLDER = b"RMBG-1.4 as it was saved in March"
@@ -41,6 +46,7 @@ ROWS = (
     row("rmbg-1.4", "briaai/RMBG-1.4", "model.safetensors", b"unused", "bria-rmbg-1.4"),
     row("rmbg-1.4", "briaai/RMBG-1.4", "model.pth", OLDER, "bria-rmbg-1.4"),
 )
+BIREFNET = row("birefnet", "ZhengPeng7/BiRefNet", "model.safetensors", b"open", "birefnet-mit")
 
 
 @pytest.fixture
@@ -153,6 +159,39 @@ def test_a_foreign_file_of_the_same_size_is_passed_over(
         look()
 
 
+def test_a_file_of_the_released_size_is_named_with_the_setting_for_it(
+    tmp_path: Path, look: Callable[..., Found]
+) -> None:
+    path = put(tmp_path / "first/isnet general.safetensors", WHOLE[::-1])
+    with pytest.raises(WeightsMissing) as caught:
+        look()
+    said = str(caught.value)
+    assert f"{path} has exactly the released size and another sha256" in said
+    assert hashlib.sha256(WHOLE[::-1]).hexdigest() in said
+    assert f"--option weights='{path}'" in said
+    other = put(tmp_path / "second/mine.safetensors")
+    assert look().path == other
+
+
+def test_the_row_of_a_file_is_that_of_the_file(
+    tmp_path: Path, host: PlainHost, look: Callable[..., Found]
+) -> None:
+    """Whatever id it is opened under: BRIA's stays BRIA's, and one's own is no catalogue's."""
+    known = put(tmp_path / "else/renamed.bin")
+    own = put(tmp_path / "else/own.bin", b"my own")
+    for model in ("rmbg-2.0", "rmbg-1.4", "birefnet"):
+        row = BACKENDS[f"local/{model}"]
+        found = own_file(model, host, str(known), rows=(*ROWS, BIREFNET))
+        assert found is not None
+        spec = spec_of(row, found)
+        assert (spec.id, spec.licence) == ("local/rmbg-2.0", "bria-rmbg-2.0")
+        with pytest.raises(LicenceRefused, match="RMBG_BRIA_LICENCE"):
+            allow(spec, "commercial", Settings(data_terms="yes"))
+        found = own_file(model, host, str(own), rows=(*ROWS, BIREFNET))
+        assert found is not None
+        assert spec_of(row, found).id == "local"
+
+
 def test_a_given_path_is_taken_as_it_is(
     tmp_path: Path, look: Callable[..., Found], host: PlainHost
 ) -> None:
@@ -217,28 +256,113 @@ def test_links_in_a_circle_end(tmp_path: Path, look: Callable[..., Found]) -> No
     assert look().path == path
 
 
+def in_place(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def by_renaming(path: Path, content: bytes) -> None:
+    put(other := path.with_suffix(".new"), content)
+    os.replace(other, path)
+
+
+def by_a_link(path: Path, content: bytes) -> None:
+    put(other := path.with_suffix(".new"), content)
+    path.unlink()
+    path.symlink_to(other)
+
+
 def test_a_hash_is_computed_once_and_again_after_a_change(tmp_path: Path) -> None:
     path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
     assert remembered(path, data) is None
     assert sha256_of(path, data) == digest(path) == hashlib.sha256(WHOLE).hexdigest()
+    assert remembered(path, data) == digest(path)
     stamp = path.stat()
-    path.write_bytes(WHOLE[::-1])
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert sha256_of(path, data) == hashlib.sha256(WHOLE).hexdigest(), "same size and time"
-    assert sha256_of(path, data, anew=True) == hashlib.sha256(WHOLE[::-1]).hexdigest()
-    path.write_bytes(WHOLE)
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
     assert remembered(path, data) is None
     assert sha256_of(path, data) == hashlib.sha256(WHOLE).hexdigest()
+    path.write_bytes(WHOLE[::-1])
+    assert sha256_of(path, data, anew=True) == hashlib.sha256(WHOLE[::-1]).hexdigest()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", '{"a": 1}', '{"a": [1, 2]}', "\0"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells no time of the last change")
+@pytest.mark.parametrize("swap", [in_place, by_renaming, by_a_link])
+def test_a_swapped_file_of_the_same_size_and_time_is_seen(
+    tmp_path: Path, swap: Callable[[Path, bytes], None]
+) -> None:
+    """At once, within one tick of the clock of the file system."""
+    path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
+    before = sha256_of(path, data)
+    stamp = path.stat()
+    swap(path, WHOLE[::-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stamp.st_size, stamp.st_mtime_ns)
+    assert remembered(path, data) is None
+    assert sha256_of(path, data) == hashlib.sha256(WHOLE[::-1]).hexdigest() != before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells no time of the last change")
+def test_what_a_file_was_found_to_be_is_not_remembered_of_the_next(
+    tmp_path: Path, look: Callable[..., Found]
+) -> None:
+    """The licence gate trusts this: other weights must not pass as BRIA's, nor BRIA's as others."""
+    path = put(tmp_path / "first/RMBG-2.0/model.safetensors")
+    assert look().licence == look(path=str(path)).licence == "bria-rmbg-2.0"
+    stamp = path.stat()
+    in_place(path, WHOLE[::-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert look(path=str(path)).licence == "not-established"
+    with pytest.raises(WeightsUnusable, match="sha256 is another"):
+        look()
+
+
+def test_stamps_that_tell_nothing_are_not_kept_for_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that gives no inode, no time of change, or one that comes from FAT."""
+    path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
+    real = stamp_of(path.stat())
+    for silent in ({"inode": 0}, {"changed": 0}, {"changed": 1_700_000_000_120_000_000}):
+        assert not real._replace(**silent).tells
+        with monkeypatch.context() as patched:
+            patched.setattr(verify, "stamp_of", lambda _: real._replace(**silent))  # noqa: B023
+            assert sha256_of(path, data) == hashlib.sha256(WHOLE).hexdigest()
+            assert remembered(path, data) == digest(path), "once a process"
+            assert not (data / "weights-sha256.json").exists()
+            verify._here.clear()  # what the end of the process does
+            assert remembered(path, data) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "null", '{"a": 1}', '{"a": [1, 2]}', "\0", "[" * 100_000),
+        '{"a": [1e999, 1, 1, 1, "00"]}',
+    ],
+)
 def test_a_damaged_memory_is_forgotten(tmp_path: Path, content: str) -> None:
     path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
     data.mkdir()
     (data / "weights-sha256.json").write_text(content)
     assert sha256_of(path, data) == digest(path)
     assert str(path) in json.loads((data / "weights-sha256.json").read_text())
+
+
+@pytest.mark.parametrize("sha256", ["0" * 63, "x" * 64, 7, None])
+def test_entries_that_are_no_longer_ours_are_read_again(tmp_path: Path, sha256: object) -> None:
+    """Of an earlier version, which knew size and time alone, and of whoever has edited the file."""
+    path, data = put(tmp_path / "w.safetensors"), tmp_path / "data"
+    good = put(tmp_path / "good.safetensors", b"good")
+    sha256_of(good, data)
+    sha256_of(path, data)
+    file = data / "weights-sha256.json"
+    memory = json.loads(file.read_text())
+    size, modified, *rest = memory[str(path)]
+    others: list[object] = [[size, modified, "0" * 64], [size, modified, *rest[:-1], sha256], {}]
+    for entry in others:
+        file.write_text(json.dumps({**memory, str(path): entry}))
+        assert remembered(path, data) is None
+        assert remembered(good, data) == digest(good)
+        assert sha256_of(path, data) == digest(path)
 
 
 def test_without_a_place_for_the_memory(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ def network_from_state_dict(
     return network.eval()
 
 
+def architecture_of(network: IsNet | BiRefNet) -> str:
+    """What its authors call it, whoever trained these weights: "IS-Net" or "BiRefNet"."""
+    return "IS-Net" if isinstance(network, IsNet) else "BiRefNet"
+
+
 def without_prefixes(state_dict: Weights) -> dict[str, Tensor]:
     """The same weights under the names that the published files use."""
     stripped = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, get_args
 
@@ -17,18 +17,17 @@ from ...core.errors import (
     BackendMissing,
     BadOption,
     WeightsMissing,
-    WeightsUnusable,
 )
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome, Resident
-from .detect import network_from_state_dict
+from .detect import architecture_of, network_from_state_dict
 from .files import read_state_dict
-from .find import Found, find_weights
+from .find import Found, find_weights, spec_of
 from .fuse import inference_copy
 from .networks.birefnet import PatchOrder
 from .recipe import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
-from .verify import sha256_of
+from .verify import HeldFile
 from .weights import fetch
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -73,8 +72,7 @@ def open_local(
         )
     found = _found(spec.model, host, str(weights).strip(), may_download=bool(download))
     order = next((known for known in get_args(PatchOrder) if known == patch_order), None)
-    named = replace(spec, licence=found.licence, weights_sha256=found.sha256)
-    return LocalBackend(named, host, found, side, str(precision), order)
+    return LocalBackend(spec_of(spec, found), host, found, side, str(precision), order)
 
 
 def _found(model: str, host: Host, path: str, *, may_download: bool) -> Found:
@@ -91,9 +89,11 @@ def _found(model: str, host: Host, path: str, *, may_download: bool) -> Found:
 
 @dataclass
 class _Loaded:
-    """A network where the host keeps it, and how it is fed."""
+    """A network where the host keeps it, its file, and how it is fed."""
 
     resident: Resident
+    file: HeldFile
+    architecture: str
     recipe: Recipe
     side: int
     dtype: torch.dtype
@@ -154,6 +154,7 @@ class LocalBackend:
     def close(self) -> None:
         if self._loaded is not None:
             self._loaded.resident.release()
+            self._loaded.file.close()
             self._loaded = None
 
     def _ready(self) -> _Loaded:
@@ -167,16 +168,13 @@ class LocalBackend:
         return self._loaded
 
     def _load(self, precision: str) -> _Loaded:
-        path, released = self._found.path, self._found.released
-        if sha256_of(path, self._host.data_folder()) != self._found.sha256:
-            raise WeightsUnusable(
-                f"{path} has changed since it was opened, and its licence may have too. "
-                "Load it again."
-            )
+        file = HeldFile(self._found.path, self._found.sha256, self._host.data_folder())
+        released = self._found.released
         order = released.patch_order if released and not self._order else self._order
         options = {"patch_order": order} if order else {}
         try:
-            network = network_from_state_dict(read_state_dict(path), **options)
+            network = network_from_state_dict(read_state_dict(file.path), **options)
+            file.check_name()
             dtype = self._host.precision() if precision == "auto" else PRECISIONS[precision]
             recipe = recipe_of(network)
             resident = self._host.adopt(inference_copy(network, dtype=dtype))
@@ -184,10 +182,11 @@ class LocalBackend:
             if not is_out_of_memory(error):
                 raise
             raise BackendMissing(
-                f"There is not enough memory to load {path.name}. Choose half precision, or close "
-                "what else uses the device."
+                f"There is not enough memory to load {self._found.path.name}. Choose half "
+                "precision, or close what else uses the device."
             ) from error
-        return _Loaded(resident, recipe, self._side or recipe.resolution, dtype)
+        side = self._side or recipe.resolution
+        return _Loaded(resident, file, architecture_of(network), recipe, side, dtype)
 
     def _answers(self, chunk: list[Frame], job: Job) -> Iterator[Outcome]:
         """The chunk's outcomes. When memory runs out it goes on in halves, and so from then on;
@@ -233,6 +232,7 @@ class LocalBackend:
             logits: Tensor = network(batch)[:, 0]
         # Reading this back waits for the device, so that the seconds are those of the work.
         finite: list[bool] = logits.flatten(1).isfinite().all(dim=1).tolist()
+        loaded.file.check()  # what is answered came from the file whose licence was judged
         return _Answer(logits, finite, device)
 
     def _matte(
@@ -252,6 +252,7 @@ class LocalBackend:
             device=f"{device}, {str(loaded.dtype).removeprefix('torch.')}",
             seconds=seconds,
             weights_sha256=self._found.sha256,
+            architecture=loaded.architecture,
             notes=notes,
         )
         return Matte(values, kind, facts)

@@ -7,12 +7,14 @@ no table of their names. Names serve to tell a broken file from a missing one.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import WeightsMissing, WeightsUnusable
-from ...core.licences import LICENCES
+from ...core.licences import LICENCES, NOT_ESTABLISHED
+from ...core.specs import BackendSpec
 from ...core.types import Host
 from ...invocation import command
 from .released import RELEASED, Released, rows_of
@@ -35,7 +37,7 @@ class Found:
     @property
     def licence(self) -> str:
         """The licence's id; what is in no table is not established and counts as non-commercial."""
-        return self.released.licence if self.released else "not-established"
+        return self.released.licence if self.released else NOT_ESTABLISHED
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,68 @@ def find_weights(
     WeightsMissing with the searched folders, WeightsUnusable when a file is there but is not the
     released one, BadOption for an unknown model.
     """
+    own = own_file(model, host, path, rows=rows)
+    if own is not None:
+        return own
     wanted = rows_of(model, rows)
-    given = Path(os.path.expanduser(path))  # unlike Path.expanduser, never raises
-    if path and given.is_file():
-        return identify(given, host, rows=rows)
-    if path and not given.exists():
-        raise WeightsMissing(f"There is no file {given}. {_ways_out(wanted[0], host)}")
-    places = [given] if path else search_places(host, wanted, environment)
+    places = [_expanded(path)] if path else search_places(host, wanted, environment)
     blocked: list[str] = []
+    alike: dict[Path, str] = {}
     seen = sightings(wanted, places, blocked)
     for sighting in seen:
-        if sighting.fits and sha256_of(sighting.path, host.data_folder()) == sighting.row.sha256:
-            return Found(sighting.path, sighting.row.sha256, sighting.row)
+        if not sighting.fits:
+            continue
+        try:
+            sha256 = sha256_of(sighting.path, host.data_folder())
+        except WeightsUnusable:  # a good one may lie elsewhere
+            blocked.append(str(sighting.path))
+            continue
+        if sha256 == sighting.row.sha256:
+            return Found(sighting.path, sha256, sighting.row)
+        alike[sighting.path] = sha256
     for sighting in seen:
-        if sighting.named:
+        if sighting.named and str(sighting.path) not in blocked:
             raise WeightsUnusable(_not_it(sighting))
     unread = f" {' and '.join(blocked)} could not be read." if blocked else ""
     raise WeightsMissing(
         f"The weights of {wanted[0].name} were not found: there is no {wanted[0].file} "
         f"({wanted[0].size:,} bytes) under {', '.join(str(place) for place in places)}.{unread} "
-        f"{_ways_out(wanted[0], host)}"
+        f"{_said_of(alike)}{_ways_out(wanted[0], host)}"
+    )
+
+
+def own_file(
+    model: str, host: Host, path: str, *, rows: Sequence[Released] = RELEASED
+) -> Found | None:
+    """The file that was named, whatever weights it holds; None where `path` is empty or a folder.
+
+    model: what is fetched instead, for the message. Raises WeightsMissing when nothing is there,
+    WeightsUnusable when it cannot be read.
+    """
+    wanted = rows_of(model, rows)
+    given = _expanded(path)
+    if path and given.is_file():
+        return identify(given, host, rows=rows)
+    if path and not given.exists():
+        raise WeightsMissing(f"There is no file {given}. {_ways_out(wanted[0], host)}")
+    return None
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # unlike Path.expanduser, never raises
+
+
+def spec_of(spec: BackendSpec, found: Found) -> BackendSpec:
+    """The row as it stands for this very file: its licence and sha256, and its model's id.
+
+    A file of the user's own is no model of the catalogue, so only the provider stands for it.
+    """
+    model = f"/{found.released.model}" if found.released else ""
+    return replace(
+        spec,
+        id=f"{spec.provider}{model}",
+        licence=found.licence,
+        weights_sha256=found.sha256,
     )
 
 
@@ -173,6 +217,16 @@ def _ways_out(row: Released, host: Host) -> str:
     return (
         f"Fetch them with `{fetch_line(row)}` if you accept their licence ({licence.name}, "
         f"{licence.licence_page}), or put the file into {host.model_folders()[0] / row.name}."
+    )
+
+
+def _said_of(alike: Mapping[Path, str]) -> str:
+    """What is said of files that have the released size and another content."""
+    return "".join(
+        f"{path} has exactly the released size and another sha256 ({sha256}): it is damaged, or "
+        "holds other weights; if it is your own, name it in the setting `weights` "
+        f"(`--option weights={shlex.quote(str(path))}`). "
+        for path, sha256 in alike.items()
     )
 
 

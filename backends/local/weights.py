@@ -25,7 +25,7 @@ from ...core.errors import (
 from ...core.licences import LICENCES
 from .find import fetch_line
 from .released import Released
-from .verify import digest, remember, sha256_of
+from .verify import digest, sha256_of
 
 _LIBRARY = "rmbg-nodes"
 _SHA256_DIGITS = 64
@@ -109,7 +109,7 @@ def fetch(
         os.replace(part, target)
     except OSError as error:
         raise WeightsMissing(_not_written(row, folder, error)) from error
-    remember(target, row.sha256, data_folder)
+    sha256_of(target, data_folder)  # remembered, so that the first picture need not wait
     return target
 
 
