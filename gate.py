@@ -12,7 +12,7 @@ from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
 from .core.licences import LICENCES, NOT_ESTABLISHED, licence_of
 from .core.permission import check_licence
 from .core.specs import BackendSpec, OptionValue
-from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Usage
+from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
 from .host import PlainHost
 from .settings import Settings, read_settings
 
@@ -45,6 +45,11 @@ class OpenBackend:
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
         """See `Resumable.resume`; for hosted backends."""
         return cast("Resumable", self._backend).resume(claims, job)
+
+    def at(self, resolution: int) -> OpenBackend:
+        """See `Sizable.at`; for backends whose spec is `sizable`."""
+        sized = cast("Sizable", self._backend).at(resolution)
+        return OpenBackend(sized, self.usage, {**self.options, "resolution": resolution})
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -90,6 +90,11 @@ class BackendSpec:
     weights_sha256: str | None = None
 
     @property
+    def sizable(self) -> bool:
+        """Whether there is an option `resolution`, and so `types.Sizable`."""
+        return any(option.name == "resolution" for option in self.options)
+
+    @property
     def provider(self) -> str:
         """The part of the id before the slash: what the backend menu shows."""
         return self.id.partition("/")[0]

@@ -204,6 +204,14 @@ class Resumable(Protocol):
         """Yield one Outcome for every claim, as `Backend.run` does for frames."""
 
 
+class Sizable(Protocol):
+    """A backend with an option `resolution`: the side of the square that its model works on."""
+
+    def at(self, resolution: int) -> Backend:
+        """This backend with another resolution in pixels, nothing loaded twice. Raises BadOption
+        for a size that the model cannot have."""
+
+
 class Host(Protocol):
     """The machine as its program sees it: ComfyUI's folders inside ComfyUI, plain ones outside.
 

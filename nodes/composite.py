@@ -164,4 +164,4 @@ class Composite(io.ComfyNode):
             image, coverage = compose(foreground, chosen, behind, options, job)
         empty = () if chosen is None else nothing_left(chosen)
         told = tell("Composite (RMBG)", *fitted.warnings, *empty)
-        return io.NodeOutput(image, coverage, ui={"text": told})
+        return io.NodeOutput(image, coverage, ui={"text": told} if told else None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from torch import Tensor
 
-from ..core.specs import BackendSpec
+from ..core.specs import BackendSpec, Option
 from ..core.types import Facts, Frame, Job, Matte, Outcome
 
 CORE_MODEL = BackendSpec(
@@ -19,14 +20,32 @@ CORE_MODEL = BackendSpec(
     licence="not-established",
     target="",
     window=1,
+    options=(
+        Option(
+            "resolution", 0, "The side of the model's square; 0 = its own.", limits=(0, 4096, 32)
+        ),
+    ),
+)
+
+_OWN_SIZE = (
+    "the model of this ComfyUI works at its own size, because its encode_image takes none; a newer "
+    "ComfyUI's does"
 )
 
 
 class CoreModel(Protocol):
     """The object that core's loader node puts on the socket."""
 
-    def encode_image(self, image: Tensor) -> Tensor:
-        """(B, H, W, 3) -> (B, H, W), 1 = subject."""
+    def encode_image(self, image: Tensor, image_size: int | None = None) -> Tensor:
+        """(B, H, W, 3) -> (B, H, W), 1 = subject. image_size: the side of the model's square, None
+        for its own; ComfyUI up to 0.33 has no such argument."""
+
+
+def _takes_a_size(model: CoreModel) -> bool:
+    parameters = inspect.signature(model.encode_image).parameters
+    return "image_size" in parameters or any(
+        parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 class CoreModelBackend:
@@ -34,23 +53,32 @@ class CoreModelBackend:
 
     spec = CORE_MODEL
 
-    def __init__(self, model: CoreModel) -> None:
+    def __init__(self, model: CoreModel, resolution: int = 0) -> None:
         self._model = model
+        taken = not resolution or _takes_a_size(model)
+        self._size = {"image_size": resolution} if resolution and taken else {}
+        self._notes = () if taken else (_OWN_SIZE,)
 
     def work(self, frame: Frame) -> str | None:
         return None
+
+    def at(self, resolution: int) -> CoreModelBackend:
+        """The same model on squares of this side; 0 is its own."""
+        return CoreModelBackend(self._model, resolution)
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         job.check()
         for frame in frames:
             started = time.perf_counter()
-            alpha = self._model.encode_image(frame.pixels[None])[0].float().clamp(0, 1)
+            answer = self._model.encode_image(frame.pixels[None], **self._size)
+            alpha = answer[0].float().clamp(0, 1)
             facts = Facts(
                 backend=self.spec.id,
                 model="core background removal model",
                 licence=self.spec.licence,
                 device=str(alpha.device),
                 seconds=time.perf_counter() - started,
+                notes=self._notes,
             )
             job.step(1)
             yield Outcome(frame.index, Matte(alpha, "alpha", facts))

@@ -173,4 +173,4 @@ class ApplyMask(io.ComfyNode):
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
         told = tell("Apply Mask (RMBG)", *fitted.warnings, *nothing_left(alphas))
-        return io.NodeOutput(images, alphas, ui={"text": told})
+        return io.NodeOutput(images, alphas, ui={"text": told} if told else None)

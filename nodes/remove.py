@@ -11,8 +11,9 @@ from torch import Tensor
 from ..core.money import read_amount
 from ..core.report import OnFailure
 from ..pipeline import Treatment
+from .comfy_host import tell
 from .core_model import CoreModel
-from .remover import Remover, as_remover
+from .remover import Remover, as_remover, at_resolution
 from .run import run_batches
 from .widgets import (
     ALIASES,
@@ -77,6 +78,18 @@ class RemoveBackground(io.ComfyNode):
                     "backend; 0 = no limit. If the pictures would cost more, none is sent. What "
                     "was paid for earlier costs nothing.",
                 ),
+                io.Int.Input(
+                    "resolution",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=32,
+                    advanced=True,
+                    tooltip="The side of the square that a model on this machine works on, as in "
+                    "ComfyUI's own Remove Background. 0 = as the node that loaded it says. Hosted "
+                    "models and the keyer have none.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -109,6 +122,7 @@ class RemoveBackground(io.ComfyNode):
         color: list[str],
         on_failure: list[OnFailure] | None = None,
         max_cost: list[float] | None = None,
+        resolution: list[int] | None = None,
     ) -> io.NodeOutput:
         plugged = as_remover(only(remover, "remover"))
         treatment = Treatment(
@@ -119,8 +133,11 @@ class RemoveBackground(io.ComfyNode):
         policy: OnFailure = only(on_failure, "on_failure") if on_failure else "stop"
         most = only(max_cost, "max_cost") if max_cost else 0
         limit = read_amount(most) if most else None
-        work = (plugged.backend, plugged.usage, image, treatment, policy, limit)
-        if plugged.backend.spec.location == "hosted":
+        side = only(resolution, "resolution") if resolution else 0
+        backend, left_aside = at_resolution(plugged.backend, side)
+        told = tell("Remove Background (RMBG)", *filter(None, [left_aside]))
+        work = (backend, plugged.usage, image, treatment, policy, limit)
+        if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)
         else:
@@ -129,4 +146,5 @@ class RemoveBackground(io.ComfyNode):
             [batch.image for batch in batches],
             [batch.mask for batch in batches],
             [batch.report for batch in batches],
+            ui={"text": told} if told else None,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import cast
 
 from torch import Tensor
 
-from ..core.types import Backend, Usage
+from ..core.types import Backend, Sizable, Usage
 from ..gate import open_backend
 from ..pipeline import Treatment
 from ..settings import read_settings
@@ -26,12 +28,51 @@ class Remover:
         self.backend = backend
         self.usage = usage
 
-    def encode_image(self, image: Tensor) -> Tensor:
-        """(B, H, W, C) float 0..1 -> MASK (B, H, W), 1 = subject."""
+    def encode_image(
+        self, image: Tensor, image_size: int | None = None, **unknown: object
+    ) -> Tensor:
+        """(B, H, W, C) float 0..1 -> MASK (B, H, W), 1 = subject.
+
+        image_size: the `resolution` of core's node, the side of the model's square. Core's node
+        always has one, so a resolution that was chosen in Load RMBG comes before it. unknown: what
+        a later ComfyUI may ask for; left aside, and said once in the log, as is a size that does
+        not apply.
+        """
+        for name in unknown:
+            _log_once(
+                f"ComfyUI's Remove Background asks for {name}, which this version of the pack does "
+                "not know: it is left aside. Look for a newer version.",
+                logging.WARNING,
+            )
+        chosen = getattr(self.backend, "options", {}).get("resolution", 0)
+        backend = self.backend
+        if image_size and not chosen:
+            backend, left_aside = at_resolution(self.backend, image_size)
+            _log_once(left_aside)
+        elif image_size and image_size != chosen:
+            _log_once(f"Load RMBG says resolution {chosen}, which comes before {image_size}.")
         batches = run_batches(
-            self.backend, self.usage, [image], Treatment(refine=True, decontaminate=0.0)
+            backend, self.usage, [image], Treatment(refine=True, decontaminate=0.0)
         )
         return batches[0].mask
+
+
+def at_resolution(backend: Backend, side: int) -> tuple[Backend, str]:
+    """The backend on squares of this side, and a sentence where that is nothing to it.
+
+    side: pixels; 0 leaves it as it is. Raises BadOption for a side that the model cannot have.
+    """
+    if not side:
+        return backend, ""
+    if not backend.spec.sizable:
+        return backend, f"{backend.spec.id} has no resolution, so {side} was left aside."
+    return cast("Sizable", backend).at(side), ""
+
+
+@cache
+def _log_once(words: str, level: int = logging.INFO) -> None:
+    if words:
+        logging.getLogger("rmbg_nodes").log(level, "%s", words)
 
 
 def as_remover(plugged: Remover | CoreModel) -> Remover:

@@ -418,6 +418,33 @@ def test_shrinking_follows_each_models_card():
     assert (sharp - 0.25).abs().min() > 0.2
 
 
+def test_at_another_resolution_the_same_network_answers(host: PlainHost, files: dict[str, Path]):
+    loads = 0
+
+    class Counting(PlainHost):
+        def adopt(self, network: nn.Module) -> Resident:
+            nonlocal loads
+            loads += 1
+            return super().adopt(network)
+
+    backend = opened(Counting({"RMBG_DEVICE": "cpu"}, platform="linux"), files["birefnet"])
+    before, larger, after = one(backend), one(backend.at(320)), one(backend)
+    assert loads == 1
+    assert torch.equal(larger.values, one(opened(host, files["birefnet"], resolution=320)).values)
+    assert not torch.equal(larger.values.mean(), before.values.mean())
+    assert torch.equal(after.values, before.values)
+    with pytest.raises(BadOption, match="resolution is 300; it must be a multiple of 32"):
+        backend.at(300)
+
+
+class TestResized(BackendContract):
+    @pytest.fixture
+    def make(self, host: PlainHost, files: dict[str, Path]) -> Callable[[], Backend]:
+        return lambda: opened(host, files["birefnet"]).at(288)
+
+    test_the_subject_is_one = None  # type: ignore[assignment]
+
+
 class TestLocalBackend(BackendContract):
     @pytest.fixture
     def make(self, host: PlainHost, files: dict[str, Path]) -> Callable[[], Backend]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rmbg_nodes.backends.catalogue import BACKENDS
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
@@ -29,6 +31,8 @@ from rmbg_nodes.core.errors import (
     NoPlainBackdrop,
     OverBudget,
 )
+from rmbg_nodes.gate import open_backend
+from rmbg_nodes.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (
     Control,
@@ -40,6 +44,7 @@ from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
+from rmbg_nodes.tests.support.networks import small_birefnet
 
 SNAPSHOT = Path(__file__).parent / "data" / "schema-0.1.json"
 
@@ -600,8 +605,94 @@ def test_core_remove_background_takes_our_remover(nodes: ModuleType) -> None:
     assert torch.equal(mask, wanted[0])
 
 
+@pytest.mark.parametrize("asked", [{}, {"image_size": None}, {"image_size": 1024}])
+def test_core_remove_background_may_ask_for_a_size(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture, asked: dict[str, Any]
+) -> None:
+    """Core's node always names its resolution since ComfyUI 0.34."""
+    caplog.set_level(logging.INFO, "rmbg_nodes")
+    plug = remover(nodes, FakeLocal())
+    for _ in range(2):
+        assert torch.equal(plug.encode_image(batch(0), **asked), plug.encode_image(batch(0)))
+    said = ["fake/local has no resolution, so 1024 was left aside."]
+    assert caplog.messages == (said if asked.get("image_size") else [])
+
+
+def test_what_a_later_core_asks_for_is_left_aside_and_said_once(
+    nodes: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    plug = remover(nodes, FakeLocal())
+    for _ in range(2):
+        mask = plug.encode_image(batch(0), threshold=0.5, crop=True)
+        assert torch.equal(mask, plug.encode_image(batch(0)))
+    assert [line.partition(" asks for ")[2].partition(",")[0] for line in caplog.messages] == [
+        "threshold",
+        "crop",
+    ]
+
+
+def local(nodes: ModuleType, path: Path, resolution: int) -> Any:
+    options: dict[str, Any] = {"weights": str(path), "resolution": resolution}
+    host = PlainHost({"RMBG_DEVICE": "cpu", "XDG_DATA_HOME": str(path.parent)}, platform="linux")
+    return remover(nodes, open_backend("local/birefnet", options=options, host=host))
+
+
+def test_cores_size_reaches_a_local_model_and_load_rmbgs_comes_first(
+    nodes: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "rmbg_nodes")
+    path = tmp_path / "small.safetensors"
+    weights = small_birefnet().float().state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    wanted = local(nodes, path, 320).encode_image(batch(0))
+    assert torch.equal(local(nodes, path, 0).encode_image(batch(0), image_size=320), wanted)
+    assert caplog.messages == []
+    assert torch.equal(local(nodes, path, 320).encode_image(batch(0), image_size=1024), wanted)
+    assert caplog.messages == ["Load RMBG says resolution 320, which comes before 1024."]
+    _, masks, _ = remove(nodes, local(nodes, path, 256), [batch(0)], resolution=320)
+    assert torch.equal(masks[0], wanted)
+    with pytest.raises(BadOption, match="The resolution is 4096"):
+        remove(nodes, local(nodes, path, 256), [batch(0)], resolution=4096)
+
+
+class SizedCoreModel:
+    """The same since ComfyUI 0.34: it takes the side of its square."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int | None] = []
+
+    def encode_image(self, image: torch.Tensor, image_size: int | None = None) -> torch.Tensor:
+        self.sizes.append(image_size)
+        return image.mean(dim=-1)
+
+
+def test_cores_model_gets_the_size_from_our_node(nodes: ModuleType) -> None:
+    model = SizedCoreModel()
+    remove(nodes, model, [batch(0)])
+    remove(nodes, model, [batch(0, 1)], resolution=2048)
+    assert model.sizes == [None, 2048, 2048]
+
+
+def test_an_older_cores_model_has_its_own_size_and_the_report_says_so(nodes: ModuleType) -> None:
+    _, masks, reports = remove(nodes, CoreModel(), [batch(0)], resolution=2048)
+    _, wanted, plain = remove(nodes, CoreModel(), [batch(0)])
+    assert torch.equal(masks[0], wanted[0])
+    assert "Note: the model of this ComfyUI works at its own size" in reports[0]
+    assert "its own size" not in plain[0]
+
+
+def test_a_resolution_is_nothing_to_other_backends_and_is_said(
+    nodes: ModuleType, fal: HostedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Turning the menu of Load RMBG changes nothing else in the graph."""
+    remove(nodes, hosted(nodes), [batch(0)], resolution=2048)
+    assert told(caplog) == [
+        "Remove Background (RMBG): fal/rmbg-2.0 has no resolution, so 2048 was left aside."
+    ]
+
+
 class CoreModel:
-    """What core's Load Background Removal Model hands over."""
+    """What core's Load Background Removal Model hands over, up to ComfyUI 0.33."""
 
     def encode_image(self, image: torch.Tensor) -> torch.Tensor:
         return image.mean(dim=-1).half()
@@ -639,6 +730,13 @@ class TestCoreModelBackend(BackendContract):
     def make(self, nodes: ModuleType):
         module = importlib.import_module("rmbg_nodes.nodes.core_model")
         return lambda: module.CoreModelBackend(CoreModel())
+
+
+class TestSizedCoreModelBackend(BackendContract):
+    @pytest.fixture
+    def make(self, nodes: ModuleType):
+        module = importlib.import_module("rmbg_nodes.nodes.core_model")
+        return lambda: module.CoreModelBackend(SizedCoreModel()).at(512)
 
 
 # ---------------------------------------------------------------- Apply Mask

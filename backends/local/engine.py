@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from ...core.errors import (
     BackendFailed,
     BackendMissing,
-    BadOption,
     WeightsMissing,
 )
 from ...core.specs import BackendSpec, OptionValue
@@ -27,11 +26,11 @@ from .fuse import inference_copy
 from .networks.birefnet import PatchOrder
 from .recipe import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
+from .sizes import Resized, side_of
 from .verify import HeldFile
 from .weights import fetch
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-SMALLEST, LARGEST, STEP = 256, 2560, 32
 
 _OVERFLOW = "half precision overflowed on a picture, so float32 is used"
 _FLAT = "the model sees the whole picture alike: no subject found"
@@ -64,12 +63,7 @@ def open_local(
 
     Raises WeightsMissing, WeightsUnusable, Offline or BadOption.
     """
-    side = int(resolution)
-    if side and (not SMALLEST <= side <= LARGEST or side % STEP):
-        raise BadOption(
-            f"The resolution is {side}; it must be a multiple of {STEP} from {SMALLEST} to "
-            f"{LARGEST}, or 0 for the model's own."
-        )
+    side = side_of(int(resolution))
     found = _found(spec.model, host, str(weights).strip(), may_download=bool(download))
     order = next((known for known in get_args(PatchOrder) if known == patch_order), None)
     return LocalBackend(spec_of(spec, found), host, found, side, str(precision), order)
@@ -134,14 +128,24 @@ class LocalBackend:
         self._order = order
         self._overflowed = False
         self._chunk = 0
+        self._asked = side
         self._loaded: _Loaded | None = None
 
     def work(self, frame: Frame) -> str | None:
         return None
 
+    def at(self, resolution: int) -> Resized:
+        """The same network, loaded once, on squares of another side; 0 is the model's own."""
+        return Resized(self, side_of(resolution))
+
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        return self.run_at(self._side, frames, job)
+
+    def run_at(self, side: int, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        """`run` on squares of this side, 0 for the model's own."""
         job.check()
         source = iter(frames)
+        self._asked = side
         self._chunk = 0  # what else is on the device may have changed since the last run
         while (first := next(source, None)) is not None:
             self._ready()
@@ -162,6 +166,7 @@ class LocalBackend:
         if self._loaded is None:
             self._loaded = self._load(self._precision)
             self._chunk = 0
+        self._loaded.side = self._asked or self._loaded.recipe.resolution
         if not self._chunk:
             room = self._host.room(self._loaded.bytes_each)
             self._chunk = min(self.spec.window, room)
@@ -185,8 +190,8 @@ class LocalBackend:
                 f"There is not enough memory to load {self._found.path.name}. Choose half "
                 "precision, or close what else uses the device."
             ) from error
-        side = self._side or recipe.resolution
-        return _Loaded(resident, file, architecture_of(network), recipe, side, dtype)
+        architecture, side = architecture_of(network), recipe.resolution
+        return _Loaded(resident, file, architecture, recipe, side, dtype)
 
     def _answers(self, chunk: list[Frame], job: Job) -> Iterator[Outcome]:
         """The chunk's outcomes. When memory runs out it goes on in halves, and so from then on;

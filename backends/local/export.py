@@ -16,11 +16,11 @@ import torch
 from ...core.errors import BackendMissing, BadOption, WeightsUnusable
 from ...core.licences import LICENCES
 from .detect import network_from_state_dict
-from .engine import LARGEST, SMALLEST, STEP
 from .files import read_state_dict
 from .find import Found
 from .portable import PortableNetwork, portable_copy
 from .recipe import recipe_of
+from .sizes import side_of
 
 # GridSample and LayerNormalization exist, and every runtime of the last years reads it.
 OPSET = 18
@@ -77,11 +77,7 @@ def _check(target: Path, resolution: int) -> None:
         raise BadOption(f"{target} must end in .onnx, the format that is written.")
     if target.exists():
         raise BadOption(f"{target} is there already; choose another name.")
-    if resolution and (not SMALLEST <= resolution <= LARGEST or resolution % STEP):
-        raise BadOption(
-            f"The resolution is {resolution}; it must be a multiple of {STEP} from {SMALLEST} to "
-            f"{LARGEST}, or 0 for the model's own."
-        )
+    side_of(resolution)
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise BackendMissing(
             f"The export needs {' and '.join(missing)}: `pip install onnx onnxscript`."

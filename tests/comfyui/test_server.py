@@ -34,6 +34,25 @@ COMPOSITE = {
     "shadow": 0.0,
 }
 
+LOCAL = {
+    "usage": "non-commercial",
+    "backend": "local",
+    "backend.model": "birefnet",
+    "backend.resolution": 0,
+    "backend.precision": "auto",
+    "backend.download": False,
+    "backend.patch_order": "auto",
+}
+
+
+@pytest.fixture(scope="module")
+def small(server: Server) -> Path:
+    """Small random weights of RMBG-2.0's family."""
+    path = server.folder / "models" / "small.safetensors"
+    weights = small_birefnet().float().state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, path)
+    return path
+
 
 @pytest.fixture(scope="module")
 def scene(server: Server):
@@ -169,6 +188,40 @@ def test_cores_remove_background_runs_our_remover(server: Server, scene) -> None
     np.testing.assert_array_equal(core[..., 0], ours[..., 3])
 
 
+def test_cores_resolution_reaches_our_local_model(server: Server, scene, small: Path) -> None:
+    """Where core's node has one: since ComfyUI 0.34."""
+    core = server.get("/object_info/RemoveBackground")["RemoveBackground"]["input"]
+    if "resolution" not in core.get("optional", {}):
+        pytest.skip("this ComfyUI's Remove Background has no resolution")
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **LOCAL, **{"backend.weights": str(small)}),
+        "4": node("RemoveBackground", bg_removal_model=["2", 0], image=["1", 0], resolution=320),
+        "5": node("MaskToImage", mask=["4", 0]),
+        "6": node("SaveImage", images=["5", 0], filename_prefix="core"),
+        "3": node(
+            "RMBG_RemoveBackground", remover=["2", 0], image=["1", 0], resolution=320, **REMOVE
+        ),
+        "7": node("MaskToImage", mask=["3", 1]),
+        "8": node("SaveImage", images=["7", 0], filename_prefix="ours"),
+    }
+    entry = server.run(graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    np.testing.assert_array_equal(server.pictures(entry, "6"), server.pictures(entry, "8"))
+
+
+def test_our_own_resolution_changes_a_local_models_mask(server: Server, scene, small: Path) -> None:
+    graph = cut_graph() | {"2": node("RMBG_Load", **LOCAL, **{"backend.weights": str(small)})}
+    for number, resolution in enumerate((256, 320)):
+        inputs = {"remover": ["2", 0], "image": ["1", 0], "resolution": resolution, **REMOVE}
+        graph[f"a{number}"] = node("RMBG_RemoveBackground", **inputs)
+        graph[f"b{number}"] = node("MaskToImage", mask=[f"a{number}", 1])
+        graph[f"c{number}"] = node("SaveImage", images=[f"b{number}", 0], filename_prefix="size")
+    entry = server.run(graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    (first,), (second,) = server.pictures(entry, "c0"), server.pictures(entry, "c1")
+    assert not np.array_equal(first, second)
+
+
 def test_lists_of_mixed_sizes(server: Server, scene) -> None:
     small = render("hard", 4, (128, 96), backdrop="studio")
     server.put_picture("small.png", (small.image * 255).round().astype(np.uint8))
@@ -183,21 +236,11 @@ def test_lists_of_mixed_sizes(server: Server, scene) -> None:
     assert shapes == [(256, 320, 4), (128, 96, 4)]
 
 
-def test_a_local_network_lives_in_comfyuis_memory_management(server: Server, scene) -> None:
-    """Small random weights of RMBG-2.0's family, loaded by path; before and after an unload."""
-    path = server.folder / "models" / "small.safetensors"
-    weights = small_birefnet().float().state_dict()
-    save_file({name: value.contiguous() for name, value in weights.items()}, path)
-    local = {
-        "usage": "non-commercial",
-        "backend": "local",
-        "backend.model": "birefnet",
-        "backend.resolution": 256,
-        "backend.precision": "auto",
-        "backend.weights": str(path),
-        "backend.download": False,
-        "backend.patch_order": "auto",
-    }
+def test_a_local_network_lives_in_comfyuis_memory_management(
+    server: Server, scene, small: Path
+) -> None:
+    """Loaded by path; before and after an unload."""
+    local = LOCAL | {"backend.resolution": 256, "backend.weights": str(small)}
 
     def masks(prefix: str) -> np.ndarray:
         graph = cut_graph() | {

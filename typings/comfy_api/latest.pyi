@@ -18,6 +18,7 @@ class _ComfyType:
     def Output(
         id: str | None = None,
         display_name: str | None = None,
+        *,
         tooltip: str | None = None,
         is_output_list: bool = False,
     ) -> io.Output: ...
