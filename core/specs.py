@@ -39,6 +39,22 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How long a provider keeps what it was sent and what it made of it.
+
+    hours: of a result, from the moment its picture was sent. words: all that is known, for people.
+    source: where the hours were read.
+    """
+
+    hours: int
+    words: str
+    source: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True)
 class Hosting:
     """What is known of a hosted model besides its price; a new model of a provider is a row.
 
@@ -46,7 +62,7 @@ class Hosting:
     each as (environment variable that replaces it, official address). in_flight: jobs at the
     provider at one time. requests_a_minute: API calls, polls among them. seconds: what a job
     usually takes. most_bytes: the largest PNG that is sent; inline_bytes: the largest that
-    travels inside the request, larger ones are uploaded first. retention, region: words for people.
+    travels inside the request, larger ones are uploaded first. region: words for people.
     marks: what the provider puts into its pictures beside the result; its file is then kept with
     the alpha.
     """
@@ -58,7 +74,7 @@ class Hosting:
     seconds: float
     most_bytes: int
     inline_bytes: int
-    retention: str
+    retention: Retention
     region: str
     key_page: str
     jobs_page: str

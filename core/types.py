@@ -103,13 +103,15 @@ class Ticket:
 
     urls: where to ask for it, by role, as the provider gave them; "input" is what it was given, as
     an address or `sha256:...`, where its answers repeat that. Never holds a key. sent: (width,
-    height) of the picture as it was sent; None when it is not known.
+    height) of the picture as it was sent; None when it is not known. created: when it was sent, UTC
+    in ISO 8601; None: in this run.
     """
 
     backend: str
     request_id: str | None
     urls: Mapping[str, str] = field(default_factory=dict)
     sent: tuple[int, int] | None = field(default=None, compare=False)
+    created: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

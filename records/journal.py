@@ -72,7 +72,7 @@ class OpenJob:
     @property
     def ticket(self) -> Ticket:
         """What the provider knows it by."""
-        return _ticket(self.backend, self.request_id, self.urls, self.size)
+        return _ticket(self.backend, self.request_id, self.urls, self.size, self.created)
 
 
 class Journal:
@@ -108,7 +108,8 @@ class Journal:
                 return None
             if self._is_being_sent(row):
                 raise BackendFailed(_BUSY)
-            return _ticket(row["backend"], row["request_id"], json.loads(row["urls"]), _size(row))
+            urls = json.loads(row["urls"])
+            return _ticket(row["backend"], row["request_id"], urls, _size(row), row["created"])
 
     def sending(
         self,
@@ -235,9 +236,13 @@ class Journal:
 
 
 def _ticket(
-    backend: str, request_id: str | None, urls: Mapping[str, str], size: tuple[int, int]
+    backend: str,
+    request_id: str | None,
+    urls: Mapping[str, str],
+    size: tuple[int, int],
+    created: str,
 ) -> Ticket:
-    return Ticket(backend, request_id, urls, sent=size if all(size) else None)
+    return Ticket(backend, request_id, urls, sent=size if all(size) else None, created=created)
 
 
 def _size(row: sqlite3.Row) -> tuple[int, int]:

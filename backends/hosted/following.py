@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -18,11 +20,13 @@ from .wire import NotKnown, Ready, Unreachable
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A job that was accepted a moment ago may not be known on every server of the provider yet.
-_UNKNOWN_AT_FIRST = 3
+# What the provider should still have may not be on every one of its servers yet, or not at this
+# moment: it is asked again after so many seconds, each time a multiple of these.
 _UNKNOWN_PAUSE = 1.0
-# Statuses of a download that mean: this link is no longer good.
-_EXPIRED = (403, 404, 410)
+_MULTIPLES = (1, 2, 4, 8, 8, 8)
+# Statuses of a download that mean: this link is no longer good; and: there is nothing.
+_REFUSED = 403
+_NOTHING = (404, 410)
 
 
 class Follower:
@@ -36,6 +40,8 @@ class Follower:
         self._errand = errand
         self._ticket = ticket
         self._queued = queued
+        #: The provider has nothing for this ticket, as far as it says.
+        self.nothing_there = False
 
     async def ready(self, *, resumed: bool) -> Ready | Failure:
         """Ask until the job is done, for as long as one job may take."""
@@ -48,8 +54,8 @@ class Follower:
         except Unreachable as problem:
             lame = f"its job could not be asked for ({problem})"
             error = sentences.unfinished(name, self._ticket, lame)
-        except NotKnown:
-            error = sentences.gone(name, self._desk.spec, self._ticket)
+        except NotKnown as problem:
+            error = self._unknown(problem)
         except PictureError as problem:
             error = sentences.unusable(name, self._ticket, problem)
         self._queued.pop(self._errand.work, None)
@@ -62,7 +68,7 @@ class Follower:
         the loop's clock."""
         if isinstance(ready, Failure):
             return ready
-        fetched = await self._fetched(ready, size)
+        fetched = await self._fetched(ready, size, started + self._desk.limits.job_seconds)
         if isinstance(fetched, Failure):
             return fetched
         data, values = fetched
@@ -74,17 +80,17 @@ class Follower:
     async def _asked(self, *, resumed: bool) -> Ready:
         desk, clock = self._desk, asyncio.get_running_loop().time
         accepted, last_working = clock(), 0.0
-        unknown_left = 0 if resumed else _UNKNOWN_AT_FIRST
+        pauses = self._pauses()
         if not resumed:
             await asyncio.sleep(desk.pacer.pause(0.0))
         while True:
             try:
                 state = await desk.provider.poll(desk.transport, self._ticket)
             except NotKnown:
-                if not unknown_left:
+                pause = next(pauses, None)
+                if pause is None:
                     raise
-                unknown_left -= 1
-                await asyncio.sleep(_UNKNOWN_PAUSE)
+                await asyncio.sleep(pause)
                 continue
             elapsed = clock() - accepted
             if isinstance(state, Ready):
@@ -99,38 +105,85 @@ class Follower:
             last_working = elapsed
             await asyncio.sleep(desk.pacer.pause(elapsed))
 
-    async def _fetched(self, ready: Ready, size: tuple[int, int]) -> tuple[bytes, Tensor] | Failure:
-        """The provider's file and the alpha in it."""
+    def _is_young(self) -> bool:
+        """The provider should still have the result."""
+        if self._ticket.created is None:
+            return True
+        age = datetime.now(timezone.utc) - datetime.fromisoformat(self._ticket.created)
+        return age < timedelta(hours=hosting_of(self._desk.spec).retention.hours)
+
+    def _pauses(self) -> Iterator[float]:
+        """Seconds before each new attempt at what is not there; none once it may be deleted."""
+        return (_UNKNOWN_PAUSE * times for times in (_MULTIPLES if self._is_young() else ()))
+
+    def _unknown(self, problem: NotKnown) -> PictureError:
+        """The provider has no job of this id."""
+        self.nothing_there = True
+        name, spec = self._errand.name, self._desk.spec
+        if self._is_young():
+            return sentences.missing(name, spec, self._ticket, str(problem))
+        return sentences.gone(name, spec, self._ticket)
+
+    def _no_file(self, problem: Unreachable) -> PictureError:
+        """The provider has no file at the address that it gave."""
+        self.nothing_there = True
+        name, spec = self._errand.name, self._desk.spec
+        if not self._is_young():
+            return sentences.expired(name, spec, self._ticket)
+        if problem.status == _REFUSED:
+            return sentences.refused_link(name, spec, self._ticket)
+        return sentences.missing(name, spec, self._ticket, str(problem))
+
+    async def _fetched(
+        self, ready: Ready, size: tuple[int, int], until: float
+    ) -> tuple[bytes, Tensor] | Failure:
+        """The provider's file and the alpha in it. until: on the loop's clock; what is not there is
+        not waited for after that."""
         name = self._errand.name
         try:
-            data = await self._downloaded(ready, size)
+            data = await self._downloaded(ready, size, until)
             return data, await self._desk.aside(partial(codec.decode_alpha, data, size))
         except Unreachable as problem:
-            if problem.status in _EXPIRED:
-                error = sentences.expired(name, self._desk.spec, self._ticket)
+            if problem.status in (_REFUSED, *_NOTHING):
+                error = self._no_file(problem)
             else:
                 why = f"its result could not be fetched ({problem})"
                 error = sentences.unfinished(name, self._ticket, why)
-        except NotKnown:
-            error = sentences.gone(name, self._desk.spec, self._ticket)
+        except NotKnown as problem:
+            error = self._unknown(problem)
         except PictureError as problem:
             error = sentences.unusable(name, self._ticket, problem)
         return Failure(error, self._ticket.request_id)
 
-    async def _downloaded(self, ready: Ready, size: tuple[int, int]) -> bytes:
-        """The file; for a link that has run out, the provider is asked for a new one once."""
+    async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:
+        """The file. For a link that is no longer good the provider is asked for a new one, at once
+        and, where nothing is found, for a while."""
         desk, most = self._desk, codec.most_bytes(size)
-        await self._check_address(ready.url)
+        clock = asyncio.get_running_loop().time
+        pauses = [0.0, *self._pauses()]
+        tries = {_REFUSED: 1, **dict.fromkeys(_NOTHING, len(pauses))}
+        number = 0
+        while True:
+            await self._check_address(ready.url)
+            try:
+                return await desk.transport.download(ready.url, most)
+            except Unreachable as problem:
+                if number >= tries.get(problem.status or 0, 0) or clock() + pauses[number] > until:
+                    raise
+            await asyncio.sleep(pauses[number])
+            ready = await self._asked_again(ready)
+            number += 1
+
+    async def _asked_again(self, ready: Ready) -> Ready:
+        """The provider's newest word about the finished job; what it said before when it has
+        none at this moment."""
         try:
-            return await desk.transport.download(ready.url, most)
-        except Unreachable as problem:
-            if problem.status not in _EXPIRED:
+            state = await self._desk.provider.poll(self._desk.transport, self._ticket)
+        except NotKnown:
+            if not self._is_young():
                 raise
-            again = await desk.provider.poll(desk.transport, self._ticket)
-            if not isinstance(again, Ready):
-                raise
-        await self._check_address(again.url)
-        return await desk.transport.download(again.url, most)
+            return ready
+        return state if isinstance(state, Ready) else ready
 
     async def _check_address(self, url: str) -> None:
         """Raise UnusableResult for a file that has another job's id in its address."""

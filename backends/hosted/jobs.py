@@ -99,8 +99,10 @@ class Courier:
         except PictureError as error:
             return Failure(sentences.about(errand.name, error))
         if ticket is not None and ticket.request_id is not None:
-            result = await self._resumed(errand, ticket)
-            if not (desk.resubmit and errand.frame and _is_unusable(result)):
+            follower = Follower(desk, errand, ticket, self._queued)
+            result = await self._resumed(errand, ticket, follower)
+            useless = follower.nothing_there or _is_unusable(result)
+            if not (desk.resubmit and errand.frame and useless):
                 return await self._settled(errand, result)
         elif ticket is not None and not desk.resubmit:
             return Failure(sentences.lost_earlier(errand.name, desk.spec))
@@ -108,10 +110,9 @@ class Courier:
             return Failure(BackendFailed(f"{errand.name}: there is no picture to send."))
         return await self._sent(errand, errand.frame)
 
-    async def _resumed(self, errand: Errand, ticket: Ticket) -> Matte | Failure:
+    async def _resumed(self, errand: Errand, ticket: Ticket, follower: Follower) -> Matte | Failure:
         self._paid.add(errand.work)
         started = asyncio.get_running_loop().time()
-        follower = Follower(self._desk, errand, ticket, self._queued)
         ready = await follower.ready(resumed=True)
         size = ticket.sent or errand.size
         note = "resumed: it was sent and paid for earlier"

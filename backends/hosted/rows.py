@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ...core.specs import BackendSpec, Hosting, Option, Price
+from ...core.specs import BackendSpec, Hosting, Option, Price, Retention
 
 _MB = 1_000_000
 _PRICE = Decimal("0.018")
@@ -54,7 +54,11 @@ _BRIA = Hosting(
     # 12 MB is documented for other image endpoints of Bria; base64 makes 4 bytes of 3.
     most_bytes=8_900_000,
     inline_bytes=8_900_000,
-    retention="results 3 days (your organisation can change it); inputs: not stated",
+    retention=Retention(
+        72,
+        "results 3 days (your organisation can change it); inputs: not stated",
+        "https://docs.bria.ai/getting-started/async-requests",
+    ),
     region="not stated",
     key_page="https://platform.bria.ai/console/account/api-keys",
     jobs_page="https://platform.bria.ai/console",
@@ -74,7 +78,12 @@ def _fal(endpoint: str, marks: str = "") -> Hosting:
         seconds=3.5,
         most_bytes=100 * _MB,
         inline_bytes=7 * _MB,
-        retention="files are public by URL: inputs above 7 MB for 1 hour, results for 1 day",
+        # As each request asks.
+        retention=Retention(
+            24,
+            "files are public by URL: inputs above 7 MB for 1 hour, results for 1 day",
+            "https://fal.ai/docs/documentation/model-apis/media-expiration.md",
+        ),
         region="not stated",
         key_page="https://fal.ai/dashboard/keys",
         jobs_page="https://fal.ai/dashboard",
@@ -92,7 +101,11 @@ _REPLICATE = Hosting(
     most_bytes=100 * _MB,
     # A data URI is recommended below 1 MB.
     inline_bytes=740_000,
-    retention="inputs, outputs and logs 1 hour; uploaded files 24 hours",
+    retention=Retention(
+        1,
+        "inputs, outputs and logs 1 hour; uploaded files 24 hours",
+        "https://replicate.com/docs/topics/predictions/data-retention",
+    ),
     region="not stated",
     key_page="https://replicate.com/account/api-tokens",
     jobs_page="https://replicate.com/predictions",

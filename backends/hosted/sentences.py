@@ -84,7 +84,8 @@ def lost_earlier(name: str, spec: BackendSpec) -> PictureError:
 def gone(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
     """The provider does not know the id (any more)."""
     return UnusableResult(
-        f"{name}: {spec.provider} does not know request {ticket.request_id}{_known_as_lost(spec)}"
+        f"{name}: {spec.provider} does not know request {ticket.request_id} any more"
+        f"{_known_as_lost(spec)}"
     )
 
 
@@ -93,6 +94,24 @@ def expired(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
     return UnusableResult(
         f"{name}: the result of request {ticket.request_id} has expired at {spec.provider}"
         f"{_known_as_lost(spec)}"
+    )
+
+
+def refused_link(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
+    """The address of the result is refused, and a new one for it too."""
+    return UnusableResult(
+        f"{name}: the link to the result of request {ticket.request_id} has expired at "
+        f"{spec.provider}. The request was kept: {fetch_later()} If that does not help: "
+        f"{_look_first(spec)}"
+    )
+
+
+def missing(name: str, spec: BackendSpec, ticket: Ticket, reason: str) -> PictureError:
+    """The provider should still have it, and does not give it."""
+    return ResultWaiting(
+        f"{name}: the result of request {ticket.request_id} is not there yet ({reason}). "
+        f"{spec.provider} keeps results for {_hours(spec)}: {fetch_later()} If it never comes: "
+        f"{_look_first(spec)}"
     )
 
 
@@ -117,7 +136,15 @@ def fetch_later() -> str:
 
 
 def _known_as_lost(spec: BackendSpec) -> str:
-    return f" (kept for {hosting_of(spec).retention}). {_look_first(spec)}"
+    return (
+        f"; it keeps results for {_hours(spec)}. Running it again asks once more and pays nothing. "
+        f"{_look_first(spec)}"
+    )
+
+
+def _hours(spec: BackendSpec) -> str:
+    hours = hosting_of(spec).retention.hours
+    return f"{hours} hours" if hours > 1 else "1 hour"
 
 
 def _look_first(spec: BackendSpec) -> str:

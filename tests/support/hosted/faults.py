@@ -37,7 +37,7 @@ RetryAfter = Literal["int", "float", "date", "skewed date", "garbage", "none"]
 #: A link-local address: what a server-side request forgery asks for.
 FORBIDDEN = "http://169.254.169.254/latest/meta-data/"
 #: Status codes that can be asked for at any step.
-STATUSES = (400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 460, 500, 502, 503, 504, 506)
+STATUSES = (400, 401, 402, 403, 404, 408, 410, 413, 415, 422, 429, 460, 500, 502, 503, 504, 506)
 KINDS: tuple[str, ...] = get_args(Kind)
 STEPS: tuple[str, ...] = get_args(Step)
 # What can only be done to an answer that is JSON.
