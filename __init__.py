@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from comfy_api.latest import ComfyExtension
 
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
         remove_background_async,
         upsample_mask,
     )
-
-__version__ = "0.1.0"
 
 #: ComfyUI serves this folder; the nodes' help pages are in it.
 WEB_DIRECTORY = "./web"

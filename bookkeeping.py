@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-from . import __version__
 from .core.errors import PictureError, ResultWaiting
 from .core.licences import LICENCES, licence_of
 from .core.report import JsonValue
@@ -24,6 +23,7 @@ from .records.journal import OpenJob
 from .records.paid import PaidJob
 from .records.store import Records, open_records
 from .settings import Settings, read_settings
+from .version import __version__
 
 
 def open_books(settings: Settings | None = None) -> Records:

@@ -9,8 +9,8 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import cast
 
-from . import __version__
 from .core.errors import Cancelled, PictureError, Refusal
+from .version import __version__
 
 #: Command -> (module in commands/, one line of help). A module is imported when it is used.
 COMMANDS = {

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .. import __version__
 from ..backends.catalogue import BACKENDS
 from ..backends.hosted.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
 from ..core.errors import KeyMissing
@@ -17,6 +16,7 @@ from ..core.licences import LICENCES
 from ..core.specs import BackendSpec
 from ..settings import VARIABLES, Settings, problem_with, read_settings
 from ..settings_file import may_hold_key
+from ..version import __version__
 from .findings import Findings, Rows
 
 #: Distributions whose versions matter: those that we need, then those that we use or live beside.

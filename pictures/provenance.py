@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 
-from .. import __version__
 from ..core.errors import BadOption
 from ..core.licences import LICENCES, OwnWeights, licence_of
 from ..core.report import JsonValue
+from ..version import __version__
 from .metadata import Metadata
 from .xmp import printable, read_xmp, write_xmp
 
