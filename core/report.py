@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
 from .errors import BadOption
-from .licences import LICENCES
 from .types import Facts, Failure, Usage
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
@@ -27,27 +26,22 @@ def check_on_failure(policy: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """facts: the backend's own. ground: why this use is allowed. warnings: worth a look, the
-    backend's notes among them. flags: the measures behind them (see core/inspect.py). receipt: the
+    """facts: the backend's own. ground: why this use is allowed. licence_name: for
+    people; by the user's settings for a file of theirs. warnings: worth a look, the backend's notes among them. flags: the measures behind them (see core/inspect.py). receipt: the
     id of its receipt; None when none was kept. estimate: what its whole run was expected to cost,
-    beforehand; empty where nothing costs anything. licence_name: by the user's settings for a file
-    of theirs; empty where the row of licences says it."""
+    beforehand; empty where nothing costs anything."""
 
     name: str
     width: int
     height: int
     usage: Usage
     ground: str
+    licence_name: str
     facts: Facts
     warnings: tuple[str, ...] = ()
     flags: Mapping[str, JsonValue] = field(default_factory=dict)
     receipt: str | None = None
     estimate: str = ""
-    licence_name: str = ""
-
-    @property
-    def _licence_name(self) -> str:
-        return self.licence_name or LICENCES[self.facts.licence].name
 
     def text(self) -> str:
         """A few lines for people."""
@@ -57,7 +51,7 @@ class Report:
         lines = [
             f"{self.name}: {self.width} x {self.height}, {facts.backend} ({model}), "
             f"{facts.seconds:.2f} s on {facts.device}",
-            f"Licence: {self._licence_name}; {self.ground}",
+            f"Licence: {self.licence_name}; {self.ground}",
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
@@ -80,7 +74,7 @@ class Report:
             "flags": {**self.flags},
             "receipt": self.receipt,
             "run_estimate": self.estimate,
-            "licence_name": self._licence_name,
+            "licence_name": self.licence_name,
             **facts,
         }
 

@@ -45,7 +45,15 @@ def done_with(alpha: Tensor, colour: Tensor | None = None) -> Done:
     """A finished picture with this alpha, (H, W), of a dark red, or of these colours."""
     if colour is None:
         colour = torch.tensor([0.6, 0.1, 0.1]).expand(*alpha.shape, 3)
-    report = Report("shoe.jpg", alpha.shape[1], alpha.shape[0], "commercial", "allowed", FACTS)
+    report = Report(
+        "shoe.jpg",
+        alpha.shape[1],
+        alpha.shape[0],
+        "commercial",
+        "allowed",
+        "Apache License 2.0",
+        FACTS,
+    )
     image = torch.cat([colour * (alpha[..., None] > 0), alpha[..., None]], dim=-1)
     return Done(0, "shoe.jpg", image, alpha, report)
 

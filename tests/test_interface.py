@@ -147,7 +147,7 @@ def test_a_backends_note_is_no_warning() -> None:
     notes = ("from the cache",)
     facts = Facts("keyer", "keyer", "keyer", "cpu", 0.1, notes=notes)
     said = (*notes, "no subject found")
-    report = Report("x", 4, 3, "non-commercial", "its licence", facts, said)
+    report = Report("x", 4, 3, "non-commercial", "its licence", "a licence", facts, said)
     lines = report.text().splitlines()
     assert lines[-2:] == ["Note: from the cache.", "Warning: no subject found."]
     assert (report.data()["warnings"], report.data()["notes"]) == ([*said], [*notes])

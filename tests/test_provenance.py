@@ -37,6 +37,7 @@ def report(licence: str = "bria-rmbg-2.0", usage: str = "non-commercial", **chan
         height=3,
         usage=usage,  # type: ignore[arg-type]
         ground="commercial use under your agreement BRIA-4711 with BRIA AI",
+        licence_name=LICENCES[str(facts["licence"])].name,
         facts=Facts(**facts),  # type: ignore[arg-type]
         receipt="R-0123456789ab",
     )
