@@ -1,4 +1,4 @@
-"""Slots and the pace of requests."""
+"""The pace of requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmbg_nodes.backends.hosted.limits import Gate, Pace, Slots
+from rmbg_nodes.backends.hosted.limits import Pace
 
 
 class Clock:
@@ -89,7 +89,7 @@ def test_turns_come_in_order_and_a_cancelled_one_costs_nothing() -> None:
         first.cancel()
         await asyncio.wait({first}, timeout=0.1)
         assert first.cancelled()
-        for _ in range(60):  # naps of a second at most
+        for _ in range(60):
             await asyncio.sleep(0)
             naps[-1].set()
         await asyncio.wait({second, third}, timeout=1)
@@ -98,138 +98,3 @@ def test_turns_come_in_order_and_a_cancelled_one_costs_nothing() -> None:
     assert asyncio.run(drive()) == ["b", "c"]
     # 5 a minute flow in: the second and third wait 12 seconds each, the cancelled one none.
     assert clock.now - 1000.0 == pytest.approx(24.0, rel=0.01)
-
-
-def test_a_raised_limit_is_felt_within_a_second() -> None:
-    clock = Clock()
-
-    async def drive() -> None:
-        pace = Pace(1, clock=clock, sleep=clock.sleep)
-        await pace.turn()
-        waiting = asyncio.ensure_future(pace.turn())
-        await asyncio.sleep(0)
-        pace.resize(6000)
-        await waiting
-
-    asyncio.run(drive())
-    assert clock.now - 1000.0 <= 1.1
-
-
-def test_a_lowered_limit_takes_tokens_back() -> None:
-    clock = Clock()
-
-    async def drive() -> None:
-        pace = Pace(600, clock=clock, sleep=clock.sleep)
-        pace.resize(6)
-        await pace.turn()
-        await pace.turn()
-
-    asyncio.run(drive())
-    assert clock.now - 1000.0 == pytest.approx(12.0, rel=0.01)
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-def test_slots_hold_no_more_than_their_size_and_serve_in_order() -> None:
-    async def drive() -> tuple[int, list[int]]:
-        slots, order, peak = Slots(3), list[int](), 0
-
-        async def one(number: int) -> None:
-            nonlocal peak
-            async with slots.hold():
-                order.append(number)
-                peak = max(peak, slots.held)
-                await asyncio.sleep(0.001)
-
-        await asyncio.gather(*(one(number) for number in range(20)))
-        assert slots.held == 0
-        return peak, order
-
-    assert asyncio.run(drive()) == (3, list(range(20)))
-
-
-def test_slots_grow_and_shrink_while_they_are_held() -> None:
-    async def drive() -> None:
-        slots = Slots(1)
-        leave = asyncio.Event()
-
-        async def one() -> None:
-            async with slots.hold():
-                await leave.wait()
-
-        tasks = [asyncio.ensure_future(one()) for _ in range(6)]
-        await settle()
-        assert slots.held == 1
-        slots.resize(4)
-        await settle()
-        assert slots.held == 4
-        slots.resize(2)
-        await settle()
-        assert slots.held == 4
-        leave.set()
-        await asyncio.gather(*tasks)
-        assert slots.held == 0
-
-    asyncio.run(drive())
-
-
-@pytest.mark.parametrize("moment", ["waiting", "as it is given"])
-def test_a_cancelled_wait_leaves_its_slot_to_the_next(moment: str) -> None:
-    async def drive() -> None:
-        slots = Slots(1)
-
-        async def one() -> str:
-            async with slots.hold():
-                return "in"
-
-        hold = slots.hold()
-        await hold.__aenter__()
-        first = asyncio.ensure_future(one())
-        second = asyncio.ensure_future(one())
-        await settle()
-        if moment == "as it is given":
-            await hold.__aexit__(None, None, None)
-            first.cancel()
-        else:
-            first.cancel()
-            await settle()
-            await hold.__aexit__(None, None, None)
-        assert await asyncio.wait_for(second, 1) == "in"
-        assert first.cancelled()
-        assert slots.held == 0
-
-    asyncio.run(drive())
-
-
-def test_a_newcomer_behind_a_cancelled_one_is_served() -> None:
-    async def drive() -> None:
-        slots = Slots(1)
-
-        async def one() -> None:
-            async with slots.hold():
-                pass
-
-        hold = slots.hold()
-        await hold.__aenter__()
-        first = asyncio.ensure_future(one())
-        await settle()
-        first.cancel()
-        await hold.__aexit__(None, None, None)
-        await one()  # before the loop has told the first
-        assert slots.held == 0
-
-    asyncio.run(asyncio.wait_for(drive(), 1))
-
-
-def test_a_gate_passes_sizes_on() -> None:
-    async def drive() -> None:
-        clock = Clock()
-        gate = Gate(Slots(0), Slots(0), Pace(1, clock=clock, sleep=clock.sleep))
-        gate.resize(1, 6000, 1)
-        async with gate.jobs.hold(), gate.pictures.hold():
-            await gate.pace.turn()
-
-    asyncio.run(asyncio.wait_for(drive(), 1))

@@ -151,20 +151,23 @@ def test_what_nobody_waited_for_is_logged_without_its_text(
     assert "secret" not in caplog.text
 
 
-def test_a_gate_is_one_object_whose_sizes_follow_the_latest_call() -> None:
+def test_a_gate_is_one_object_until_other_limits_are_asked_for() -> None:
     here = Runtime()
     gate = here.gate("fal", in_flight=1, requests_a_minute=60, pictures=1)
     assert here.gate("bria", in_flight=1, requests_a_minute=60, pictures=1) is not gate
 
     async def both() -> bool:
-        async with gate.jobs.hold(), gate.jobs.hold():
+        async with gate.jobs, gate.jobs:
             return True
 
     waiting = here.start(both())
     time.sleep(0.02)
     assert not waiting.done()
+    assert here.gate("fal", in_flight=1, requests_a_minute=60, pictures=1) is gate
+    gate = here.gate("fal", in_flight=2, requests_a_minute=60, pictures=1)
+    assert here.start(both()).result(5)
     assert here.gate("fal", in_flight=2, requests_a_minute=60, pictures=1) is gate
-    assert waiting.result(5)
+    waiting.cancel()
     here.close()
 
 

@@ -13,6 +13,7 @@ from email.utils import formatdate
 import pytest
 
 from rmbg_nodes.backends.hosted.addresses import AddressInfo
+from rmbg_nodes.backends.hosted.limits import Pace
 from rmbg_nodes.backends.hosted.retry import Backoff
 from rmbg_nodes.backends.hosted.runtime import Runtime
 from rmbg_nodes.backends.hosted.wire import (
@@ -536,7 +537,7 @@ def test_every_wait_is_cancelled_at_once(runtime: Runtime, phase: str) -> None:
         }
         client = Client(runtime, bases.get(phase, server.url))
         if phase == "pace":
-            client.gate.pace.resize(1)
+            client.gate.pace = Pace(1)
             client.gate.pace._tokens = 0.0
         wait = (
             client.transport.download(f"{server.url}/x", 1000)

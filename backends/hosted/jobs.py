@@ -65,7 +65,7 @@ class Courier:
                     return Outcome(errand.index, sentences.second_copy(errand.name, shared))
             flights[key] = flight = asyncio.get_running_loop().create_future()
             try:
-                async with self._desk.gate.pictures.hold():
+                async with self._desk.gate.pictures:
                     result = await self._lead(errand)
             finally:
                 self._land(key, flight, errand.work, result)
@@ -124,7 +124,7 @@ class Courier:
             packed = await self._packed(frame)
         except PictureError as error:
             return Failure(sentences.about(errand.name, error))
-        async with desk.gate.jobs.hold():
+        async with desk.gate.jobs:
             if self._lost >= _LOST_IN_A_ROW:
                 return Failure(sentences.not_tried(errand.name, desk.spec))
             started = asyncio.get_running_loop().time()

@@ -24,7 +24,7 @@ import aiohttp
 
 from ...core.types import Ticket
 from .addresses import Lookup
-from .limits import Gate, Pace, Slots
+from .limits import Gate
 from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
 from .wire import Departure
 
@@ -53,7 +53,7 @@ class Runtime:
         self.flights: dict[str, asyncio.Future[object]] = {}
         self.detached: set[asyncio.Task[object]] = set()
         self.leaving: dict[asyncio.Task[Ticket], Departure] = {}
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[str, tuple[tuple[int, int, int], Gate]] = {}
         self._sessions = Sessions(lookup)
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="rmbg-hosted", daemon=True)
@@ -69,16 +69,15 @@ class Runtime:
             return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def gate(self, name: str, *, in_flight: int, requests_a_minute: int, pictures: int) -> Gate:
-        """The limits under this name, from any thread: one object, whose sizes follow the latest
-        call."""
+        """The limits under this name, from any thread: one object while they are asked for alike.
+
+        Other limits are other limiters: runs that began under the earlier ones keep those.
+        """
+        sizes = (in_flight, requests_a_minute, pictures)
         with self._lock:
-            gate = self._gates.get(name)
-            if gate is None:
-                gate = Gate(Slots(in_flight), Slots(pictures), Pace(requests_a_minute))
-                self._gates[name] = gate
-            elif not self.closed:
-                self.loop.call_soon_threadsafe(gate.resize, in_flight, requests_a_minute, pictures)
-            return gate
+            if name not in self._gates or self._gates[name][0] != sizes:
+                self._gates[name] = sizes, Gate(*sizes)
+            return self._gates[name][1]
 
     def detach(self, task: asyncio.Task[T]) -> None:
         """Keep a task alive until it is done. Its exception counts as seen: nobody may be left."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from rmbg_nodes.backends.hosted.addresses import AddressInfo
-from rmbg_nodes.backends.hosted.limits import Gate, Pace, Slots
+from rmbg_nodes.backends.hosted.limits import Gate
 from rmbg_nodes.backends.hosted.redact import Redactor
 from rmbg_nodes.backends.hosted.retry import Backoff
 from rmbg_nodes.backends.hosted.runtime import Runtime
@@ -40,7 +40,7 @@ class Client:
 
     def __init__(self, runtime: Runtime, base: str, **more: object) -> None:
         self.runtime = runtime
-        self.gate = Gate(Slots(8), Slots(8), Pace(60_000))
+        self.gate = Gate(in_flight=8, requests_a_minute=60_000, pictures=8)
         settings: dict[str, object] = {"backoff": Backoff(0.01, 0.02), "read_seconds": 5.0, **more}
         self.transport = Transport(
             runtime,
