@@ -15,10 +15,10 @@ from .alpha import match_mask
 from .checks import check_finite, check_image, check_share, common_batch
 from .colour import parse_colour
 from .errors import BadOption, BadPicture
-from .layers import BLENDS, Blend, Layer, over, paste, split, subject_box
-from .placement import ANCHORS, FITS, Anchor, Fit, Size, place
+from .layers import BLENDS, Blend, Layer, split, subject_box
+from .overlay import overlay
+from .placement import ANCHORS, FITS, Anchor, Box, Fit, Size, place
 from .resize import resize_layer
-from .shadow import contact_shadow
 from .types import Job
 
 
@@ -97,23 +97,20 @@ def compose(
     channels = 4 if backdrop.shape[-1] == 4 else 3
     dtype = torch.promote_types(foreground.dtype, backdrop.dtype)
     image = torch.empty(batch, *canvas, channels, dtype=dtype, device=foreground.device)
-    coverage = torch.empty_like(image[..., 0])
+    image[:] = backdrop  # one channel is grey, one picture is for all
+    if channels == 4:
+        image[..., 3].clamp_(0, 1)
+    coverage = torch.zeros_like(image[..., 0])
     for index in range(batch):
         watch.check()
         if index < sources:  # one foreground is arranged once, for all backgrounds
             layer = split(_pick(foreground, index))
             if mask is not None:
                 layer = Layer(layer.colour, _pick(mask, index).float())
-            layer = _arrange(layer, canvas, options, f"picture {index + 1}")
-        below = split(_pick(backdrop, index))
-        if options.shadow > 0:
-            shade = contact_shadow(layer.alpha) * options.shadow
-            below = over(Layer(torch.zeros_like(layer.colour), shade), below, options.blend)
-        colour, alpha = over(layer, below, options.blend)
-        image[index, ..., :3] = colour
-        if channels == 4:
-            image[index, ..., 3] = alpha
-        coverage[index] = layer.alpha
+            layer, box = _arrange(layer, canvas, options, f"picture {index + 1}")
+        overlay(
+            layer, box, image[index], coverage[index], blend=options.blend, shadow=options.shadow
+        )
         watch.step(1)
     return image, coverage
 
@@ -130,8 +127,8 @@ def _pick(pictures: Tensor, index: int) -> Tensor:
     return pictures[index if len(pictures) > 1 else 0]
 
 
-def _arrange(layer: Layer, canvas: Size, options: CompositeOptions, name: str) -> Layer:
-    """The foreground at its place on a clear canvas, with its opacity."""
+def _arrange(layer: Layer, canvas: Size, options: CompositeOptions, name: str) -> tuple[Layer, Box]:
+    """The foreground in the size and with the opacity that it is to have, and its place."""
     if options.fit == "subject":
         box = subject_box(layer.alpha)
         if box is None:
@@ -139,9 +136,7 @@ def _arrange(layer: Layer, canvas: Size, options: CompositeOptions, name: str) -
                 f"The mask of {name} is empty, so there is no subject to fit. "
                 "Check the mask, or choose another fit."
             )
-        rows = slice(box.top, box.top + box.height)
-        columns = slice(box.left, box.left + box.width)
-        layer = Layer(layer.colour[rows, columns], layer.alpha[rows, columns])
+        layer = Layer(layer.colour[box.window], layer.alpha[box.window])
     box = place(
         Size(*layer.alpha.shape),
         canvas,
@@ -151,5 +146,5 @@ def _arrange(layer: Layer, canvas: Size, options: CompositeOptions, name: str) -
         scale=options.scale,
         margin=options.margin,
     )
-    colour, alpha = paste(resize_layer(layer, box.height, box.width), box, canvas)
-    return Layer(colour, alpha * options.opacity)
+    colour, alpha = resize_layer(layer, box.height, box.width)
+    return Layer(colour, alpha * options.opacity), box

@@ -53,6 +53,11 @@ class Box:
     height: int
     width: int
 
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Its rows and columns, of a canvas that it lies on wholly."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
     def overlap(self, canvas: Size) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """The part on the canvas, as (rows, columns) of the canvas and of the box; maybe empty."""
         top, left = max(self.top, 0), max(self.left, 0)
