@@ -1,12 +1,16 @@
-# Two commands from a clean clone: `make demo` and `make test`. They need Python 3.10 or newer and make.
+# Three commands from a clean clone: `make demo`, `make check` and `make test`. They need Python 3.10 or newer and make.
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test soak clean
+.PHONY: demo check test soak clean
 
 demo: $(VENV)/.demo
 	$(RUN) -m rmbg_nodes demo -o demo-output
+
+# While working: all but the tests of the whole proof.
+check: $(VENV)/.test
+	scripts/check $(RUN) -m "not soak and not whole"
 
 test: $(VENV)/.test
 	scripts/check $(RUN)

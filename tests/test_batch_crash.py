@@ -30,6 +30,8 @@ from rmbg_nodes.batch import Output, Recipe, run
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = 16
 WORKERS = 2

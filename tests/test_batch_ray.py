@@ -56,6 +56,7 @@ psutil = pytest.importorskip("psutil")
 from rmbg_nodes.batch.ray_worker import Hand, Orders  # noqa: E402
 
 pytestmark = [
+    pytest.mark.whole,
     # Ray's own: it copies its settings, deprecated ones among them, by setting each.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]

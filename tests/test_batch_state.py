@@ -424,6 +424,7 @@ for item in state.waiting():
 """
 
 
+@pytest.mark.whole
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "out").mkdir()

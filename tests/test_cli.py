@@ -268,6 +268,7 @@ def test_help_names_every_command(capsys) -> None:
         assert command in said
 
 
+@pytest.mark.whole
 def test_the_demo_writes_what_it_says(tmp_path: Path, capsys) -> None:
     assert main(["demo", "-o", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out

@@ -25,6 +25,8 @@ from rmbg_nodes.core.errors import BackendMissing, BadOption, WeightsUnusable
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 from rmbg_nodes.tests.support.weights import picture, weights_like
 
+pytestmark = pytest.mark.whole
+
 SIDE = 256
 # Of alpha, in float32; measured 2e-6 and 7e-6 on these networks.
 TOLERANCE = 2e-5

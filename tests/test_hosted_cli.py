@@ -285,6 +285,7 @@ def test_without_a_cache_every_run_is_paid_for(fal, shots, tmp_path, capsys, mon
     assert main(["resume"]) == 2
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process there")
 def test_ctrl_c_leaves_jobs_that_can_be_fetched(fal, shots, tmp_path, capsys) -> None:
     fal.seconds = 60

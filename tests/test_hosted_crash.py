@@ -28,6 +28,8 @@ from rmbg_nodes.tests.support.hosted.opening import opened
 from rmbg_nodes.tests.support.hosted.pictures import Levels, picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
+pytestmark = pytest.mark.whole
+
 _log = logging.getLogger("rmbg_nodes.tests")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -174,6 +174,7 @@ def _in_sample(case: Case) -> bool:
 SAMPLE = list(filter(_in_sample, EVERY))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", SAMPLE, ids=str)
 def test_a_sample(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _prove(case, monkeypatch, tmp_path)

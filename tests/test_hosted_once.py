@@ -151,6 +151,7 @@ def test_what_another_program_delivered_meanwhile_is_no_failure(
     assert pending(fal_shop) == {}
 
 
+@pytest.mark.whole
 def test_hits_and_misses_stream_in_flat_memory(fal: HostedServer, fal_shop: Shop) -> None:
     count, side = 300, 96
     generator = torch.Generator().manual_seed(0)

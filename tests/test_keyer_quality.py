@@ -22,6 +22,8 @@ from rmbg_nodes.demo.product import product_shot
 from rmbg_nodes.demo.scenes import PLAIN_LOOKS, Kind, Look, render
 from rmbg_nodes.demo.shapes import Scene
 
+pytestmark = pytest.mark.whole
+
 OPAQUE_KINDS: tuple[Kind, ...] = ("hard", "soft", "holes", "hair", "thin")
 LIT_LOOKS: tuple[Look, ...] = (*PLAIN_LOOKS, "shadow")
 # Wires of one to three pixels are not salient in a photograph, and glass is half of what is

@@ -249,6 +249,7 @@ def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_a_batch_that_overflows_loads_the_network_once_more(overflowing: Path, tmp_path: Path):
     host = Counting(tmp_path)
     outcomes = list(

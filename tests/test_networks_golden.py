@@ -14,6 +14,8 @@ from rmbg_nodes.backends.local import inference_copy, network_from_state_dict
 from rmbg_nodes.backends.local.networks.birefnet import BiRefNet
 from rmbg_nodes.tests.support.weights import GOLDEN, picture, published_weights
 
+pytestmark = pytest.mark.whole
+
 
 @dataclass(frozen=True)
 class Model:

@@ -20,6 +20,8 @@ from rmbg_nodes.feed import Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.settings import Settings
 
+pytestmark = pytest.mark.whole
+
 
 def resident() -> int:
     gc.collect()

@@ -11,6 +11,8 @@ import pytest
 
 from rmbg_nodes.tests.support.released_folder import small_weights
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKED = ("transformers", "timm", "kornia", "einops", "torchvision")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.whole
+
 pytest.importorskip("transformers", minversion="5.0", reason="needs transformers 5")
 
 ROOT = Path(__file__).resolve().parent.parent

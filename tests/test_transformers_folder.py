@@ -18,6 +18,8 @@ from rmbg_nodes.host import PlainHost
 from rmbg_nodes.tests.support.hub import Hub, serving
 from rmbg_nodes.tests.support.released_folder import small_weights
 
+pytestmark = pytest.mark.whole
+
 Command = Callable[..., int]
 
 

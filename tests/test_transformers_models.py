@@ -17,6 +17,8 @@ from rmbg_nodes.tests.support.networks import SMALL_SWIN
 from rmbg_nodes.tests.support.released_folder import NETWORKS, released_folder, small_weights
 from rmbg_nodes.tests.support.weights import GOLDEN, picture
 
+pytestmark = pytest.mark.whole
+
 transformers = pytest.importorskip("transformers", minversion="5.0", reason="needs transformers 5")
 hf = pytest.importorskip("rmbg_nodes.hf")
 losses = pytest.importorskip("rmbg_nodes.hf.losses")

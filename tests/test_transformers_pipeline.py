@@ -16,6 +16,8 @@ from rmbg_nodes.interface import open_backend, remove_background
 from rmbg_nodes.tests.support.networks import small_isnet
 from rmbg_nodes.tests.support.released_folder import released_folder, small_weights
 
+pytestmark = pytest.mark.whole
+
 transformers = pytest.importorskip("transformers", minversion="5.0", reason="needs transformers 5")
 hf = pytest.importorskip("rmbg_nodes.hf")
 

@@ -17,6 +17,8 @@ import pytest
 
 import rmbg_nodes
 
+pytestmark = pytest.mark.whole
+
 pytest.importorskip("setuptools", minversion="77", reason="the build needs setuptools 77")
 
 ROOT = Path(__file__).resolve().parent.parent
