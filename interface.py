@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from . import feed, gate, pipeline
 from .core import alpha as _alpha
 from .core import composite as _composite
 from .core import cutout as _cutout
@@ -36,7 +35,10 @@ from .core.placement import Anchor, Fit
 from .core.report import OnFailure, Report, Shortfall, check_on_failure
 from .core.specs import OptionValue
 from .core.types import Backend, Job, Usage
+from .feed import Failed, Input
+from .gate import open_backend as _open_backend
 from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
+from .pipeline import Done, Treatment, raise_failures, remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
 #: results are made of it.)
@@ -69,7 +71,7 @@ def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue)
 
     Raises LicenceRefused, Offline, BackendUnknown, BackendMissing, KeyMissing or BadOption.
     """
-    return gate.open_backend(id, usage=usage, options=options)
+    return _open_backend(id, usage=usage, options=options)
 
 
 def remove_background(
@@ -102,22 +104,20 @@ def remove_background(
     check_on_failure(on_failure)
     limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
-    treatment = pipeline.Treatment(refine, decontaminate, _cutout.background_colour(background))
+    treatment = Treatment(refine, decontaminate, _cutout.background_colour(background))
     names = _names(len(images))
     inputs = [
-        feed.Input(index, name, partial(images.__getitem__, index), at_hand=True)
+        Input(index, name, partial(images.__getitem__, index), at_hand=True)
         for index, name in enumerate(names)
     ]
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
     try:
-        results = list(
-            pipeline.remove(inputs, opened, treatment, usage=usage, job=job, max_cost=limit)
-        )
+        results = list(remove(inputs, opened, treatment, usage=usage, job=job, max_cost=limit))
     finally:
         if opened is not backend:
             opened.close()
-    failed = [result for result in results if isinstance(result, feed.Failed)]
-    shown = {result.index: result for result in results if isinstance(result, pipeline.Done)}
+    failed = [result for result in results if isinstance(result, Failed)]
+    shown = {result.index: result for result in results if isinstance(result, Done)}
     pictures = {index: (done.image, done.mask) for index, done in shown.items()}
     reports: dict[int, Report | Shortfall] = {
         **{index: done.report for index, done in shown.items()},
@@ -130,7 +130,7 @@ def remove_background(
         opaque = treatment.background is None
         pictures |= {item.index: _as_it_was(images[item.index], opaque) for item in failed}
     if on_failure == "stop" or not pictures:
-        pipeline.raise_failures(failed, len(inputs))
+        raise_failures(failed, len(inputs))
     return Result(
         cast("T", like(kind, torch.stack([pictures[index][0] for index in sorted(pictures)]))),
         cast("T", like(kind, torch.stack([pictures[index][1] for index in sorted(pictures)]))),
