@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast, get_args
 
@@ -78,7 +79,7 @@ def open_backend(
     if held_back:
         chosen = {**chosen, "download": False}
     try:
-        backend = catalogue.load(spec, chosen, machine)
+        backend = load(spec, chosen, machine)
     except WeightsMissing as error:
         if not held_back:
             raise
@@ -138,6 +139,16 @@ def _with_own_file(
 def _unknown(spec: BackendSpec, settings: Settings) -> bool:
     licence = licence_of(spec.licence, spec.weights_sha256, settings.weights)
     return spec.weights_sha256 is not None and licence is LICENCES[NOT_ESTABLISHED]
+
+
+def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
+    """Import and open the backend of this row. Raises BadOption and what the backend itself
+    refuses."""
+    values = catalogue.check_options(spec, options)
+    module_name, _, function_name = spec.target.partition(":")
+    module = importlib.import_module(f".backends.{module_name}", __package__)
+    opener = cast("Callable[..., Backend]", getattr(module, function_name))
+    return opener(spec, host, **values)
 
 
 def _pinned(backend_id: str) -> BackendSpec:

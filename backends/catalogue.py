@@ -1,18 +1,15 @@
 """One row per backend and model: the only place where one is added.
 
 Menus, the gate, `rmbg backends`, the README and tests read these rows. Nothing here imports a
-backend; `load` does, when one is opened.
+backend; the gate does, when one is opened.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Mapping
 
 from ..core.errors import BackendUnknown, BadOption
 from ..core.specs import BackendSpec, Option, OptionValue
-from ..core.types import Backend, Host
 from .hosted import rows as hosted_rows
 
 _LOCAL_OPTIONS = (
@@ -143,13 +140,3 @@ def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[s
             raise BadOption(f"{spec.id}: {name} must be of type {wanted}, not {value!r}.")
         values[name] = value
     return values
-
-
-def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
-    """Import and open the backend of this row. Raises BadOption and what the backend itself
-    refuses."""
-    values = check_options(spec, options)
-    module_name, _, function_name = spec.target.partition(":")
-    module = importlib.import_module(f".{module_name}", __package__)
-    opener = cast("Callable[..., Backend]", getattr(module, function_name))
-    return opener(spec, host, **values)

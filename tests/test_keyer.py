@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from rmbg_nodes.backends.catalogue import find, load
+from rmbg_nodes.backends.catalogue import find
 from rmbg_nodes.core.errors import NoPlainBackdrop
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
+from rmbg_nodes.gate import load
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 
