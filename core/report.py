@@ -29,7 +29,8 @@ class Report:
     """facts: the backend's own. ground: why this use is allowed. licence_name: for people; by the
     user's settings for a file of theirs. warnings: worth a look, the backend's notes among them.
     flags: the measures behind them (see core/inspect.py). receipt: the id of its receipt; None when
-    none was kept. estimate: what its whole run was expected to cost, beforehand; empty where nothing costs anything."""
+    none was kept. estimate: what its whole run was expected to cost, beforehand; empty where
+    nothing costs anything."""
 
     name: str
     width: int
