@@ -646,9 +646,9 @@ def test_cores_size_reaches_a_local_model_and_load_rmbgs_comes_first(
     save_file({name: value.contiguous() for name, value in weights.items()}, path)
     wanted = local(nodes, path, 320).encode_image(batch(0))
     assert torch.equal(local(nodes, path, 0).encode_image(batch(0), image_size=320), wanted)
-    assert caplog.messages == []
+    assert not any("resolution" in line for line in caplog.messages)
     assert torch.equal(local(nodes, path, 320).encode_image(batch(0), image_size=1024), wanted)
-    assert caplog.messages == ["Load RMBG says resolution 320, which comes before 1024."]
+    assert "Load RMBG says resolution 320, which comes before 1024." in caplog.messages
     _, masks, _ = remove(nodes, local(nodes, path, 256), [batch(0)], resolution=320)
     assert torch.equal(masks[0], wanted)
     with pytest.raises(BadOption, match="The resolution is 4096"):
