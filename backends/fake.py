@@ -17,7 +17,7 @@ from decimal import Decimal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.errors import BackendFailed, MayBeBilled, Refusal
+from ..core.errors import BackendFailed, MayBeBilled, PictureError, Refusal
 from ..core.specs import BackendSpec, Price
 from ..core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
 
@@ -189,12 +189,10 @@ class FakeHosted:
 
     def _start(self, frame: Frame, job: Job) -> _Pending | Outcome:
         work = f"{self.spec.id}:{frame.digest()}"
-        ticket = job.known(work)
-        if ticket is None:
-            job.reserve(work, FAKE_PRICE)
-            job.sending(work)
-            ticket = Ticket(self.spec.id, self._provider.submit(work, frame.pixels))
-            job.submitted(work, ticket)
+        try:
+            ticket = job.known(work) or self._sent(frame, work, job)
+        except PictureError as error:
+            return Outcome(frame.index, Failure(error))
         if ticket.request_id is None:
             lost = MayBeBilled(
                 f"{frame.name}: it was sent earlier and the answer was lost, so it may have been "
@@ -202,6 +200,17 @@ class FakeHosted:
             )
             return Outcome(frame.index, Failure(lost))
         return _Pending(frame, work, ticket.request_id)
+
+    def _sent(self, frame: Frame, work: str, job: Job) -> Ticket:
+        job.reserve(work, FAKE_PRICE)
+        try:
+            job.sending(work)
+        except PictureError as error:
+            job.settled(work, Outcome(frame.index, Failure(error)))
+            raise
+        ticket = Ticket(self.spec.id, self._provider.submit(work, frame.pixels))
+        job.submitted(work, ticket)
+        return ticket
 
     def _poll(self, entry: _Pending) -> Outcome | None:
         answer = self._provider.poll(entry.request_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -39,13 +40,23 @@ class Ledger:
         self._connection.execute(_SCHEMA)
 
     def reserve(self, work: str, price: Price) -> None:
-        """Set its price aside before it is sent. Raises OverBudget."""
+        """Set its price aside before it is sent. Raises OverBudget, also when what was spent cannot
+        be looked up."""
         if price.currency != CURRENCY:
             raise OverBudget(
                 f"The price is in {price.currency}, and max_cost counts {CURRENCY}, so it cannot "
                 "be kept to. Nothing was sent. Take the limit away, or set a price in "
                 f"{CURRENCY} with RMBG_PRICES."
             )
+        try:
+            self._set_aside(work, price)
+        except sqlite3.Error as error:
+            raise OverBudget(
+                f"What this run has cost cannot be looked up ({error}), so max_cost cannot be kept "
+                "to and nothing is sent. Mend the disk of the data folder, and run again."
+            ) from error
+
+    def _set_aside(self, work: str, price: Price) -> None:
         with self._lock, self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             mine = (work, self._owner)
@@ -109,7 +120,8 @@ class LedgerJob(Job):
         nothing."""
         # By what it has, not by its class, which can exist twice in one process.
         error: PictureError | None = getattr(outcome.result, "error", None)
-        if error is not None and error.paid == "no":
-            self._ledger.not_owed(work)
-        else:
-            self._ledger.spent(work)
+        with suppress(sqlite3.Error):  # it stays set aside, and the result is delivered
+            if error is not None and error.paid == "no":
+                self._ledger.not_owed(work)
+            else:
+                self._ledger.spent(work)

@@ -238,11 +238,17 @@ def _purse(dest: Path) -> Iterator[Path]:
     name = hashlib.sha256(str(dest).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     path = PlainHost().data_folder() / "records" / f"run-{name}.sqlite"
     path = path.absolute()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A journal that a killed run left would be played into the new file.
     files = (path, path.with_name(f"{path.name}-journal"))
-    for file in files:
-        file.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in files:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise OverBudget(
+            f"What this run costs cannot be counted in {path.parent} ({error.strerror}), so "
+            "max_cost cannot be kept to and nothing is sent. Mend that folder, and run again."
+        ) from error
     try:
         yield path
     finally:

@@ -14,6 +14,8 @@ from ..records.schema import transaction
 from .naming import OWN_FOLDER
 
 FILE = "state.sqlite"
+# Counts what this version could not read. A later one that only adds tables, or columns with a
+# default, leaves the number as it is: every statement names the columns that it knows.
 VERSION = 1
 
 # Texts that may hold what is no Unicode (the name of a file, and what is made of it) are bytes.
@@ -22,7 +24,7 @@ VERSION = 1
 # a folder. next: the number with which the search for a free variant goes on.
 _SCHEMA = (
     """
-    CREATE TABLE pictures (
+    CREATE TABLE IF NOT EXISTS pictures (
         id INTEGER PRIMARY KEY,
         key BLOB NOT NULL UNIQUE,
         wanted BLOB NOT NULL,
@@ -45,8 +47,11 @@ _SCHEMA = (
         ended TEXT
     )
     """,
-    "CREATE TABLE places (place BLOB PRIMARY KEY, picture INTEGER, next INTEGER) WITHOUT ROWID",
-    "CREATE INDEX places_of_picture ON places (picture)",
+    """
+    CREATE TABLE IF NOT EXISTS places (place BLOB PRIMARY KEY, picture INTEGER, next INTEGER)
+    WITHOUT ROWID
+    """,
+    "CREATE INDEX IF NOT EXISTS places_of_picture ON places (picture)",
 )
 
 

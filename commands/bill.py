@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from decimal import Decimal
 
@@ -45,7 +46,11 @@ class Bill:
             return
         free = f", {self._for_nothing} of them for nothing" if self._for_nothing else ""
         _say(f"{self._delivered} delivered{free}. Cost: {plain(self._total)} {price.currency}.")
-        jobs = open_books(self._settings).journal.pending()
+        try:
+            jobs = open_books(self._settings).journal.pending()
+        except sqlite3.Error as error:
+            _say(f"What is still open at {self._spec.id} cannot be looked up ({error}).")
+            return
         count = sum(job.backend == self._spec.id for job in jobs)
         if count:
             _say(

@@ -17,6 +17,7 @@ from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirme
 from ..core.report import JsonValue
 from ..core.specs import Price
 from ..records.budget import Spent
+from ..records.trouble import remedy
 from ..settings import read_settings
 from .table import table
 
@@ -119,9 +120,11 @@ def _spent() -> Spent | None:
     for warning in spending.warnings:
         print(f"rmbg: {warning}", file=sys.stderr)
     try:
-        return spending.spent() if spending.lasting else None
+        return spending.spent()
     except sqlite3.Error as error:
-        print(f"rmbg: What was spent cannot be looked up ({error}).", file=sys.stderr)
+        print(
+            f"rmbg: What was spent cannot be looked up ({error}). {remedy(error)}", file=sys.stderr
+        )
         return None
 
 

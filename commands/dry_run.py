@@ -22,11 +22,14 @@ def usable(plans: Sequence[Plan]) -> int:
 
 
 def say_refusal(expected: Estimate | None, settings: Settings, max_cost: Decimal | None) -> None:
-    """On stderr, why the run would not be begun as things stand."""
+    """On stderr, why the run would not be begun, or nothing sent, as things stand."""
     if expected is None:
         return
+    books = open_books(settings)
+    for warning in books.journal.warnings:
+        print(f"rmbg: {warning}", file=sys.stderr)
     try:
-        purse = Purse(open_books(settings).spending, settings.budget, max_cost)
+        purse = Purse(books.spending, settings.budget, max_cost)
         purse.afford(expected.price, expected.paid)
     except OverBudget as error:
         print(f"rmbg: It would be refused. {error}", file=sys.stderr)

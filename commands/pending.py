@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import sys
 from dataclasses import asdict
 
 from ..backends.catalogue import BACKENDS
 from ..bookkeeping import open_books
+from ..core.errors import BadOption
 from ..invocation import command
-from ..records.journal import OpenJob
+from ..records.journal import Journal, OpenJob
+from ..records.trouble import remedy
 from .table import table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="go on without the jobs that a lost journal listed (see your provider first)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     journal = open_books().journal
-    for warning in journal.warnings:
-        print(f"rmbg: {warning}", file=sys.stderr)
-    jobs = journal.pending()
+    if arguments.adopt:
+        _adopt(journal)
+    jobs = listed(journal)
+    if jobs is None:
+        return 1
     if arguments.json:
         print(json.dumps([_facts(job) for job in jobs], indent=2))
     elif jobs:
@@ -30,6 +40,37 @@ def run(arguments: argparse.Namespace) -> int:
     elif not journal.warnings:
         print("Nothing is open: every paid job was delivered or settled.")
     return 1 if journal.warnings else 0  # there may be more than is listed
+
+
+def listed(journal: Journal) -> list[OpenJob] | None:
+    """What is open, after what the user should know of the journal on stderr; None, and why, when
+    it cannot be read."""
+    warnings = journal.warnings
+    for warning in warnings:
+        print(f"rmbg: {warning}", file=sys.stderr)
+    try:
+        return journal.pending()
+    except sqlite3.Error as error:
+        if not warnings:
+            print(
+                f"rmbg: The journal of paid work, {journal.path}, cannot be read ({error}). "
+                f"{remedy(error)}",
+                file=sys.stderr,
+            )
+        return None
+
+
+def _adopt(journal: Journal) -> None:
+    lost = journal.warnings
+    try:
+        adopted = journal.adopt()
+    except OSError as error:
+        raise BadOption(f"{journal.path.parent} cannot be written ({error.strerror}).") from error
+    if adopted:
+        print(f"rmbg: {lost[0]}", file=sys.stderr)
+        print("Adopted: pictures are sent again. What the lost list held is not known any more.")
+    else:
+        print("There is nothing to adopt: no journal was lost.")
 
 
 def _facts(job: OpenJob) -> dict[str, object]:

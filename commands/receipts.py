@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -19,6 +20,7 @@ from ..core.report import JsonValue
 from ..pictures.write import write_atomic
 from ..records.chain import Receipt
 from ..records.receipts import Receipts
+from ..records.trouble import remedy
 from .table import table
 
 #: Columns of a table for people, and of the CSV: heading -> where it stands in a receipt.
@@ -74,10 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
     receipts = open_books().receipts
     for warning in receipts.warnings:
         print(f"rmbg: {warning}", file=sys.stderr)
-    if not receipts.lasting:  # what follows would speak of an empty table in memory
-        return 1
     actions = {"list": _list, "show": _show, "export": _export, "verify": _verify}
-    return actions.get(arguments.action, _summary)(receipts, arguments)
+    try:
+        return actions.get(arguments.action, _summary)(receipts, arguments)
+    except sqlite3.Error as error:
+        print(f"rmbg: The receipts cannot be read ({error}). {remedy(error)}", file=sys.stderr)
+        return 1
 
 
 def _list(receipts: Receipts, arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from ..core.types import Job
 from ..gate import open_backend
 from ..records.journal import OpenJob
 from ..settings import read_settings
+from .pending import listed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
             "RMBG_CACHE is 0, so there is no place to keep a result. Run the pictures again "
             "instead: that fetches them too."
         )
-    warnings = books.journal.warnings
-    for warning in warnings:
-        print(f"rmbg: {warning}", file=sys.stderr)
-    jobs = _chosen(books.journal.pending(), arguments.requests)
+    pending = listed(books.journal)
+    if pending is None:
+        return 1
+    jobs = _chosen(pending, arguments.requests)
     if not jobs:
-        if not warnings:
-            print("Nothing waits to be fetched.")
-        return 1 if warnings else 0
+        if books.journal.warnings:
+            return 1
+        print("Nothing waits to be fetched.")
+        return 0
     failed = 0
     for backend_id in sorted({job.backend for job in jobs}):
         backend = open_backend(

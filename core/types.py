@@ -145,10 +145,17 @@ class Job:
         """`done` more pictures have their outcome."""
 
     def reserve(self, work: str, price: Price) -> None:
-        """Set the price aside, or raise OverBudget; called before anything is sent."""
+        """Set the price aside, or raise OverBudget; called before anything is sent.
+
+        Raises a PictureError when that cannot be noted: nothing of this picture may be sent.
+        """
 
     def sending(self, work: str) -> None:
-        """The submit's bytes are about to leave."""
+        """The submit's bytes are about to leave.
+
+        Raises a PictureError when that cannot be noted, or another run was quicker: nothing may be
+        sent, and the picture is settled with it.
+        """
 
     def submitted(self, work: str, ticket: Ticket) -> None:
         """The provider accepted the work under this ticket; called before the first poll.

@@ -108,11 +108,6 @@ class Spending:
         return Spent(*sums)
 
     @property
-    def lasting(self) -> bool:
-        """It is on a disk: what other processes and earlier ones have spent is known."""
-        return self._database.lasting
-
-    @property
     def warnings(self) -> list[str]:
         """What the user should know about the file."""
         return self._database.warnings
@@ -134,7 +129,7 @@ class Spending:
             "SELECT DISTINCT owner FROM reservations WHERE job IS NULL"
         ).fetchall()
         for (owner,) in owners:
-            if not self._database.owner.lives(owner):
+            if not self._database.owns(owner):
                 connection.execute(
                     "DELETE FROM reservations WHERE job IS NULL AND owner = ?", (owner,)
                 )
@@ -157,11 +152,14 @@ def _over(connection: sqlite3.Connection, day: str, more: int, budget: Budget) -
 
 
 def _sum(connection: sqlite3.Connection, table: str, first: str, last: str) -> int:
-    (total,) = connection.execute(
-        f"SELECT coalesce(sum(micros), 0) FROM {table} WHERE day BETWEEN ? AND ? AND currency = ?",
+    total, least = connection.execute(
+        f"SELECT coalesce(sum(micros), 0), coalesce(min(micros), 0) FROM {table}"
+        " WHERE day BETWEEN ? AND ? AND currency = ?",
         (first, last, CURRENCY),
     ).fetchone()
-    return int(total)
+    if not isinstance(total, int) or least < 0:
+        raise sqlite3.DatabaseError(f"the table {table} holds what was never spent")
+    return total
 
 
 def _day(day: str) -> tuple[str, str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import sys
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.types import Matte
+from .durable import sync_names
 from .room import UNFINISHED, Room, look, remove
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows has text files
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class ResultCache:
     """Results below one folder, one file each, named by their work.
 
     most_bytes: what they may take together; 0 keeps and finds nothing. Any number of threads and
-    processes may use one folder. No method raises for what a disk or another program does to it.
+    processes may use one folder. No method but `look` raises for what a disk or another program
+    does to it.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -83,7 +85,17 @@ class ResultCache:
 
     def has(self, work: str) -> bool:
         """Whether there is a result, without looking whether it is whole."""
-        return bool(self._most_bytes) and self._path(work).exists()
+        return bool(self._most_bytes) and os.path.exists(self._path(work))
+
+    def look(self, work: str) -> None:
+        """Raise OSError where it cannot be found out whether there is a result."""
+        if not self._most_bytes:
+            return
+        try:
+            with self._path(work).open("rb") as file:
+                file.read(1)
+        except (FileNotFoundError, NotADirectoryError):
+            return
 
     @property
     def empty(self) -> bool:
@@ -123,23 +135,4 @@ class ResultCache:
         except OSError:
             remove(unfinished)
             raise
-        _sync_names(folders)
-
-
-if sys.platform == "win32":
-    _BINARY = os.O_BINARY
-
-    def _sync_names(folders: Sequence[Path]) -> None:
-        """Windows keeps the names of files by itself."""
-else:
-    _BINARY = 0
-
-    def _sync_names(folders: Sequence[Path]) -> None:
-        """Put the names of new files on the disk, too, where the file system can."""
-        for folder in folders:
-            with suppress(OSError):
-                descriptor = os.open(folder, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+        sync_names(folders)

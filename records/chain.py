@@ -18,6 +18,8 @@ from ..core.report import JsonValue
 
 #: What the first receipt has for the hash of the one before.
 NONE_BEFORE = "0" * 64
+#: The number of a last receipt: what every reader of JSON keeps exact. The first is 1.
+LARGEST = 2**53 - 1
 
 _ID_DIGITS = 12
 _PREFIX = "R-"
@@ -38,7 +40,10 @@ class Receipt:
 
     def data(self) -> dict[str, JsonValue]:
         """What it says. Raises ValueError when somebody has made it say nothing."""
-        said = json.loads(self.body)
+        try:
+            said = json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("a receipt is not so deep") from error
         if not isinstance(said, dict):
             raise ValueError("a receipt is a JSON object")
         return said
@@ -57,8 +62,11 @@ def sha256(text: str) -> str:
 
 
 def seal(content: Mapping[str, JsonValue], last: Receipt | None) -> Receipt:
-    """The receipt that follows on `last` and says this."""
+    """The receipt that follows on `last` and says this. Raises ValueError where none can follow,
+    or JSON cannot say it."""
     number, previous = (last.number + 1, last.hash) if last else (1, NONE_BEFORE)
+    if number > LARGEST:
+        raise ValueError(f"no receipt can follow number {LARGEST}, which was forged")
     body = canonical({**content, "number": number, "previous": previous})
     return Receipt(number, sha256(body), body)
 
@@ -85,6 +93,8 @@ def fault_of(receipt: Receipt, last: Receipt | None) -> str | None:
         return f"Receipt {receipt.number} was replaced by something else."
     if said.get("number") != receipt.number:
         return f"Receipt {receipt.number} is not in its place: it was written as another number."
+    if not expected <= receipt.number <= LARGEST:
+        return f"Receipt {receipt.number} has a number that none was written with: it was forged."
     if receipt.number != expected:
         if receipt.number - 1 == expected:
             return f"Receipt {expected} is missing."

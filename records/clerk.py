@@ -12,6 +12,7 @@ from ..core.digest import pixel_digests, work_digests
 from ..core.report import JsonValue, Report
 from ..core.types import Failure
 from .contents import Circumstances, delivered, failed, licence_text
+from .pause import Pause
 from .receipts import Receipts
 
 
@@ -21,6 +22,7 @@ class Clerk:
     def __init__(self, receipts: Receipts, run: Circumstances) -> None:
         self._receipts = receipts
         self._run = run
+        self._pause = Pause()
 
     def delivered(self, report: Report, source: Tensor, image: Tensor, mask: Tensor) -> Report:
         """The report, with the id of its receipt, or with the reason why there is none.
@@ -48,10 +50,13 @@ class Clerk:
         self, content: Mapping[str, JsonValue], text: str
     ) -> tuple[str | None, tuple[str, ...]]:
         try:
-            if self._receipts.lasting:
+            with self._pause.attempt():
                 return self._receipts.add(content, text).id, tuple(self._receipts.warnings)
-        except sqlite3.Error as error:
-            return None, (f"no receipt was kept ({error}); look at the disk of the data folder",)
+        except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
+            if self._receipts.lasting:
+                return None, (
+                    f"no receipt was kept ({error}); look at the disk of the data folder",
+                )
         return None, (
             "no receipt was kept, because the data folder cannot be written; set RMBG_DATA to one "
             "that can",

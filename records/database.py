@@ -11,23 +11,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .opening import open_file, open_memory
+from . import gap
+from .opening import FILE, GONE, OpenFile, open_file, open_to_read
 from .owners import Owner
+from .pause import Pause
 from .schema import transaction
+from .trouble import remedy
 
 
 class Database:
     """The tables in one folder, and this process as the owner of what it is doing there.
 
-    Opening never fails: a damaged file is put aside and a new one begun, and where no file can be
-    written the tables are kept in memory. Both leave a sentence in `warnings`.
+    A damaged file is put aside and a new one begun. One that cannot be opened is tried again at
+    each use: what it lists is not known then, which is not the same as nothing.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.warnings: list[str] = []
         self._folder = folder
         self._lock = threading.RLock()
-        self._begin()
+        self._pause = Pause()
+        self._file: OpenFile | None = None
+        self._closed = False
+        self._happened: list[str] = []
+        self._trouble = ""
+        with self._lock:
+            self._try_to_open()
         if sys.platform != "win32":
             here = weakref.ref(self)
 
@@ -39,61 +47,124 @@ class Database:
             os.register_at_fork(after_in_child=after_fork)
 
     @property
-    def owner(self) -> Owner:
-        """This process."""
-        return self._owner
+    def path(self) -> Path:
+        """The file."""
+        return self._folder / FILE
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the file."""
+        return [*self._happened, *filter(None, [self._trouble])]
+
+    @property
+    def gap(self) -> str:
+        """Why the file may not list every job, and how the user goes on; empty when it does."""
+        return gap.sentence(self._folder)
 
     @property
     def lasting(self) -> bool:
-        """It is on a disk; what is kept in memory ends with the process."""
-        with self.reading() as connection:
-            return bool(connection.execute("PRAGMA database_list").fetchone()["file"])
+        """It can be written, as things stand."""
+        with self._lock:
+            try:
+                return self._opened(writable=True).writable
+            except sqlite3.Error:
+                return False
+
+    def owns(self, name: str) -> bool:
+        """Whether this owner, ours or another, lives: a process that may be at work."""
+        with self._lock:
+            return self.owner.lives(name)
+
+    @property
+    def owner(self) -> Owner:
+        """This process."""
+        with self._lock:
+            return (self._file or self._opened()).owner
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone."""
+        """The connection, for this thread alone. Raises sqlite3.Error."""
         with self._lock:
-            if self._in_new_child:
-                self._begin()
-            yield self._connection
+            yield self._opened().connection
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """The same in a transaction, which is on the disk when it ends, or undone."""
-        with self.reading() as connection, transaction(connection):
-            yield connection
+        """The same in a transaction, which is on the disk when it ends, or undone.
+
+        Raises sqlite3.Error, also when the file was taken away meanwhile: then nobody will find
+        what was written.
+        """
+        with self._lock:
+            file = self._opened(writable=True)
+            with transaction(file.connection):
+                yield file.connection
+            if not file.in_place:
+                raise sqlite3.OperationalError("it was replaced or deleted while it was written")
+
+    def adopt(self) -> bool:
+        """Go on without the jobs that are not known; whether there are any. Raises OSError."""
+        return gap.adopt(self._folder)
 
     def close(self) -> None:
         """Let go of the file; from now on this owner counts as dead."""
         with self._lock:
-            if not self._in_new_child:
-                self._connection.close()
-                self._owner.release()
+            self._let_go()
+            self._closed = True
 
-    def _begin(self) -> None:
-        self._in_new_child = False
+    def _opened(self, *, writable: bool = False) -> OpenFile:
+        if self._closed:
+            raise sqlite3.ProgrammingError("it was closed")
+        if self._file and not self._file.in_place:
+            self._give_up(self._file)
+        if self._file is None or (writable and not self._file.writable):
+            self._open(writable=writable)
+        assert self._file is not None
+        return self._file
+
+    def _open(self, *, writable: bool) -> None:
         try:
-            self._connection, warnings = open_file(self._folder)
-            try:
-                self._owner = Owner(self._folder / "owners")
-            except OSError:
-                self._connection.close()
+            with self._pause.attempt():
+                file, happened = open_file(self._folder)
+        except sqlite3.Error as error:
+            self._trouble = (
+                f"The journal of paid work cannot be kept in {self._folder} ({error}): nothing is "
+                f"sent to a provider, and no receipt is kept, until it can. {remedy(error)}"
+            )
+            found = None if writable else open_to_read(self._folder)
+            if found is None:
                 raise
-        except (OSError, sqlite3.Error) as error:
-            self._connection = open_memory()
-            self._owner = Owner(None)
-            warnings = [
-                f"The journal of paid work cannot be kept in {self._folder} ({error}): jobs under "
-                "way would be forgotten if the program ends now. Set RMBG_DATA to a folder that "
-                "can be written."
-            ]
-        self.warnings += warnings
-        self._owner.clean_up()
+            file, happened = found, []
+        else:
+            self._trouble = ""
+            file.owner.clean_up()
+        self._let_go()
+        self._file = file
+        self._happened += happened
+
+    def _try_to_open(self) -> None:
+        try:
+            self._opened()
+        except sqlite3.Error:
+            return  # each use says so again
+
+    def _give_up(self, file: OpenFile) -> None:
+        """Its path leads to another file now, or to none: what it lists is not known there."""
+        if not file.was_put_aside:
+            try:
+                gap.note(self._folder, GONE.format(path=self.path))
+            except OSError as error:
+                raise sqlite3.OperationalError(f"{self.path} is gone ({error.strerror})") from error
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
 
     def _disown(self) -> None:
         """In a forked child: being the owner is the parent's alone, and SQLite forbids the child
         to use or even close the parent's connection. The child opens its own when it needs one."""
-        self._owner.leave()
-        self._of_parent = self._connection
         self._lock = threading.RLock()
-        self._in_new_child = True
+        if self._file:
+            self._file.owner.leave()
+            self._of_parent, self._file = self._file, None

@@ -13,66 +13,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection
 from datetime import datetime, timezone
-from decimal import Decimal
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from ..core.errors import BackendFailed, MayBeBilled
 from ..core.specs import Price
 from ..core.types import Ticket
 from . import ids
 from .database import Database
-
-State: TypeAlias = Literal["sending", "submitted", "delivered", "failed", "abandoned"]
+from .open_job import COLUMNS, State, open_job
+from .open_job import OpenJob as OpenJob
 
 LOST = "the answer to the submit was lost; it may have been billed"
 
 _OPEN = "state IN ('sending', 'submitted')"
 _BUSY = "another run is sending this picture at this moment; run again when it has finished."
-
-
-@dataclass(frozen=True)
-class OpenJob:
-    """Paid work that is not settled.
-
-    request_id: None while it is being sent, and when the answer was lost. price: None when it is
-    not known. width, height: of the picture that was sent; 0 when not known. created, changed: UTC,
-    ISO 8601. trouble: why it is still open; may be empty. running: the process that sent it still
-    works on it.
-    """
-
-    work: str
-    backend: str
-    state: State
-    request_id: str | None
-    urls: Mapping[str, str]
-    owner: str | None
-    price: Decimal | None
-    currency: str | None
-    width: int
-    height: int
-    created: str
-    changed: str
-    trouble: str
-    running: bool
-
-    @property
-    def resumable(self) -> bool:
-        """It has an id, so its result can be fetched."""
-        return self.request_id is not None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the picture that was sent."""
-        return self.width, self.height
-
-    @property
-    def ticket(self) -> Ticket:
-        """What the provider knows it by."""
-        return _ticket(self.backend, self.request_id, self.urls, self.size, self.created)
 
 
 class Journal:
@@ -84,14 +40,25 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
-        """The journal in this folder. A damaged file is put aside and a new one begun; where no
-        file can be written it is kept in memory. Both leave a sentence in `warnings`."""
+        """The journal in this folder. A damaged file is put aside and a new one begun; one that
+        cannot be opened is tried again at each use. Both leave a sentence in `warnings`."""
         return cls(Database(folder))
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
     def warnings(self) -> list[str]:
-        """What the user should know about the file."""
-        return self._database.warnings
+        """What the user should know about the file, and about jobs that it does not list."""
+        gap, warnings = self._database.gap, self._database.warnings
+        return [*filter(None, [gap]), *(said for said in warnings if said not in gap)]
+
+    def adopt(self) -> bool:
+        """Go on without jobs that an earlier file listed, and this one does not know; whether there
+        may be any. Raises OSError."""
+        return self._database.adopt()
 
     def close(self) -> None:
         """Let go of the file. Rows that were still being sent count as lost from now on."""
@@ -100,16 +67,17 @@ class Journal:
     def known(self, work: str) -> Ticket | None:
         """The ticket of open work; without an id when its answer was lost, None when there is none.
 
-        Raises BackendFailed while a living process, this one or another, is sending it.
+        Raises BackendFailed while a living process, this one or another, is sending it, and where
+        its row may have been lost.
         """
         with self._database.reading() as connection:
             row = _open_row(connection, work)
             if row is None:
+                self._check_complete()
                 return None
             if self._is_being_sent(row):
                 raise BackendFailed(_BUSY)
-            urls = json.loads(row["urls"])
-            return _ticket(row["backend"], row["request_id"], urls, _size(row), row["created"])
+            return open_job(row, running=False).ticket
 
     def sending(
         self,
@@ -124,10 +92,11 @@ class Journal:
 
         replaces: what `known` said before; that row is closed as abandoned, because the user wants
         to pay again. Raises BackendFailed, and nothing may be sent, when the journal holds anything
-        else by now: another run was quicker.
+        else by now, because another run was quicker, and where a row may have been lost.
         """
         seen = None if replaces is None else (replaces.request_id,)
         with self._database.changing() as connection:
+            self._check_complete()
             row = _open_row(connection, work)
             there = None if row is None else (row["request_id"],)
             if there != seen or (row is not None and self._is_being_sent(row)):
@@ -146,8 +115,8 @@ class Journal:
     ) -> None:
         """The provider's answer to the submit. A ticket without an id: the answer was lost.
 
-        The size in the row becomes that of the picture as it was sent. price, size: for work of
-        which `sending` could not be written; it gets its row now.
+        The size in the row becomes that of the picture as it was sent. price, size: for work whose
+        row was lost with its file since then; it gets another one.
 
         Raises MayBeBilled when this id stands for other work: one job makes one picture, so this
         work is noted as lost. The other one is too, if both were under way when the id came, for
@@ -198,6 +167,9 @@ class Journal:
 
     def delivered(self, work: str) -> None:
         """The user has the result, or the cache has."""
+        with self._database.reading() as connection:
+            if _open_row(connection, work) is None:  # said without waiting for those who write
+                return
         with self._database.changing() as connection:
             _close(connection, work, "delivered")
 
@@ -224,34 +196,24 @@ class Journal:
         """Everything that is open, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT * FROM jobs WHERE {_OPEN} ORDER BY created, id"
+                f"SELECT {COLUMNS} FROM jobs WHERE {_OPEN} ORDER BY created, id"
             ).fetchall()
-            return [_open_job(row, running=self._is_owned(row)) for row in rows]
+            return [open_job(row, running=self._is_owned(row)) for row in rows]
 
     def _is_owned(self, row: sqlite3.Row) -> bool:
-        return row["owner"] is not None and self._database.owner.lives(row["owner"])
+        return row["owner"] is not None and self._database.owns(row["owner"])
 
     def _is_being_sent(self, row: sqlite3.Row) -> bool:
         return row["state"] == "sending" and self._is_owned(row)
 
-
-def _ticket(
-    backend: str,
-    request_id: str | None,
-    urls: Mapping[str, str],
-    size: tuple[int, int],
-    created: str,
-) -> Ticket:
-    return Ticket(backend, request_id, urls, sent=size if all(size) else None, created=created)
-
-
-def _size(row: sqlite3.Row) -> tuple[int, int]:
-    return row["width"], row["height"]
+    def _check_complete(self) -> None:
+        if gap := self._database.gap:
+            raise BackendFailed(f"{gap} It was not sent.")
 
 
 def _open_row(connection: sqlite3.Connection, work: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
-        f"SELECT * FROM jobs WHERE work = ? AND {_OPEN}", (work,)
+        f"SELECT {COLUMNS} FROM jobs WHERE work = ? AND {_OPEN}", (work,)
     ).fetchone()
     return row
 
@@ -281,13 +243,6 @@ def _close(
         f"UPDATE jobs SET state = ?, owner = NULL, changed = ? WHERE work = ? AND {only_where}",
         (state, _now(), work),
     )
-
-
-def _open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
-    facts = {field.name: row[field.name] for field in fields(OpenJob) if field.name != "running"}
-    facts["urls"] = json.loads(row["urls"])
-    facts["price"] = None if row["price"] is None else Decimal(row["price"])
-    return OpenJob(**facts, running=running)
 
 
 def _now() -> str:

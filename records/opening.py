@@ -1,60 +1,123 @@
-"""records.sqlite: opened so that a commit survives the loss of power, mended when it is damaged."""
+"""records.sqlite: opened so that a commit survives the loss of power, put aside when it is damaged.
+
+Where it cannot be written it is opened to be read: the jobs that it lists can still be fetched.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from . import gap
 from .locks import exclusive
+from .owners import Owner, occupied
 from .schema import migrate
 
 FILE = "records.sqlite"
+GONE = "{path} was replaced or deleted while it was in use."
 
 _BUSY_SECONDS = 10.0
 _OPENING_SECONDS = 30.0
 _COMPANIONS = ("", "-wal", "-shm")
+_ASIDE = ".damaged-"
 
 
-def open_file(folder: Path) -> tuple[sqlite3.Connection, list[str]]:
-    """The database in this folder, begun anew where it is damaged, and what the user should know.
+@dataclass(frozen=True)
+class OpenFile:
+    """A connection to the file, and this process as the owner of what it does there.
 
-    Raises OSError or sqlite3.Error when it cannot be read and written here.
+    writable: False: what is found in it is true, and what is not found may be there. place: which
+    files these are, as `_place` has it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    connection: sqlite3.Connection
+    owner: Owner
+    writable: bool
+    path: Path
+    place: tuple[tuple[int, int] | None, ...]
+
+    @property
+    def in_place(self) -> bool:
+        """Others who open the path find this very file, and what is written to it."""
+        now = _place(self.path)
+        return all(was in (None, is_) for was, is_ in zip(self.place, now, strict=True))
+
+    @property
+    def was_put_aside(self) -> bool:
+        """Another process found it damaged, and has said so."""
+        asides = self.path.parent.glob(f"{FILE}{_ASIDE}*")
+        return self.place[0] in [_identity(path) for path in asides]
+
+    def close(self) -> None:
+        """Let go of it; from now on the owner counts as dead."""
+        self.connection.close()
+        self.owner.release()
+
+
+def open_file(folder: Path) -> tuple[OpenFile, list[str]]:
+    """The file in this folder, begun anew where it is damaged, and what the user should know.
+
+    Raises sqlite3.OperationalError when it cannot be read and written here.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One process at a time: the second must not take the first one's new file for the damaged
+        # one.
+        with exclusive(folder / "opening.lock", _OPENING_SECONDS):
+            return _opened_or_begun(folder)
+    except OSError as error:
+        raise sqlite3.OperationalError(_in_words(error)) from error
+
+
+def open_to_read(folder: Path) -> OpenFile | None:
+    """The file as it is, for a folder, disk or moment that does not allow more; None where that is
+    impossible, too."""
     path = folder / FILE
-    # One process at a time: the second must not take the first one's new file for the damaged one.
-    with exclusive(folder / "opening.lock", _OPENING_SECONDS):
-        try:
-            return _open(path), []
-        except sqlite3.OperationalError:
-            raise  # it cannot be read or written, which says nothing about its content
-        except sqlite3.DatabaseError as error:
-            aside = _put_aside(path)
-            warning = (
-                f"The journal of paid work was damaged ({error}) and was put aside as {aside}. "
-                "What it listed as open is not known any more, nor are its receipts, and what was "
-                "spent counts from 0 again, also towards a budget: look at your provider's jobs."
-            )
-            return _open(path), [warning]
+    # A read-only folder has no place for the memory that readers share with writers, which is what
+    # the second way does without: it may miss the latest rows.
+    for way in ("mode=ro", "immutable=1"):
+        with suppress(sqlite3.Error), ExitStack() as undo:
+            connection = _connect(f"{path.absolute().as_uri()}?{way}", patience=0)
+            undo.enter_context(closing(connection))
+            connection.execute("SELECT count(*) FROM jobs").fetchone()
+            undo.pop_all()
+            owner = Owner(folder / "owners", present=False)
+            return OpenFile(connection, owner, False, path, (_identity(path), None))
+    return None
 
 
-def open_memory() -> sqlite3.Connection:
-    """A database that ends with the process."""
-    connection = _connect(":memory:")
-    migrate(connection)
-    return connection
+def _opened_or_begun(folder: Path) -> tuple[OpenFile, list[str]]:
+    path = folder / FILE
+    if not path.exists() and occupied(folder / "owners"):
+        gap.note(folder, GONE.format(path=path))
+    try:
+        return _open(path), []
+    except sqlite3.OperationalError:
+        raise  # it cannot be read or written, which says nothing about its content
+    except sqlite3.DatabaseError as error:
+        aside = f"{FILE}{_ASIDE}{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+        happened = (
+            f"The journal of paid work was damaged ({error}) and was put aside as "
+            f"{folder / aside}. What it listed as open is not known any more, nor are its "
+            "receipts, and what was spent counts from 0 again, also towards a budget."
+        )
+        gap.note(folder, happened)
+        _put_aside(path, aside)
+        return _open(path), [happened]
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> OpenFile:
     # SQLite gives its other files the permissions of this one. An existing file is not touched:
     # closing a descriptor of it would drop the locks of another connection of this process.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    connection = _connect(str(path))
-    try:
+    connection = _connect(str(path.absolute()), patience=_BUSY_SECONDS)
+    with ExitStack() as undo:
+        undo.enter_context(closing(connection))
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL mode NORMAL would lose the last commits with the power.
         connection.execute("PRAGMA synchronous = FULL")
@@ -62,23 +125,39 @@ def _open(path: Path) -> sqlite3.Connection:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict.splitlines()[0])
         migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        owner = Owner(path.parent / "owners")
+        undo.pop_all()
+    return OpenFile(connection, owner, True, path, _place(path))
 
 
-def _connect(name: str) -> sqlite3.Connection:
+def _connect(name: str, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        name, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
+    # A text that somebody has spoilt is a wrong text, and hides no other row.
+    connection.text_factory = lambda data: data.decode(errors="replace")
     return connection
 
 
-def _put_aside(path: Path) -> str:
-    aside = f"{path.name}.damaged-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+def _put_aside(path: Path, aside: str) -> None:
     for companion in _COMPANIONS:
         with suppress(FileNotFoundError):
             os.replace(f"{path}{companion}", path.with_name(f"{aside}{companion}"))
-    return aside
+
+
+def _place(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Of the file and of the one beside it that takes the commits, what the disk knows them by."""
+    return _identity(path), _identity(Path(f"{path}-wal"))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def _in_words(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.strerror else str(error)

@@ -17,15 +17,21 @@ from .locks import hold, probe
 _SUFFIX = ".lock"
 
 
-class Owner:
-    """This process towards the others. Without a folder nobody else can see it."""
+def occupied(folder: Path) -> bool:
+    """Whether any owner lives."""
+    return any(not _abandoned(path) for path in folder.glob(f"*{_SUFFIX}"))
 
-    def __init__(self, folder: Path | None) -> None:
+
+class Owner:
+    """This process towards the others. present: False for one that only looks at them, and that
+    they do not see."""
+
+    def __init__(self, folder: Path, *, present: bool = True) -> None:
         """Raises OSError where files cannot be made or locked."""
         self._folder = folder
         self._file = -1
         self.name = secrets.token_hex(8)
-        if folder is not None:
+        if present:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             while not self._take(folder):
                 self.name = secrets.token_hex(8)
@@ -34,19 +40,17 @@ class Owner:
         """Whether the process of this owner still runs."""
         if name == self.name:
             return True
-        return self._folder is not None and not _abandoned(self._folder / f"{name}{_SUFFIX}")
+        return not _abandoned(self._folder / f"{name}{_SUFFIX}")
 
     def clean_up(self) -> None:
         """Remove the files of dead owners."""
-        if self._folder is None:
-            return
         for path in self._folder.glob(f"*{_SUFFIX}"):
             if path.stem != self.name:
                 _abandoned(path, remove=True)
 
     def release(self) -> None:
         """From now on this owner counts as dead."""
-        if self._file >= 0 and self._folder is not None:
+        if self._file >= 0:
             self.leave()
             with suppress(OSError):
                 (self._folder / f"{self.name}{_SUFFIX}").unlink()
@@ -75,7 +79,7 @@ class Owner:
 def _abandoned(path: Path, *, remove: bool = False) -> bool:
     """Whether nobody holds this file. Where that cannot be found out, somebody may."""
     try:
-        file = os.open(path, os.O_RDWR)
+        file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return True
     except OSError:

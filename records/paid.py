@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import partial
 from typing import cast
 
-from ..core.errors import BackendFailed, PictureError
+from ..core.errors import BackendFailed, MayBeBilled, PictureError
 from ..core.specs import Price
 from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import Journal
+from .pause import Pause
 from .purse import Purse
+from .trouble import remedy
 
 _TROUBLE_CHARACTERS = 300
 
@@ -22,8 +25,8 @@ class PaidJob(Job):
     """A job that keeps the journal and the cache for one run. Any thread may call it.
 
     inner: the caller's own job; it is told everything first. purse: the money of this run, whose
-    refusals are raised before anything is sent. A journal that fails never costs a
-    paid result: what it cannot take is remembered until this run ends, and `warnings` says so.
+    refusals are raised before anything is sent. Without a row on the disk nothing is sent; what was
+    sent before the journal failed is delivered all the same, and `warnings` says what it misses.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class PaidJob(Job):
         # Of these nothing has left in this run, so that a failure says nothing about the journal's
         # row: it may be a lost job of an earlier run, or of another one that was quicker.
         self._unsent: set[str] = set()
+        # Sent, and listed without the id that the provider answered with.
         self._not_noted: dict[str, Ticket] = {}
+        self._pause = Pause()
         self._in_hand: set[str] = set()
         self._sent: set[str] = set()
         self._over = False
@@ -82,50 +87,61 @@ class PaidJob(Job):
         self._inner.step(done)
 
     def reserve(self, work: str, price: Price) -> None:
-        """See `Job.reserve`."""
+        """See `Job.reserve`. Raises BackendFailed when it cannot be counted: nothing is sent that
+        cannot be noted."""
         with self._reserving:
             self._inner.reserve(work, price)
-            trouble = self._purse.reserve(work, price) if self._purse else ""
-        if trouble:
-            self._warn(trouble)
+            if self._purse:
+                try:
+                    with self._pause.attempt():
+                        self._purse.reserve(work, price)
+                except sqlite3.Error as error:
+                    raise self._refusal(error) from error
         self._prices[work] = price
         self._unsent.add(work)
 
     def known(self, work: str) -> Ticket | None:
-        """See `Job.known`. Raises BackendFailed when the journal cannot be read: what it holds may
-        have been paid for."""
+        """See `Job.known`. Raises BackendFailed when the journal or the cache cannot be read: what
+        they hold was paid for."""
         ticket = self._inner.known(work) or self._not_noted.get(work)
         if ticket is not None:
             return ticket
         try:
             ticket = self._journal.known(work)
         except sqlite3.Error as error:
-            raise BackendFailed(
-                f"the journal of paid work cannot be read ({error}), so it is not known whether "
-                "this picture was paid for before. It was not sent; run again when the disk is well"
-                " again, or set RMBG_DATA to another folder."
+            raise _not_known(
+                f"the journal of paid work cannot be read ({self._journal.path}: {error})", error
+            ) from error
+        try:
+            if ticket is None:
+                self._cache.look(work)
+        except OSError as error:
+            raise _not_known(
+                f"the cache of paid results cannot be read ({error})", error
             ) from error
         self._known[work] = ticket
         return ticket
 
     def sending(self, work: str) -> None:
-        """See `Job.sending`. Raises BackendFailed when another run was quicker, and is at it or has
-        delivered it since this one looked into the cache, and when this run is over: send
-        nothing."""
+        """See `Job.sending`. Raises BackendFailed, and nothing may be sent: when the journal cannot
+        note it; when another run was quicker, and is at it or has delivered it since this one
+        looked into the cache; and when this run is over."""
         self._inner.sending(work)
-        lost = Ticket(_backend_of(work), None)
         try:
-            self._journal.sending(
-                work,
-                lost.backend,
-                self._prices.get(work),
-                self._sizes[work],
-                replaces=self._known.get(work),
-            )
+            with self._pause.attempt():
+                for earlier, ticket in list(self._not_noted.items()):
+                    with suppress(MayBeBilled):  # its row is lost now, and says so
+                        self._write(earlier, ticket)
+                self._journal.sending(
+                    work,
+                    _backend_of(work),
+                    self._prices.get(work),
+                    self._sizes[work],
+                    replaces=self._known.get(work),
+                )
         except sqlite3.Error as error:
-            self._remember(work, lost, error)
+            raise self._refusal(error) from error
         if self._cache.has(work):
-            self._not_noted.pop(work, None)
             self._try(work, partial(self._journal.not_sent, work))
             raise BackendFailed(
                 "this picture was delivered a moment ago; run again, it costs nothing."
@@ -183,7 +199,8 @@ class PaidJob(Job):
     def _keep(self, work: str, trouble: str) -> None:
         ticket = self._not_noted.get(work)
         if ticket is not None:
-            self._note(work, ticket)  # the disk may have room again
+            with suppress(MayBeBilled):  # its row is lost now, and says so
+                self._note(work, ticket)  # the disk may have room again
         self._try(work, partial(self._journal.keep, work, trouble))
 
     def _leave(self, work: str) -> None:
@@ -191,20 +208,29 @@ class PaidJob(Job):
         self._keep(work, "its run was stopped")
 
     def _note(self, work: str, ticket: Ticket) -> None:
+        try:
+            self._write(work, ticket)
+        except sqlite3.Error as error:
+            self._not_noted[work] = ticket
+            which = f"request {ticket.request_id}" if ticket.request_id else "a picture"
+            self._warn(
+                f"The journal of paid work could not be written ({error}): if the program ends "
+                f"now, {which} at {ticket.backend} stays listed as perhaps billed, without its id."
+            )
+
+    def _write(self, work: str, ticket: Ticket) -> None:
         price, size = self._prices.get(work), self._sizes.get(work, (0, 0))
         try:
             self._journal.submitted(work, ticket, price=price, size=size)
-        except sqlite3.Error as error:
-            self._remember(work, ticket, error)
-        else:
+        except MayBeBilled:
             self._not_noted.pop(work, None)
+            raise
+        self._not_noted.pop(work, None)
 
-    def _remember(self, work: str, ticket: Ticket, error: sqlite3.Error) -> None:
-        self._not_noted[work] = ticket
-        which = f"request {ticket.request_id}" if ticket.request_id else "a picture"
-        self._warn(
-            f"The journal of paid work could not be written ({error}), so {which} at "
-            f"{ticket.backend} would be forgotten if the program ends now."
+    def _refusal(self, error: sqlite3.Error) -> BackendFailed:
+        return BackendFailed(
+            f"this picture cannot be noted in the journal of paid work ({self._journal.path}: "
+            f"{error}), so it was not sent, and nothing was billed. {remedy(error)}"
         )
 
     def _try(self, work: str, change: Callable[[], None]) -> None:
@@ -226,6 +252,13 @@ class PaidJob(Job):
         text = str(error).replace(name, "the picture") if name else str(error)
         short = text[: _TROUBLE_CHARACTERS - 1]
         return text if len(text) < _TROUBLE_CHARACTERS else f"{short}…"
+
+
+def _not_known(what: str, error: Exception) -> BackendFailed:
+    return BackendFailed(
+        f"{what}, so it is not known whether this picture was paid for before. It was not sent. "
+        f"{remedy(error)}"
+    )
 
 
 def _backend_of(work: str) -> str:

@@ -11,6 +11,7 @@ from ..core.errors import OverBudget
 from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain
 from ..core.specs import Price
 from .budget import Spending
+from .trouble import remedy
 
 
 class Purse:
@@ -43,15 +44,17 @@ class Purse:
                 "pictures, or raise max_cost."
             )
         if self._budget:
-            self._check_lasting()
             try:
                 self._spending.check(price, pictures, self._budget)
             except sqlite3.Error as error:
                 raise _unknown(error) from error
 
-    def reserve(self, work: str, price: Price) -> str:
-        """Count this picture before it is sent, or raise OverBudget. Returns what the user should
-        know: without a budget, spending that cannot be written down stops nothing."""
+    def reserve(self, work: str, price: Price) -> None:
+        """Count this picture before it is sent.
+
+        Raises OverBudget, also when a budget cannot be looked up; without one, sqlite3.Error when
+        the picture cannot be counted.
+        """
         self._check_currency(price)
         with self._lock:
             if self._max_cost is not None and self._cost + price.amount > self._max_cost:
@@ -61,27 +64,16 @@ class Purse:
                     "It was not sent. Send fewer pictures, or raise max_cost."
                 )
             self._cost += price.amount
-        trouble = ""
-        number: int | None = None
         try:
-            if self._budget:
-                self._check_lasting()
             number = self._spending.reserve(work, price, self._budget)
-        except sqlite3.Error as error:
-            if self._budget:
-                self._give_back(price)
-                raise _unknown(error) from error
-            trouble = (
-                f"What this run costs could not be written down ({error}), so `rmbg costs` and a "
-                "later budget do not count it."
-            )
-        except OverBudget:
+        except (sqlite3.Error, OverBudget) as error:
             self._give_back(price)
+            if self._budget and isinstance(error, sqlite3.Error):
+                raise _unknown(error) from error
             raise
         self._reserved[work] = price, number
         if self._closed:  # the run was stopped while this was written
             self.not_owed(work)
-        return trouble
 
     def sent(self, work: str) -> None:
         """From now on its reservation follows the journal."""
@@ -120,14 +112,9 @@ class Purse:
                 f"set a price in {CURRENCY} with RMBG_PRICES."
             )
 
-    def _check_lasting(self) -> None:
-        if not self._spending.lasting:
-            raise _unknown("its folder cannot be written")
 
-
-def _unknown(reason: object) -> OverBudget:
+def _unknown(error: sqlite3.Error) -> OverBudget:
     return OverBudget(
-        f"What was spent before cannot be looked up ({reason}), so {BUDGET_VARIABLE} cannot be "
-        "kept to and nothing is sent. Mend the data folder, set RMBG_DATA to another, or take the "
-        "budget away."
+        f"What was spent before cannot be looked up ({error}), so {BUDGET_VARIABLE} cannot be "
+        f"kept to and nothing is sent. {remedy(error)}"
     )

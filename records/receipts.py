@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..core.report import JsonValue
-from .chain import NONE_BEFORE, Receipt, fault_of, hash_part, seal, sha256
+from .chain import LARGEST, NONE_BEFORE, Receipt, fault_of, hash_part, seal, sha256
 from .database import Database
 
 _PAGE = 500
 _COLUMNS = "number, hash, body"
+# Rows with other numbers were not written here: `verify` names them, nothing else counts them.
+_WRITTEN = f"number BETWEEN 1 AND {LARGEST}"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Receipts:
 
     @property
     def lasting(self) -> bool:
-        """They are on a disk: where none can be written, they would end with the process."""
+        """One more can be written, as things stand."""
         return self._database.lasting
 
     @property
@@ -44,14 +47,15 @@ class Receipts:
     def add(self, content: Mapping[str, JsonValue], licence_text: str) -> Receipt:
         """Append a receipt that says this, and the time. It is on the disk on return.
 
-        licence_text: what `content["licence"]["text_sha256"]` is the hash of; kept once.
+        licence_text: what `content["licence"]["text_sha256"]` is the hash of; kept once. Raises
+        ValueError for what no receipt can say, and when no number is left.
         """
         with self._database.changing() as connection:
             last = connection.execute(
-                f"SELECT {_COLUMNS} FROM receipts ORDER BY number DESC LIMIT 1"
+                f"SELECT {_COLUMNS} FROM receipts WHERE {_WRITTEN} ORDER BY number DESC LIMIT 1"
             ).fetchone()
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            receipt = seal({**content, "time": now}, Receipt(*last) if last else None)
+            receipt = seal({**content, "time": now}, _receipt(last) if last else None)
             connection.execute(
                 f"INSERT INTO receipts ({_COLUMNS}) VALUES (?, ?, ?)",
                 (receipt.number, receipt.hash, receipt.body),
@@ -64,20 +68,7 @@ class Receipts:
 
     def each(self, *, newest_first: bool = False) -> Iterator[Receipt]:
         """All of them, a few at a time, so that others can write meanwhile."""
-        order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
-        # Not 1: a row that somebody gave a number below it is to be found, too.
-        at = 2**63 - 1 if newest_first else -(2**63)
-        while True:
-            with self._database.reading() as connection:
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM receipts WHERE number {beyond} ?"
-                    f" ORDER BY number {order} LIMIT {_PAGE}",
-                    (at,),
-                ).fetchall()
-            if not rows:
-                return
-            yield from (Receipt(*row) for row in rows)
-            at = rows[-1]["number"]
+        return self._pages(_WRITTEN, newest_first=newest_first)
 
     def find(self, name: str) -> list[Receipt]:
         """Those with this id, or whose hash begins so. More than one is possible and unlikely.
@@ -110,7 +101,7 @@ class Receipts:
         met = wanted is None or NONE_BEFORE.startswith(wanted)
         last: Receipt | None = None
         texts: set[str] = set()
-        for receipt in self.each():
+        for receipt in self._pages("number IS NOT NULL"):
             fault = fault_of(receipt, last) or self._licence_fault(receipt, texts)
             if fault:
                 return _verdict(last, fault)
@@ -123,22 +114,43 @@ class Receipts:
         )
         return _verdict(last, fault)
 
+    def _pages(self, condition: str, *, newest_first: bool = False) -> Iterator[Receipt]:
+        order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+        further = ""
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} FROM receipts WHERE {condition}{further}"
+                    f" ORDER BY number {order} LIMIT {_PAGE}"
+                ).fetchall()
+            if not rows:
+                return
+            yield from map(_receipt, rows)
+            further = f" AND number {beyond} {rows[-1]['number']}"
+
     def _where(self, condition: str, values: tuple[str, ...]) -> list[Receipt]:
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM receipts WHERE {condition} ORDER BY number", values
+                f"SELECT {_COLUMNS} FROM receipts WHERE {_WRITTEN} AND {condition} ORDER BY number",
+                values,
             ).fetchall()
-        return [Receipt(*row) for row in rows]
+        return [_receipt(row) for row in rows]
 
     def _licence_fault(self, receipt: Receipt, known: set[str]) -> str | None:
         licence = receipt.data().get("licence")
-        digest = str(licence["text_sha256"]) if isinstance(licence, dict) else ""
+        digest = str(licence.get("text_sha256")) if isinstance(licence, dict) else ""
         if digest not in known:
             text = self.licence_text(digest)
             if text is None or sha256(text) != digest:
                 return f"The licence text of receipt {receipt.number} was changed or removed."
             known.add(digest)
         return None
+
+
+def _receipt(row: sqlite3.Row) -> Receipt:
+    """A row of three, whatever somebody has put into it: a text that is none has another hash."""
+    number, *texts = row
+    return Receipt(number, *(text if isinstance(text, str) else repr(text) for text in texts))
 
 
 def _verdict(last: Receipt | None, fault: str | None) -> Verdict:

@@ -1,11 +1,14 @@
 """The tables of records.sqlite, and how a file of an earlier version becomes one of this.
 
-A migration is never changed once released, and only adds: an earlier version of the package can
-then go on with the file of a later one.
+A migration is never changed once released, and only adds: tables, and columns that have a default.
+An earlier version of the package names the columns that it knows, so it goes on with the file of a
+later one (`user_version` above its own), leaves alone what it does not know, and never lowers the
+number.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,17 +108,54 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE jobs ADD COLUMN disputed TEXT",
         "CREATE INDEX jobs_of_request ON jobs (lower(coalesce(request_id, disputed)))",
     ),
+    (
+        # chain.LARGEST; SQLite cannot add a CHECK to a table that is there.
+        """
+        CREATE TRIGGER receipt_number BEFORE INSERT ON receipts
+        WHEN NEW.number NOT BETWEEN 1 AND 9007199254740991
+        BEGIN
+            SELECT RAISE(ABORT, 'a receipt has a number from 1 to 9007199254740991');
+        END
+        """,
+    ),
 )
+
+_MADE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX|TRIGGER) (\w+)")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to this version. Raises sqlite3.Error, also when it cannot be written."""
+    """Bring the file to this version; one that is of it, or of a later one, is only read.
+
+    Raises sqlite3.Error, also when the file cannot be written.
+    """
+    if _version(connection) >= len(MIGRATIONS):
+        return
     with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        version = max(_version(connection), _found(connection))
+        for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _found(connection: sqlite3.Connection) -> int:
+    """The version by what is there: other programs set the number back and leave the tables.
+
+    So every migration creates something that has a name of its own.
+    """
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    version = 0
+    for statements in MIGRATIONS:
+        made = set(_MADE.findall("\n".join(statements)))
+        if not made or made - there:
+            break
+        version += 1
+    return version
 
 
 @contextmanager

@@ -469,6 +469,25 @@ def test_a_file_of_a_later_version(dest: Path) -> None:
         State(dest)
 
 
+@pytest.mark.parametrize("version", [1, 0])  # 0: other programs set it back
+def test_what_a_later_version_added_is_left_alone(photos: Path, dest: Path, version: int) -> None:
+    with State(dest) as state:
+        look(state, photos, dest)
+        state.done(next(iter(state.waiting())).key, written={})
+    connection = sqlite3.connect(dest / ".rmbg/state.sqlite")
+    connection.execute("ALTER TABLE pictures ADD COLUMN region TEXT NOT NULL DEFAULT 'eu'")
+    connection.execute("ALTER TABLE places ADD COLUMN region TEXT NOT NULL DEFAULT 'eu'")
+    connection.execute("CREATE TABLE later (id INTEGER)")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    with State(dest) as state:
+        found = look(state, photos, dest)
+        for item in list(state.waiting()):
+            state.failed(item.key, "no", lasting=True)
+        assert state.counts().quarantined == found.waiting > 0
+        assert len(list(state.quarantined())) == found.waiting
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_where_wal_is_refused(photos: Path, dest: Path, begun: bool) -> None:
     if begun:  # on another machine, that could

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -335,7 +336,7 @@ def test_other_currencies_are_refused_where_there_is_a_limit(records: Records) -
         for refused in (lambda: purse.reserve(WORK, euros), lambda: purse.afford(euros, 1)):  # noqa: B023
             with pytest.raises(OverBudget, match="The price is in EUR"):
                 refused()
-    assert Purse(records.spending).reserve(WORK, euros) == ""
+    Purse(records.spending).reserve(WORK, euros)
     assert day_of(records) == ("0", "0")
 
 
@@ -483,23 +484,24 @@ def test_a_run_that_may_pay_again_is_estimated_so(records: Records) -> None:
         assert expected.paid == paid
 
 
-def test_without_a_disk_a_run_goes_on_and_a_budget_does_not(tmp_path: Path) -> None:
+def test_without_a_disk_nothing_is_sent(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("no folder")
     records = open_records(tmp_path / "records", 0)
     provider = FakeProvider()
     (result,) = run(records, provider, inputs(1))
-    assert isinstance(result, Done)
+    assert isinstance(result, Failed)
+    assert "was not sent" in str(result.failure.error)
     with pytest.raises(OverBudget, match="cannot be looked up .* RMBG_DATA"):
         run(records, provider, inputs(2), "5/day")
-    assert len(provider.billed) == 1
+    assert provider.billed == []
     records.close()
 
 
 def test_a_spending_that_cannot_be_written_is_told(records: Records) -> None:
     with records.receipts._database.changing() as connection:
         connection.execute("DROP TABLE reservations")
-    purse = Purse(records.spending)
-    assert "could not be written down" in purse.reserve(WORK, FAKE_PRICE)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        Purse(records.spending).reserve(WORK, FAKE_PRICE)
     limited = Purse(records.spending, Budget(Decimal(5)))
     for refused in (lambda: limited.reserve(WORK, PRICE), lambda: limited.afford(PRICE, 1)):
         with pytest.raises(OverBudget, match="no such table"):

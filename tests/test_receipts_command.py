@@ -18,7 +18,7 @@ from rmbg_nodes import bookkeeping
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.commands import receipts as command
 from rmbg_nodes.feed import Input
-from rmbg_nodes.pipeline import Treatment, remove
+from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.tests.conformance import disc_frame
@@ -196,3 +196,76 @@ def test_a_damaged_file_is_not_called_valid(run: Run, data: Path) -> None:
     assert status == 1
     assert out.startswith("0 receipts")
     assert "was damaged" in err
+
+
+def forge(data: Path, number: int, like: int = 1) -> str:
+    """A receipt with this number, and with the very pixels of another one; its id."""
+    connection = sqlite3.connect(data / "records" / FILE)
+    with connection:
+        connection.execute("DROP TRIGGER IF EXISTS receipt_number")
+        (body,) = connection.execute(
+            "SELECT body FROM receipts WHERE number = ?", (like,)
+        ).fetchone()
+        said = {**json.loads(body), "number": number, "usage": "commercial", "previous": "0" * 64}
+        forged = canonical(said)
+        connection.execute(
+            "INSERT INTO receipts (number, hash, body) VALUES (?, ?, ?)",
+            (number, sha256(forged), forged),
+        )
+    connection.close()
+    return f"R-{sha256(forged)[:12]}"
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 0, 2**53, 2**63 - 1])
+def test_a_number_that_no_receipt_has(filled: list[str], run: Run, data: Path, number: int) -> None:
+    name = forge(data, number)
+    status, out, err = run("verify")
+    assert (status, out) == (1, "")
+    assert f"Receipt {number} has a number that none was written with: it was forged." in err
+    for words in (("list",), ("export", "--json"), ("summary",)):
+        status, out, _ = run(*words)
+        assert status == 0
+        assert name not in out
+    assert run("show", name)[0] == 1
+    books = bookkeeping.open_books()
+    pixels = books.receipts.find(filled[0])[0].data()["image"]
+    assert isinstance(pixels, dict)
+    assert [one.id for one in books.receipts.matching(str(pixels["sha256"]))] == [filled[0]]
+    frame = disc_frame(7, (20, 30))
+    (done,) = remove([Input(0, "next", lambda: frame.pixels)], FakeLocal(), Treatment())
+    assert isinstance(done, Done)
+    assert done.report.receipt is not None
+    assert books.receipts.head()[0] == len(filled) + 1
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 0, 2**53, 2**63 - 1])
+def test_the_file_itself_takes_no_such_number(filled: list[str], data: Path, number: int) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="a receipt has a number from 1"):
+        tamper(data, f"INSERT INTO receipts VALUES ({number}, 'a', 'b')")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "UPDATE receipts SET number = 9007199254740991 WHERE number = 4",
+        "UPDATE receipts SET hash = x'ff00' WHERE number = 4",
+        "UPDATE receipts SET hash = CAST(x'ff41' AS TEXT) WHERE number = 4",
+        "UPDATE receipts SET body = x'5b' WHERE number = 4",
+        "UPDATE receipts SET body = replace(hex(zeroblob(50000)), '0', '[') WHERE number = 4",
+        "ALTER TABLE receipts RENAME TO others",
+        "ALTER TABLE licence_texts RENAME TO others",
+    ],
+)
+@pytest.mark.parametrize("backend", [FakeLocal(), FakeHosted(FakeProvider())])
+def test_no_spoilt_row_costs_a_picture(
+    filled: list[str], run: Run, data: Path, spoilt: str, backend: FakeLocal | FakeHosted
+) -> None:
+    tamper(data, spoilt)
+    frame = disc_frame(9, (20, 30))
+    (done,) = remove([Input(0, "next", lambda: frame.pixels)], backend, Treatment())
+    assert isinstance(done, Done)
+    kept = done.report.receipt is not None
+    assert kept != any("no receipt was kept" in words for words in done.report.warnings)
+    status, out, err = run("verify")
+    assert (status, out) == (1, "")
+    assert err.startswith("rmbg: ")

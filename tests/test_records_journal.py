@@ -17,7 +17,7 @@ from rmbg_nodes.core.errors import BackendFailed
 from rmbg_nodes.core.types import Ticket
 from rmbg_nodes.records import opening, schema
 from rmbg_nodes.records.journal import LOST, Journal
-from rmbg_nodes.records.opening import FILE, open_memory
+from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.owners import Owner
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, start, until_said
 
@@ -235,11 +235,14 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, where: str) -> None:
     path.write_bytes(data)
     mended = Journal.open(tmp_path)
     assert len(mended.warnings) == 1
+    with pytest.raises(BackendFailed, match="pending --adopt"):
+        send(mended)
     assert "damaged" in mended.warnings[0]
     assert "counts from 0 again, also towards a budget" in mended.warnings[0]
     assert mended.pending() == []
     (aside,) = [name for name in os.listdir(tmp_path) if name.startswith(f"{FILE}.damaged-")]
     assert (tmp_path / aside).read_bytes() == data
+    assert mended.adopt()
     send(mended)
     mended.close()
     again = Journal.open(tmp_path)
@@ -252,9 +255,9 @@ def test_a_damaged_file_is_put_aside_once(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / FILE).write_bytes(b"this is no database " * 100)
     at_once = opening._put_aside
 
-    def slowly(path: Path) -> str:
+    def slowly(path: Path, aside: str) -> None:
         time.sleep(0.05)  # time for the others to find the damage, too
-        return at_once(path)
+        at_once(path, aside)
 
     monkeypatch.setattr(opening, "_put_aside", slowly)
     journals: list[Journal] = []
@@ -265,6 +268,7 @@ def test_a_damaged_file_is_put_aside_once(tmp_path: Path, monkeypatch: pytest.Mo
         thread.start()
     for thread in threads:
         thread.join()
+    assert [journal.adopt() for journal in journals] == [True, False, False, False]
     for number, journal in enumerate(journals):
         send(journal, f"{WORK}{number}")
     assert sum(len(journal.warnings) for journal in journals) == 1
@@ -291,13 +295,13 @@ def not_writable(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("spoil", [in_a_file, a_folder_for_a_file, not_writable])
-def test_what_cannot_be_written_is_kept_in_memory(tmp_path: Path, spoil) -> None:
+def test_what_cannot_be_written_is_no_empty_journal(tmp_path: Path, spoil) -> None:
     journal = Journal.open(spoil(tmp_path))
     assert len(journal.warnings) == 1
-    assert "would be forgotten if the program ends now" in journal.warnings[0]
-    send(journal)
-    journal.submitted(WORK, TICKET)
-    assert journal.known(WORK) == TICKET
+    assert "nothing is sent to a provider" in journal.warnings[0]
+    for refused in (lambda: journal.known(WORK), lambda: send(journal), journal.pending):
+        with pytest.raises(sqlite3.OperationalError):
+            refused()
     journal.close()
 
 
@@ -333,7 +337,8 @@ def test_a_file_of_an_earlier_version_gains_the_new_tables(
 
 
 def test_a_migration_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = open_memory()
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    schema.migrate(connection)
     version = len(schema.MIGRATIONS)
     names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
     before = connection.execute(names).fetchall()

@@ -263,7 +263,7 @@ class Broken:
         raise sqlite3.OperationalError("database or disk is full")
 
 
-ALL = ("sending", "submitted", "delivered", "failed", "keep")
+ALL = ("submitted", "delivered", "failed", "keep")
 
 
 @pytest.mark.parametrize("failing", [(name,) for name in ALL] + [ALL])
@@ -284,15 +284,33 @@ def test_a_broken_journal_loses_no_paid_result(records: Records, failing: tuple[
 
 
 def test_what_the_disk_refused_is_noted_when_it_can_be(records: Records) -> None:
-    broken = Broken(records.journal, "sending", "submitted")
+    broken = Broken(records.journal, "submitted")
     job = PaidJob(Job(), broken, records.cache)  # type: ignore[arg-type]
     job.expect(WORK, SIZE)
     send(job)
-    assert records.journal.pending() == []
+    assert [open_job.ticket for open_job in records.journal.pending()] == [LOST]
     broken.failing.clear()
     job.settled(WORK, failed(ResultWaiting("not finished")))
     (open_job,) = records.journal.pending()
     assert (open_job.ticket, open_job.size, open_job.price) == (TICKET, SIZE, PRICE.amount)
+
+
+def test_nothing_is_sent_that_cannot_be_noted(records: Records) -> None:
+    broken = Broken(records.journal, "sending")
+    job = PaidJob(Job(), broken, records.cache)  # type: ignore[arg-type]
+    job.expect(WORK, SIZE)
+    job.reserve(WORK, PRICE)
+    with pytest.raises(BackendFailed, match="so it was not sent.*Make room on its disk"):
+        job.sending(WORK)
+    broken.failing = {"submitted"}
+    job.sending(WORK)
+    job.submitted(WORK, TICKET)
+    job.expect("fal/x:another", SIZE)
+    with pytest.raises(BackendFailed, match="was not sent"):  # while an id is not on the disk
+        job.sending("fal/x:another")
+    broken.failing.clear()
+    job.sending("fal/x:another")
+    assert [open_job.ticket for open_job in records.journal.pending()][0] == TICKET
 
 
 def test_an_unreadable_journal_sends_nothing(records: Records) -> None:

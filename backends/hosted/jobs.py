@@ -170,7 +170,10 @@ class Courier:
     async def _ticket(self, errand: Errand, packed: codec.Sent) -> Ticket | Failure:
         """Pay. What is not sent after all frees what was reserved."""
         desk = self._desk
-        await desk.aside(partial(desk.job.reserve, errand.work, cast("Price", desk.spec.price)))
+        try:
+            await desk.aside(partial(desk.job.reserve, errand.work, cast("Price", desk.spec.price)))
+        except PictureError as refused:
+            return Failure(sentences.about(errand.name, refused))
         try:
             image = await desk.provider.hand_over(desk.transport, packed.png)
         except (PictureError, Unreachable) as problem:
