@@ -8,6 +8,7 @@ _REMEDIES = {
     "full": "Make room on its disk",
     "No space": "Make room on its disk",
     "too large": "Make room on its disk",
+    "disk I/O": "Make room on its disk, or mend it",
     "readonly": "Give yourself the right to write there",
     "ermi": "Give yourself the right to write there",  # permission denied, not permitted
     "Read-only": "Give yourself the right to write there",
