@@ -167,8 +167,13 @@ def test_a_file_of_the_version_before_keeps_its_open_jobs(
     monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
     before = open_records(tmp_path, 0)
     before.journal.sending(WORK, BACKEND, PRICE, SIZE)
-    before.journal.submitted(WORK, TICKET)
     before.close()
+    change(
+        tmp_path,
+        "UPDATE jobs SET state = 'submitted', request_id = ?, urls = ?",
+        TICKET.request_id,
+        json.dumps(dict(TICKET.urls)),
+    )
     monkeypatch.undo()
     after = open_records(tmp_path, 0)
     assert after.journal.warnings == []
