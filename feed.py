@@ -5,7 +5,8 @@ Pictures that cannot be used, and results that were paid for earlier, never reac
 
 from __future__ import annotations
 
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -87,6 +88,8 @@ class Feed:
         self.paid = PaidJob(job, books.journal, books.cache, purse) if books else None
         self.job: Job = self.paid or job
         self.in_flight: dict[int, Prepared] = {}
+        self._counting = threading.Lock()
+        self._copies: Counter[str] = Counter()  # results of a work that have no place yet
         self.goes_on = True
 
     def frames(self) -> Iterator[Frame]:
@@ -105,6 +108,9 @@ class Feed:
                 continue
             busy = len(self.in_flight) - len(self._hits)
             self.in_flight[item.index] = prepared
+            if prepared.work is not None:
+                with self._counting:
+                    self._copies[prepared.work] += 1
             hit = self._earlier(prepared)
             if hit is None:
                 yield prepared.frame
@@ -133,8 +139,14 @@ class Feed:
         return Outcome(outcome.index, self._books.cache.get(work) or outcome.result)
 
     def handed_over(self, work: str | None) -> None:
-        """The caller has taken the result, so it need not be kept to be fetched again."""
-        if self.paid and work is not None:
+        """One result has reached its place. When all pictures in hand that are the same have, it
+        need not be kept to be fetched again. Any thread may say so, also when the run is over."""
+        if self.paid is None or work is None:
+            return
+        with self._counting:
+            self._copies[work] -= 1
+            last = not self._copies[work]
+        if last:
             self.paid.handed_over(work)
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import threading
 from collections import namedtuple
 from collections.abc import Sequence
 from decimal import Decimal
@@ -28,17 +27,17 @@ from .core import alpha as _alpha
 from .core import composite as _composite
 from .core import cutout as _cutout
 from .core import finish as _finish
-from .core.errors import Cancelled
 from .core.layers import Blend
 from .core.money import read_amount
 from .core.placement import Anchor, Fit
 from .core.report import OnFailure, Report, Shortfall, check_on_failure
 from .core.specs import OptionValue
+from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
 from .feed import Failed, Input
 from .gate import open_backend as _open_backend
 from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
-from .pipeline import Done, Treatment, raise_failures, remove
+from .pipeline import Done, Held, Treatment, raise_failures, remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
 #: results are made of it.)
@@ -111,8 +110,19 @@ def remove_background(
         for index, name in enumerate(names)
     ]
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
+    held = Held()
     try:
-        results = list(remove(inputs, opened, treatment, usage=usage, job=job, max_cost=limit))
+        results = list(
+            remove(
+                inputs,
+                opened,
+                treatment,
+                usage=usage,
+                job=job,
+                max_cost=limit,
+                hand_over=held,
+            )
+        )
     finally:
         if opened is not backend:
             opened.close()
@@ -131,6 +141,7 @@ def remove_background(
         pictures |= {item.index: _as_it_was(images[item.index], opaque) for item in failed}
     if on_failure == "stop" or not pictures:
         raise_failures(failed, len(inputs))
+    held.settle()
     return Result(
         cast("T", like(kind, torch.stack([pictures[index][0] for index in sorted(pictures)]))),
         cast("T", like(kind, torch.stack([pictures[index][1] for index in sorted(pictures)]))),
@@ -153,7 +164,7 @@ async def remove_background_async(
 
     A cancelled run has ended before the CancelledError is raised.
     """
-    stop = _StopSwitch()
+    stop = StopSwitch("Stopped: the task was cancelled.")
     work = asyncio.ensure_future(
         asyncio.to_thread(
             remove_background,
@@ -256,17 +267,6 @@ def _mask_of(images: Tensor, mask: InMemory) -> Tensor:
     if said := _alpha.stretching(masks, images.shape[1], images.shape[2]):
         logging.getLogger("rmbg_nodes").warning("%s", said)
     return masks
-
-
-class _StopSwitch(Job):
-    """Cancel from another thread."""
-
-    def __init__(self) -> None:
-        self.pressed = threading.Event()
-
-    def check(self) -> None:
-        if self.pressed.is_set():
-            raise Cancelled("Stopped: the task was cancelled.")
 
 
 def _as_it_was(picture: Tensor, with_alpha: bool) -> tuple[Tensor, Tensor]:

@@ -34,10 +34,33 @@ from .treatment import Treatment as Treatment
 from .treatment import finish
 
 R = TypeVar("R")
+#: Says that a result has reached its place. Any thread may call it, also when the run is over.
+Settle: TypeAlias = "Callable[[], None]"
 #: What was delivered, and the identity of the paid work that is handed over with it.
 _Handed: TypeAlias = "tuple[R, str | None]"
 
 _log = logging.getLogger("rmbg_nodes.hosted")
+
+
+def at_once(result: object, settle: Settle) -> None:
+    """Who asks for the next result has this one."""
+    settle()
+
+
+class Held:
+    """Results that are worth something only all together, as `hand_over`: whoever gets an error, or
+    stops the run, has none of them."""
+
+    def __init__(self) -> None:
+        self._open: list[Settle] = []
+
+    def __call__(self, result: object, settle: Settle) -> None:
+        self._open.append(settle)
+
+    def settle(self) -> None:
+        """They are with the caller."""
+        for settle in self._open:
+            settle()
 
 
 def remove(
@@ -50,11 +73,13 @@ def remove(
     job: Job | None = None,
     books: Records | None = None,
     max_cost: Decimal | None = None,
+    hand_over: Callable[[Done | Failed, Settle], None] = at_once,
 ) -> Iterator[Done | Failed]:
     """Cut the subject out of every input; results come as they complete, in any order.
 
     usage: None keeps the one that the backend was opened for. books: where paid work and receipts
     are kept, the user's own by default. max_cost: USD that this run may cost; None = no limit.
+    hand_over: see `carry_out`.
 
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
     others. Delivered or not, each leaves a receipt; one that cannot be written is a warning in the
@@ -73,6 +98,7 @@ def remove(
         job=job,
         books=books,
         max_cost=max_cost,
+        hand_over=hand_over,
     )
 
 
@@ -88,6 +114,7 @@ def carry_out(
     job: Job | None = None,
     books: Records | None = None,
     max_cost: Decimal | None = None,
+    hand_over: Callable[[R, Settle], None] = at_once,
 ) -> Iterator[R]:
     """`remove`, with the rest of the work on each picture: yields what `deliver` made of results.
 
@@ -96,7 +123,9 @@ def carry_out(
     everything happens in the caller's thread. As many pictures more are in memory as the threads
     work on, and as the backend takes at a time.
 
-    A paid result counts as handed over when the caller asks for the next one.
+    hand_over: told of each result when the caller asks for the next one; it calls `Settle` when the
+    result is where it belongs: at once, by default, or later. What is never settled, and is not in
+    the cache, stays in the journal, and the next run fetches it free.
     """
     current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
@@ -121,7 +150,8 @@ def carry_out(
         if isinstance(result, Done):
             result = _with_licence(result, current)
         warnings = run.paid.warnings if run.paid else ()
-        return deliver(_receipted(result, prepared, clerk, warnings)), prepared.work
+        work = None if isinstance(result, Failed) else prepared.work
+        return deliver(_receipted(result, prepared, clerk, warnings)), work
 
     def taken(outcome: Outcome) -> Callable[[], _Handed[R]]:
         return partial(finished, outcome, run.in_flight.pop(outcome.index))
@@ -149,7 +179,7 @@ def carry_out(
     try:
         for result, work in results():
             yield result
-            run.handed_over(work)
+            hand_over(result, partial(run.handed_over, work))
     finally:
         lane.close()
         run.close()

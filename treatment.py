@@ -100,7 +100,8 @@ def finish(
         done = _cut_out(prepared, matte, treatment, usage, ground, job)
         return treatment.arrangement(done) if treatment.arrangement else done
     except PictureError as error:
-        return Failed(frame.index, frame.name, Failure(error, matte.facts.request_id))
+        lost = Failure(error, matte.facts.request_id, matte.facts.cost)
+        return Failed(frame.index, frame.name, lost)
 
 
 def _cut_out(

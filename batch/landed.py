@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ..core.errors import BadPicture, NoPlainBackdrop, RmbgError
+from ..pipeline import Settle
 
 #: Whoever asks again gets the same answer, until the file or the recipe is another one.
 LASTING = (BadPicture, NoPlainBackdrop)
@@ -19,13 +20,15 @@ _FREE_TO_REPEAT = ("BackendFailed", "ResultWaiting")
 class Landed:
     """key: of its Item. written: target -> bytes, empty for one that failed. error: why, in words;
     kind: the name of its class. lasting: it is the picture's fault, so that trying again would be
-    in vain. seconds: that the model took. cost: in the backend's currency. receipt: its id."""
+    in vain. full: nothing more can be written under DEST. seconds: that the model took. cost: what
+    was paid, in the backend's currency, of one that failed too. receipt: its id."""
 
     key: str
     written: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
     kind: str = ""
     lasting: bool = False
+    full: bool = False
     seconds: float = 0.0
     cost: Decimal = Decimal(0)
     receipt: str | None = None
@@ -37,12 +40,27 @@ class Landed:
         return self.kind in _FREE_TO_REPEAT
 
 
-def not_landed(key: str, error: RmbgError, receipt: str | None = None) -> Landed:
+def not_landed(
+    key: str,
+    error: RmbgError,
+    receipt: str | None = None,
+    cost: Decimal = Decimal(0),
+    *,
+    full: bool = False,
+) -> Landed:
     """One that failed."""
     return Landed(
         key,
         error=str(error),
         kind=type(error).__name__,
         lasting=isinstance(error, LASTING),
+        full=full,
+        cost=cost,
         receipt=receipt,
     )
+
+
+def settle_landed(landed: Landed, settle: Settle) -> None:
+    """A paid result that did not land stays with the provider, to be fetched by the next run."""
+    if landed.error is None:
+        settle()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
 from ..feed import Failed
-from ..pictures.write import write_atomic
+from ..pictures.write import is_full, write_atomic
 from ..pipeline import Done
 from .items import Item
 from .landed import Landed, not_landed
 from .produce import Origin, Product
-
-# With these, whatever is written next fails as well.
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+from .state import State
 
 
 def land(
@@ -27,11 +25,11 @@ def land(
 ) -> Landed:
     """Write the files of one picture, each as a whole or not at all.
 
-    origin: None when the picture was not read. Raises BadOption when nothing more can be written
-    under `dest`: the disk is full, or must not be written to.
+    origin: None when the picture was not read.
     """
     if isinstance(result, Failed):
-        return not_landed(item.key, result.failure.error, result.receipt)
+        failure = result.failure
+        return not_landed(item.key, failure.error, result.receipt, failure.cost)
     report = result.report
     assert origin is not None  # what was not read has failed
     try:
@@ -39,14 +37,13 @@ def land(
         files = {item.target: product.image}
         if item.mask is not None and product.mask is not None:
             files[item.mask] = product.mask
+        # Of what is paid for nobody keeps another copy from here on.
+        paid = report.facts.left_machine
+        write = partial(write_atomic, lasting=True) if paid else write_atomic
         for target, data in files.items():
-            write_atomic(dest / target, data)
-    except PictureError as error:
-        return not_landed(item.key, error, report.receipt)
-    except BadOption as error:
-        if getattr(error.__cause__, "errno", None) in _NO_PLACE:
-            raise
-        return not_landed(item.key, error, report.receipt)
+            write(dest / target, data)
+    except (PictureError, BadOption) as error:
+        return not_landed(item.key, error, report.receipt, report.facts.cost, full=is_full(error))
     return Landed(
         item.key,
         written={target: len(data) for target, data in files.items()},
@@ -55,3 +52,13 @@ def land(
         receipt=report.receipt,
         warnings=report.warnings,
     )
+
+
+def noted(state: State, landed: Landed) -> Landed:
+    """The end of one picture in the state; where that has no room, nothing more can be done in this
+    DEST, and what was paid is told all the same."""
+    try:
+        state.note(landed)
+    except BadOption as error:
+        return not_landed(landed.key, error, landed.receipt, landed.cost, full=True)
+    return landed

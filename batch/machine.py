@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,16 +11,17 @@ from typing import cast
 
 from torch import Tensor
 
-from ..core.errors import Cancelled
-from ..core.types import Backend, Job
+from ..core.errors import BadOption
+from ..core.stop import StopSwitch
+from ..core.types import Backend
 from ..feed import Failed
 from ..pictures.read import read_picture
 from ..pipeline import Done, Treatment, carry_out
 from ..settings import Settings
 from .inputs import Inputs
 from .items import Item
-from .landed import Landed
-from .landing import land
+from .landed import Landed, settle_landed
+from .landing import land, noted
 from .produce import Origin, Product, produce, take
 from .recipe import Recipe
 from .state import State
@@ -49,7 +49,7 @@ class Machine:
 
         Raises what the backend refuses, and BadOption where nothing more can be written.
         """
-        stop = _Stop()
+        stop = StopSwitch("The batch was stopped.")
         results = carry_out(
             pictures,
             backend,
@@ -60,10 +60,15 @@ class Machine:
             settings=self.settings,
             job=stop,
             max_cost=max_cost,
+            hand_over=settle_landed,
         )
         with closing(cast("Generator[Landed, None, None]", results)):
             try:
-                yield from results
+                for landed in results:
+                    pictures.told(landed)
+                    yield landed
+                    if landed.full:
+                        raise BadOption(landed.error)
             finally:
                 stop.pressed.set()
 
@@ -79,13 +84,23 @@ class Waiting(Inputs):
         super().__init__(machine.state.waiting(), self._read)
         self._machine = machine
         self._open: dict[int, tuple[Item, Origin | None]] = {}
+        self._untold: dict[str, Landed] = {}
 
     def deliver(self, result: Done | Failed) -> Landed:
         """Write one result, and note it."""
         item, origin = self._open.pop(result.index)
         landed = land(item, result, origin, self._machine.dest, self._machine.produce)
-        self._machine.state.note(landed)
-        return landed
+        ended = self._untold[item.key] = noted(self._machine.state, landed)
+        return ended
+
+    def untold(self) -> Iterator[Landed]:
+        """What ended and was not yielded any more, because the pass broke off; each once."""
+        while self._untold:
+            yield self._untold.popitem()[1]
+
+    def told(self, landed: Landed) -> None:
+        """It was yielded."""
+        del self._untold[landed.key]
 
     def _read(self, index: int, item: Item) -> Tensor:
         self._open[index] = item, None
@@ -94,14 +109,3 @@ class Waiting(Inputs):
         image, origin = take(picture, recipe)
         self._open[index] = item, origin
         return image
-
-
-class _Stop(Job):
-    """Ends what the workers are in the middle of."""
-
-    def __init__(self) -> None:
-        self.pressed = threading.Event()
-
-    def check(self) -> None:
-        if self.pressed.is_set():
-            raise Cancelled("The batch was stopped.")

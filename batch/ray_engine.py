@@ -35,6 +35,7 @@ from ..settings import VARIABLES, Settings, read_settings
 from .inputs import Inputs
 from .items import Item
 from .landed import Landed
+from .landing import noted
 from .pool import Pool, divided
 from .ray_pages import Refused, read_results, stop_file, write_pages
 from .recipe import Recipe
@@ -71,9 +72,11 @@ def run_on_ray(
     results = on_ray(items, recipe, dest, backend=backend, pool=pool, settings=settings, job=job)
     with closing(results):
         for result in results:
-            state.note(result)
+            ended = noted(state, result)
             if landed:
-                landed(result)
+                landed(ended)
+            if ended.full and not result.full:
+                raise BadOption(ended.error)
 
 
 def on_ray(
@@ -145,7 +148,10 @@ def _landings(pages: Iterator[str], stop: Path) -> Iterator[Landed]:
         for result in read_results(page):
             if isinstance(result, Landed):
                 yield result
-            elif refused is None:
+                if not result.full:
+                    continue
+                result = Refused(result.kind, result.error or "")
+            if refused is None:
                 refused = result
                 stop.touch()
     if refused:

@@ -20,7 +20,7 @@ from ..feed import Failed
 from ..pipeline import Done
 from ..settings import Settings
 from .items import Item
-from .landed import Landed, not_landed
+from .landed import Landed, not_landed, settle_landed
 from .landing import land
 from .ledger import Ledger, LedgerJob
 from .memory import keep_memory
@@ -143,15 +143,18 @@ class Hand:
             if self._stop.exists():
                 self._shop.drop()
         try:
-            return future.result()
+            landed = future.result()
         except Cancelled:
             return _STOPPED
         except Refusal as error:
             self._refused = Refused(type(error).__name__, str(error))
             return self._refused
+        if landed.full:
+            self._refused = Refused(landed.kind, landed.error or "")
+        return landed
 
     def _order(self, item: Item) -> Order[Landed]:
-        return Order(item.key, item.source, partial(self._land, item))
+        return Order(item.key, item.source, partial(self._land, item), settle_landed)
 
     def _land(self, item: Item, result: Done | Failed, origin: Origin | None) -> Landed:
         return land(item, result, origin, self._orders.dest, self._shop.produce)

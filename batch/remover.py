@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -17,7 +17,7 @@ from ..core.report import Shortfall
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
 from ..feed import Failed
-from ..pipeline import Done
+from ..pipeline import Done, Held, Settle
 from ..settings import Settings, read_settings
 from .ledger import Ledger, LedgerJob
 from .produce import Origin
@@ -89,9 +89,16 @@ class Remover:
         costs nothing when the batch is tried again.
         """
         columns = {name: _listed(name, batch[name]) for name in batch}
-        orders = [self._order(row, columns) for row in range(_rows(columns))]
+        held = Held()
+
+        def hand_over(row: _Row, settle: Settle) -> None:
+            if row["error"] is None:
+                held(row, settle)
+
+        orders = [self._order(row, columns, hand_over) for row in range(_rows(columns))]
         futures = self._workshop().work(orders) if orders else []
         made = [future.result() for future in futures]
+        held.settle()
         added: dict[str, list[object]] = {name: [row[name] for row in made] for name in ADDED}
         return {**{name: column for name, column in columns.items() if name != "bytes"}, **added}
 
@@ -125,7 +132,12 @@ class Remover:
                 )
             return self._shop
 
-    def _order(self, row: int, columns: Mapping[str, list[object]]) -> Order[_Row]:
+    def _order(
+        self,
+        row: int,
+        columns: Mapping[str, list[object]],
+        hand_over: Callable[[_Row, Settle], None],
+    ) -> Order[_Row]:
         content = columns["bytes"][row] if "bytes" in columns else columns["path"][row]
         if content is None and "path" in columns:
             content = columns["path"][row]
@@ -137,8 +149,8 @@ class Remover:
             content = bytes(content)
         if isinstance(content, bytes):
             # numpy's own bytes are of another class, which picture readers need not know.
-            return Order(name, bytes(content), partial(self._row, name))
-        return Order(name, Path(str(content or "")), partial(self._row, name))
+            return Order(name, bytes(content), partial(self._row, name), hand_over)
+        return Order(name, Path(str(content or "")), partial(self._row, name), hand_over)
 
     def _row(self, name: str, result: Done | Failed, origin: Origin | None) -> _Row:
         if isinstance(result, Failed) or origin is None:
@@ -147,7 +159,9 @@ class Remover:
         try:
             product = self._workshop().produce(result, origin)
         except PictureError as error:
-            return _failed(name, Failure(error), result.report.receipt)
+            facts = result.report.facts
+            failure = Failure(error, facts.request_id, facts.cost)
+            return _failed(name, failure, result.report.receipt)
         return {
             "image": product.image,
             "mask": product.mask,

@@ -103,8 +103,8 @@ def run(
                 whole.here(workers or min(_MOST_WORKERS, os.cpu_count() or 1))
         finally:
             summary = whole.summary()
-            summary.save(home)
             whole.watch.ended(summary)
+            summary.save(home)
     return summary
 
 
@@ -159,8 +159,12 @@ class _Whole:
             for attempt in range(1, ATTEMPTS + 1):
                 limit = self.recipe.max_cost
                 left = None if limit is None else limit - self.cost
-                for landed in machine.work(waiting, opened, left):
-                    self._landed(landed, attempt == ATTEMPTS or not landed.may_repeat)
+                try:
+                    for landed in machine.work(waiting, opened, left):
+                        self._landed(landed, attempt == ATTEMPTS or not landed.may_repeat)
+                finally:
+                    for landed in waiting.untold():
+                        self._landed(landed)
                 if attempt == ATTEMPTS or not self.state.again():
                     break
                 waiting = machine.waiting()

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
 from ..feed import Failed, Input
-from ..pipeline import Done, Treatment, carry_out
+from ..pipeline import Done, Settle, Treatment, at_once, carry_out
 from ..settings import Settings
 
 R = TypeVar("R")
@@ -28,11 +28,13 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class Piece(Generic[R]):
     """One picture. name: what messages call it. load: as `Input.load`. finish: makes of the result
-    what the caller gets; both are called by the workers."""
+    what the caller gets; both are called by the workers. hand_over: see `carry_out`; it is called
+    before the caller gets the result."""
 
     name: str
     load: Callable[[], Tensor]
     finish: Callable[[Done | Failed], R]
+    hand_over: Callable[[R, Settle], None] = at_once
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,9 @@ class Stream(Generic[R]):
                 usage=terms.usage,
                 settings=terms.settings,
                 job=terms.job,
+                hand_over=self._hand_over,
             )
-            for index, result in results:
-                _, future = self._pulled.pop(index)
-                future.set_result(result)
-                del result, future  # or they would stay until the next one is there
+            deque(results, maxlen=0)  # none is kept until the next one is there
 
     def _goes_on(self) -> bool:
         with self._lock:
@@ -127,6 +127,12 @@ class Stream(Generic[R]):
     def _finish(self, result: Done | Failed) -> tuple[int, R]:
         piece, _ = self._pulled[result.index]
         return result.index, piece.finish(result)
+
+    def _hand_over(self, ended: tuple[int, R], settle: Settle) -> None:
+        index, result = ended
+        piece, future = self._pulled.pop(index)
+        piece.hand_over(result, settle)
+        future.set_result(result)
 
     def _ended(self, run: Future[None]) -> None:
         """Whoever waits for a picture of a run that broke hears why."""

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from ..core.money import plain
 from ..core.report import JsonValue
+from ..invocation import command
 from ..pictures.write import write_atomic
 from .state import Counts
 
 FILE = Path(".rmbg") / "summary.json"
 _MOST_REASONS = 5
+# What is listed as open afterwards, with a price that is not told yet.
+_OPEN = ("ResultWaiting", "UnusableResult", "MayBeBilled")
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,25 @@ class Summary:
             ("not begun", f"{counts.waiting}"),
             ("time", f"{self.seconds:.1f} s, {self.per_second:.2f} pictures a second"),
             ("backend", self.backend),
-            ("cost", f"{plain(self.cost)} {self.currency}" if self.cost else "nothing"),
+            ("cost", self._cost()),
         ]
         shown = [row for row in rows if row[1] != "0" or row[0] in ("pictures", "done now")]
         lines = [f"{name:<12} {value}" for name, value in shown]
         most = sorted(self.reasons.items(), key=lambda row: -row[1])[:_MOST_REASONS]
         lines += [f"{'':<12} {count} x {reason}" for reason, count in most]
         return "\n".join(lines)
+
+    @property
+    def may_be_billed(self) -> int:
+        """Pictures of this run that failed, and that the provider may bill or have billed."""
+        return sum(self.reasons.get(kind, 0) for kind in _OPEN)
+
+    def _cost(self) -> str:
+        told = f"{plain(self.cost)} {self.currency}" if self.cost else "nothing"
+        if not self.may_be_billed:
+            return told
+        count = f"{self.may_be_billed} picture{'' if self.may_be_billed == 1 else 's'}"
+        return f"{told} so far; {count} may be billed, see `{command('pending')}`"
 
     def data(self) -> dict[str, JsonValue]:
         """The same, for programs. Money is a decimal text, so that nothing is rounded."""
@@ -80,6 +95,7 @@ class Summary:
             "pictures_per_second": round(self.per_second, 3),
             "model_seconds": round(self.model_seconds, 3),
             "cost": plain(self.cost),
+            "may_be_billed": self.may_be_billed,
             "currency": self.currency,
             "estimate": self.estimate,
             "reasons": {**self.reasons},

@@ -17,7 +17,7 @@ from ..core.types import Backend, Job
 from ..feed import Failed
 from ..gate import open_backend
 from ..pictures.read import read_picture
-from ..pipeline import Done
+from ..pipeline import Done, Settle, at_once
 from ..settings import Settings
 from .arrangement import open_treatment
 from .produce import Origin, Product, produce, take
@@ -34,11 +34,13 @@ Opener: TypeAlias = "Callable[[], Backend]"
 @dataclass(frozen=True)
 class Order(Generic[R]):
     """One picture. content: a file, or its bytes. finish: makes of the result what the caller gets;
-    it is called by a worker, and its second argument is None when the picture was not read."""
+    it is called by a worker, and its second argument is None when the picture was not read.
+    hand_over: see `Piece`."""
 
     name: str
     content: Path | bytes
     finish: Callable[[Done | Failed, Origin | None], R]
+    hand_over: Callable[[R, Settle], None] = at_once
 
 
 class Workshop(Generic[R]):
@@ -118,7 +120,7 @@ class Workshop(Generic[R]):
         def finish(result: Done | Failed) -> R:
             return order.finish(result, origins[-1] if origins else None)
 
-        return Piece(order.name, load, finish)
+        return Piece(order.name, load, finish, order.hand_over)
 
 
 def open_for(recipe: Recipe, settings: Settings) -> Backend:

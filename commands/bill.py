@@ -31,13 +31,15 @@ class Bill:
         if self._spec.price is not None:
             _say(str(Estimate(self._spec.id, self._spec.price, count)))
 
-    def add(self, result: Done | Failed) -> None:
-        """One picture's result."""
-        if isinstance(result, Done):
-            cost = result.report.facts.cost
-            self._total += cost
-            self._delivered += 1
-            self._for_nothing += not cost
+    def add(self, result: Done | Failed, *, delivered: bool) -> None:
+        """One picture's result. delivered: its files are written."""
+        if isinstance(result, Failed):
+            self._total += result.failure.cost
+            return
+        cost = result.report.facts.cost
+        self._total += cost
+        self._delivered += delivered
+        self._for_nothing += delivered and not cost
 
     def say_afterwards(self) -> None:
         """What it came to, and what is still open, of earlier runs too."""

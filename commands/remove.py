@@ -28,7 +28,8 @@ from ..pictures.colour import OTHER_COLOURS
 from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.read import read_picture
 from ..pictures.source_type import of_cutout
-from ..pipeline import Done, Treatment, remove
+from ..pictures.write import is_full
+from ..pipeline import Done, Settle, Treatment, remove
 from ..settings import Settings
 from .bill import Bill
 from .dry_run import say_plans, say_refusal, usable
@@ -141,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
     bill = Bill(backend.spec, settings)
     bill.say_beforehand(usable(plans))
     failed = 0
+    written: set[int] = set()
     try:
         with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
             results = remove(
@@ -151,6 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
                 settings=settings,
                 job=_BarJob(bar),
                 max_cost=max_cost,
+                hand_over=partial(_hand_over, written),
             )
             # Closed here, so that Ctrl-C while a file is written stops the run, too.
             with closing(cast("Generator[Done | Failed, None, None]", results)):
@@ -159,13 +162,17 @@ def run(arguments: argparse.Namespace) -> int:
                     origin = origins.pop(result.index, None)
                     said = None if arguments.no_provenance else _provenance(result, settings)
                     error = _deliver(result, plan, origin, arguments.only_mask, said)
-                    bill.add(result)
-                    if error is not None:
+                    bill.add(result, delivered=error is None)
+                    if error is None:
+                        written.add(result.index)
+                    else:
                         failed += 1
                         with bar.external_write_mode(file=sys.stderr):
                             fail(plan.source.name, str(error))
                     if arguments.json:
                         print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
+                    if error is not None and is_full(error):
+                        raise BadOption("The disk is full: nothing more was sent.") from error
     finally:
         backend.close()
         bill.say_afterwards()
@@ -197,6 +204,12 @@ def _load(plan: Plan, max_megapixels: float, origins: dict[int, _Origin], index:
     return picture.image
 
 
+def _hand_over(written: set[int], result: Done | Failed, settle: Settle) -> None:
+    """A paid result that has no file stays with its provider, to be fetched by the next run."""
+    if result.index in written:
+        settle()
+
+
 def _provenance(result: Done | Failed, settings: Settings) -> Provenance | None:
     if isinstance(result, Failed):
         return None
@@ -217,14 +230,15 @@ def _deliver(
     if isinstance(result, Failed) or origin is None:
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
+    paid = result.report.facts.left_machine
     of_image = said and replace(said, source_type=of_cutout(origin.source_type))
     try:
         if origin.icc_profile and result.image.shape[-1] == 3 and not only_mask:
             raise BadPicture(OTHER_COLOURS.format(name=plan.source.name))
         if plan.mask is not None:
-            write(mask, plan.mask, depth=origin.depth, icc_profile=None, provenance=said)
+            write(mask, plan.mask, depth=origin.depth, provenance=said, lasting=paid)
         if only_mask:
-            write(mask, plan.output, depth=origin.depth, icc_profile=None, provenance=said)
+            write(mask, plan.output, depth=origin.depth, provenance=said, lasting=paid)
         else:
             write(
                 result.image,
@@ -232,6 +246,7 @@ def _deliver(
                 depth=origin.depth,
                 icc_profile=origin.icc_profile,
                 provenance=of_image,
+                lasting=paid,
             )
     except RmbgError as error:
         return error

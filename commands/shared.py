@@ -77,12 +77,13 @@ def write(
     out: Path | None,
     *,
     depth: int,
-    icc_profile: bytes | None,
+    icc_profile: bytes | None = None,
     provenance: Provenance | None = None,
+    lasting: bool = False,
 ) -> None:
     """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None).
 
-    provenance: what the file says of itself; None = nothing.
+    provenance: what the file says of itself; None = nothing. lasting: see `write_atomic`.
     """
     format = "png" if out is None else format_for(out)
     deep = depth == 16 and format in ("png", "tiff")
@@ -102,4 +103,4 @@ def write(
         except OSError as error:
             raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:
-        write_atomic(out, data)
+        write_atomic(out, data, lasting=lasting)

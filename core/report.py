@@ -116,6 +116,7 @@ class Shortfall:
             "error": str(self.failure.error),
             "error_type": type(self.failure.error).__name__,
             "paid": self.failure.error.paid,
+            "cost": str(self.failure.cost),
             "request_id": self.failure.request_id,
             "receipt": self.receipt,
         }

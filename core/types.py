@@ -83,10 +83,12 @@ class Matte:
 
 @dataclass(frozen=True)
 class Failure:
-    """One picture that could not be delivered. request_id names paid work when there is any."""
+    """One picture that could not be delivered. request_id names paid work when there is any. cost:
+    what was paid for it all the same, in the currency of the backend's price."""
 
     error: PictureError
     request_id: str | None = None
+    cost: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Ticket:
     urls: where to ask for it, by role, as the provider gave them; "input" is what it was given, as
     an address or `sha256:...`, where its answers repeat that. Never holds a key. sent: (width,
     height) of the picture as it was sent; None when it is not known. created: when it was sent, UTC
-    in ISO 8601; None: in this run.
+    in ISO 8601; None: in this run. told: its result was there before, and its cost has been told.
     """
 
     backend: str
@@ -112,6 +114,7 @@ class Ticket:
     urls: Mapping[str, str] = field(default_factory=dict)
     sent: tuple[int, int] | None = field(default=None, compare=False)
     created: str | None = field(default=None, compare=False)
+    told: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

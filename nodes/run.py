@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.report import OnFailure, Report, Shortfall, check_on_failure, render
 from ..core.types import Backend, Usage
 from ..feed import Failed
-from ..pipeline import Treatment, raise_failures, remove
+from ..pipeline import Held, Treatment, raise_failures, remove
 from .comfy_host import comfy_job
 from .tensors import Collector, check_batch, inputs_of
 
@@ -48,8 +48,18 @@ def run_batches(
     collector = Collector(images, 4 if treatment.background is None else 3)
     reports: dict[int, Report | Shortfall] = {}
     failed: list[Failed] = []
+    held = Held()
     with comfy_job(len(inputs)) as job:
-        for result in remove(inputs, backend, treatment, usage=usage, job=job, max_cost=max_cost):
+        results = remove(
+            inputs,
+            backend,
+            treatment,
+            usage=usage,
+            job=job,
+            max_cost=max_cost,
+            hand_over=held,
+        )
+        for result in results:
             if isinstance(result, Failed):
                 failed.append(result)
                 reports[result.index] = Shortfall(
@@ -63,14 +73,15 @@ def run_batches(
             collector.pass_through(lost.index)
         else:
             collector.leave_out(lost.index)
-    results = collector.results()
-    if on_failure == "stop" or not results:
+    made = collector.results()
+    if on_failure == "stop" or not made:
         raise_failures(failed, len(inputs))
+    held.settle()
     ordered = iter([reports[index] for index in sorted(reports)])
     told = [[next(ordered) for _ in range(len(batch))] for batch in images]
-    kept = [number for number, _, _ in results]
+    kept = [number for number, _, _ in made]
     told[kept[0]] = [
         *(report for number, group in enumerate(told) if number not in kept for report in group),
         *told[kept[0]],
     ]
-    return [Batch(image, mask, render(told[number])) for number, image, mask in results]
+    return [Batch(image, mask, render(told[number])) for number, image, mask in made]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from .tiff import encode_tiff
 #: What `write_atomic` calls a file until it is whole; one stays behind when the process is killed.
 PARTS = ".rmbg-*.part"
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _JPEG_QUALITY = 95
 _EFFORT = 4  # of zlib: as small as its default 6 on photographs with alpha, in a third of the time
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -79,23 +82,45 @@ def format_for(path: Path) -> FormatId:
     return row.id
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, lasting: bool = False) -> None:
     """Write a file as a whole or not at all, making its folder where there is none.
 
     Written beside its place and then renamed into it, so that neither a full disk nor a kill leaves
-    a half picture under the name. Raises BadOption when the place cannot be written.
+    a half picture under the name. A link that has the name is replaced, not what it leads to.
+    lasting: returns when the disk has it, so that it outlives a power failure; slower. Raises
+    BadOption when the place cannot be written.
     """
     part = path.parent / PARTS.replace("*", secrets.token_hex(8))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.write_bytes(data)
+            if lasting:
+                _sync(part, os.O_RDWR)
             os.replace(part, path)
+            if lasting and os.name != "nt":  # there a folder cannot be opened
+                with suppress(OSError):  # and some network disks refuse it
+                    _sync(path.parent, os.O_RDONLY)
         finally:
             part.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise BadOption(f"{path} cannot be written ({reason}); choose another place.") from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether what `write_atomic` raised will be raised of the next file as well: the disk has no
+    room, or must not be written to."""
+    return getattr(error.__cause__, "errno", None) in _FULL
+
+
+def _sync(path: Path, flags: int) -> None:
+    """Returns when the disk has the file, or the names in the folder."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_values(image: Tensor) -> None:

@@ -86,7 +86,7 @@ def failed(
         "error": type(error).__name__,
         "paid": error.paid,
         "request_id": failure.request_id,
-        "cost": "0",
+        "cost": str(failure.cost),
         "currency": spec.price.currency if spec.price else "USD",
         "left_machine": (sent or None) if hosted and source else False,
         "input": _picture(*source) if source else None,

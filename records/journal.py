@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from .open_job import COLUMNS, State, open_job
 from .open_job import OpenJob as OpenJob
 
 LOST = "the answer to the submit was lost; it may have been billed"
+#: Of a job whose cost a receipt has: who fetches it again does not count it a second time.
+NOT_TAKEN = "its result came, and reached neither its place nor the cache"
 
 _OPEN = "state IN ('sending', 'submitted')"
 _BUSY = "another run is sending this picture at this moment; run again when it has finished."
@@ -77,7 +80,8 @@ class Journal:
                 return None
             if self._is_being_sent(row):
                 raise BackendFailed(_BUSY)
-            return open_job(row, running=False).ticket
+            told = row["trouble"] == NOT_TAKEN
+            return replace(open_job(row, running=False).ticket, told=told)
 
     def sending(
         self,

@@ -13,7 +13,7 @@ from ..core.errors import BackendFailed, MayBeBilled, PictureError
 from ..core.specs import Price
 from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
-from .journal import Journal
+from .journal import NOT_TAKEN, Journal
 from .pause import Pause
 from .purse import Purse
 from .trouble import remedy
@@ -73,8 +73,10 @@ class PaidJob(Job):
     def close(self) -> None:
         """The run is over: what is still at the provider may be fetched by any other."""
         self._over = True
-        for work in sorted(self._sent | self._in_hand):
+        for work in sorted(self._sent):
             self._leave(work)
+        for work in sorted(self._in_hand):
+            self._keep(work, NOT_TAKEN)
         if self._purse:
             self._purse.close()
 
@@ -201,6 +203,9 @@ class PaidJob(Job):
         if ticket is not None:
             with suppress(MayBeBilled):  # its row is lost now, and says so
                 self._note(work, ticket)  # the disk may have room again
+        known = self._known.get(work)
+        if known is not None and known.told:
+            trouble = NOT_TAKEN
         self._try(work, partial(self._journal.keep, work, trouble))
 
     def _leave(self, work: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -204,7 +205,7 @@ def _facts(spec: BackendSpec, ticket: Ticket, seconds: float, note: str) -> Fact
         licence=spec.licence,
         device=f"{spec.provider}'s servers",
         seconds=seconds,
-        cost=price.amount,
+        cost=Decimal(0) if ticket.told else price.amount,
         currency=price.currency,
         left_machine=True,
         request_id=ticket.request_id,
