@@ -61,16 +61,13 @@ def listed(journal: Journal) -> list[OpenJob] | None:
 
 
 def _adopt(journal: Journal) -> None:
-    lost = journal.warnings
     try:
-        adopted = journal.adopt()
+        happened = journal.adopt()
     except OSError as error:
         raise BadOption(f"{journal.path.parent} cannot be written ({error.strerror}).") from error
-    if adopted:
-        print(f"rmbg: {lost[0]}", file=sys.stderr)
-        print("Adopted: pictures are sent again. What the lost list held is not known any more.")
-    else:
-        print("There is nothing to adopt: no journal was lost.")
+    adopted = f"Adopted: pictures are sent again. What had happened: {happened}"
+    nothing = "There is nothing to adopt: no journal was lost."
+    print(f"rmbg: {adopted if happened else nothing}", file=sys.stderr)
 
 
 def _facts(job: OpenJob) -> dict[str, object]:

@@ -101,8 +101,9 @@ class Database:
             if not file.in_place:
                 raise sqlite3.OperationalError("it was replaced or deleted while it was written")
 
-    def adopt(self) -> bool:
-        """Go on without the jobs that are not known; whether there are any. Raises OSError."""
+    def adopt(self) -> str:
+        """Go on without the jobs that are not known; returns why they are not, empty when there are
+        none. Raises OSError."""
         return gap.adopt(self._folder)
 
     def close(self) -> None:

@@ -28,25 +28,29 @@ def note(folder: Path, sentence: str) -> None:
 
 def sentence(folder: Path) -> str:
     """What has happened, and how to go on; empty when every job is known."""
-    try:
-        said = (folder / _FILE).read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except OSError as error:
-        said = f"{folder / _FILE} cannot be read ({error.strerror})."
-    happened = " ".join(said.split()) or "Jobs that were listed earlier are not known any more."
-    return (
+    happened = _happened(folder)
+    return happened and (
         f"{happened} No picture is sent to a provider while it may have been paid for before: look "
         f"at your provider's jobs, then go on without the lost list with "
         f"`{command('pending --adopt')}`."
     )
 
 
-def adopt(folder: Path) -> bool:
-    """Go on without them; whether there were any. Raises OSError."""
-    try:
+def adopt(folder: Path) -> str:
+    """Go on without them; returns what had happened, empty when every job is known. Raises
+    OSError."""
+    happened = _happened(folder)
+    if happened:
         os.unlink(folder / _FILE)
+        sync_names([folder])
+    return happened
+
+
+def _happened(folder: Path) -> str:
+    try:
+        said = (folder / _FILE).read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    sync_names([folder])
-    return True
+        return ""
+    except OSError as error:
+        return f"{folder / _FILE} cannot be read ({error.strerror})."
+    return " ".join(said.split()) or "Jobs that were listed earlier are not known any more."

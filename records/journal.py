@@ -58,9 +58,9 @@ class Journal:
         gap, warnings = self._database.gap, self._database.warnings
         return [*filter(None, [gap]), *(said for said in warnings if said not in gap)]
 
-    def adopt(self) -> bool:
-        """Go on without jobs that an earlier file listed, and this one does not know; whether there
-        may be any. Raises OSError."""
+    def adopt(self) -> str:
+        """Go on without jobs that an earlier file listed, and this one does not know; returns what
+        became of that file, empty when there was none. Raises OSError."""
         return self._database.adopt()
 
     def close(self) -> None:

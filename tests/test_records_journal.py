@@ -268,7 +268,7 @@ def test_a_damaged_file_is_put_aside_once(tmp_path: Path, monkeypatch: pytest.Mo
         thread.start()
     for thread in threads:
         thread.join()
-    assert [journal.adopt() for journal in journals] == [True, False, False, False]
+    assert [bool(journal.adopt()) for journal in journals] == [True, False, False, False]
     for number, journal in enumerate(journals):
         send(journal, f"{WORK}{number}")
     assert sum(len(journal.warnings) for journal in journals) == 1
