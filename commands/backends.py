@@ -7,7 +7,7 @@ import json
 
 from ..backends.catalogue import BACKENDS
 from ..core.licences import LICENCES
-from ..core.specs import BackendSpec
+from ..core.specs import BackendSpec, Price
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +54,13 @@ def _row(spec: BackendSpec) -> dict[str, str]:
         "location": spec.location,
         "licence": LICENCES[spec.licence].name,
         "commercial_use": LICENCES[spec.licence].commercial_words,
-        "price": f"{price} a picture ({price.as_of}, {price.source})" if price else "free",
+        "price": _priced(price) if price else "free",
         "needs": _needs(spec),
     }
+
+
+def _priced(price: Price) -> str:
+    return f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
 
 
 def _needs(spec: BackendSpec) -> str:

@@ -6,11 +6,14 @@ import argparse
 import json
 import sqlite3
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ..backends.catalogue import BACKENDS
 from ..backends.hosted.environment import priced
+from ..backends.hosted.prices import Quote, has_price_list, live_quote
+from ..backends.hosted.wire import Unreachable
 from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
@@ -75,12 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="what you measured on it, with your pictures (the report of each says its seconds)",
     )
+    add(
+        "--live",
+        action="store_true",
+        help="ask the providers that tell it (fal.ai, with your key) what they cost today",
+    )
     add("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     count: int = arguments.pictures
     prices = {row.id: row.price for row in map(priced, BACKENDS.values()) if row.price is not None}
+    quotes, status = _quotes(prices) if arguments.live else ({}, 0)
+    prices |= {name: quote.price for name, quote in quotes.items() if quote.price is not None}
     prices = dict(sorted(prices.items(), key=lambda item: item[1].amount))
     own = _own(count, arguments.gpu_usd_per_hour, arguments.pictures_per_second)
     budget, spent = read_settings().budget, _spent()
@@ -91,11 +101,33 @@ def run(arguments: argparse.Namespace) -> int:
             "own_machine": None if own is None else _own_row(own, prices),
             "spent": None if spent is None else _spent_row(spent, budget),
         }
+        if arguments.live:
+            data["live"] = {name: _quote_row(quote) for name, quote in quotes.items()}
         print(json.dumps(data, indent=2))
-        return 0
-    lines = [*_table(count, prices), *_own_lines(own, prices), *_spent_lines(spent, budget)]
-    print("\n".join(lines))
-    return 0
+        return status
+    lines = [*_table(count, prices), *_quote_lines(quotes), *_own_lines(own, prices)]
+    print("\n".join([*lines, *_spent_lines(spent, budget)]))
+    return status
+
+
+def _quotes(prices: Mapping[str, Price]) -> tuple[dict[str, Quote], int]:
+    """What the providers say now, and the exit status: 1 when one of them did not say. The user's
+    own prices need no asking."""
+    found: dict[str, Quote] = {}
+    status = 0
+    for name in filter(lambda name: has_price_list(BACKENDS[name]), prices):
+        if prices[name].origin == "setting":
+            continue
+        try:
+            found[name] = live_quote(BACKENDS[name])
+        except Unreachable as problem:
+            status = 1
+            print(
+                f"rmbg: {name}: today's price could not be read ({problem}); the one of "
+                f"{prices[name].as_of} is shown.",
+                file=sys.stderr,
+            )
+    return found, status
 
 
 def _count(text: str) -> int:
@@ -129,13 +161,14 @@ def _spent() -> Spent | None:
 
 
 def _table(count: int, prices: dict[str, Price]) -> list[str]:
-    rows = [("backend", f"{count} pictures", "each", "price of", "read at")]
+    rows = [("backend", f"{count} pictures", "each", "price of", "from", "read at")]
     rows += [
         (
             name,
             f"{plain(count * price.amount)} {price.currency}",
             str(price),
             price.as_of,
+            price.origin,
             price.source,
         )
         for name, price in prices.items()
@@ -146,6 +179,15 @@ def _table(count: int, prices: dict[str, Price]) -> list[str]:
         lines.append(f"Unverified, not from the provider's own page: {', '.join(unsure)}.")
     lines.append("Without taxes, plans and free allowances. RMBG_PRICES sets your own prices.")
     return lines
+
+
+def _quote_lines(quotes: Mapping[str, Quote]) -> list[str]:
+    return [
+        f"{name}: {quote} ({quote.source}, {quote.read:%Y-%m-%d %H:%M} UTC). That is no price of a "
+        "picture, so the table keeps the one that was read before."
+        for name, quote in quotes.items()
+        if quote.price is None
+    ]
 
 
 def _own_lines(own: Own | None, prices: dict[str, Price]) -> list[str]:
@@ -202,7 +244,19 @@ def _row(count: int, name: str, price: Price) -> dict[str, JsonValue]:
         "currency": price.currency,
         "as_of": price.as_of,
         "source": price.source,
+        "origin": price.origin,
         "verified": not unconfirmed(price),
+    }
+
+
+def _quote_row(quote: Quote) -> dict[str, JsonValue]:
+    return {
+        "unit_price": str(quote.amount),
+        "currency": quote.currency,
+        "unit": quote.unit,
+        "read": quote.read.isoformat(timespec="seconds"),
+        "source": quote.source,
+        "per_picture": quote.price is not None,
     }
 
 

@@ -85,7 +85,7 @@ def plain(amount: Decimal) -> str:
 
 def unconfirmed(price: Price) -> bool:
     """It was read or assumed from resellers, and not on the provider's own page."""
-    return "reseller" in price.source
+    return price.origin == "reseller"
 
 
 def _mistake(text: str) -> str:

@@ -11,14 +11,22 @@ Location = Literal["local", "hosted"]
 OptionValue: TypeAlias = "str | int | float | bool"
 
 
+Origin = Literal["live", "document", "reseller", "setting"]
+
+
 @dataclass(frozen=True)
 class Price:
-    """What one picture costs, with where and when that was read."""
+    """What one picture costs, with where and when that was read.
+
+    origin: told by the provider's own interface, read in its documents or at a reseller, or set by
+    the user.
+    """
 
     amount: Decimal
     currency: str
     as_of: str
     source: str
+    origin: Origin = "document"
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from PIL import Image
 
 from rmbg_nodes import cli
 from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.backends.hosted.prices import has_price_list, remembered_quote
 from rmbg_nodes.commands import costs
 from rmbg_nodes.commands.costs import Own
+from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -176,3 +179,122 @@ def test_the_budget_holds_on_the_command_line(fal, shots, tmp_path, capsys, monk
     assert "of which 0.018 USD are spent" in capsys.readouterr().err
     assert fal.bills == 1
     assert main("remove", shots[0], *arguments) == 0  # from the cache
+
+
+def test_live_prices_are_asked_for_once_a_day(fal, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    data = json.loads(said(capsys, "100", "--live", "--json"))
+    rows = {row["backend"]: row for row in data["providers"]}
+    for name in ("fal/rmbg-2.0", "fal/rmbg-3.0"):
+        assert (rows[name]["total"], rows[name]["origin"]) == ("1.75", "live")
+        assert rows[name]["verified"] is True
+        assert data["live"][name]["unit"] == "images"
+    assert rows["bria/rmbg-2.0"]["origin"] == "reseller"
+    paths = [request.path for request in fal.requests]
+    assert sorted(paths) == [
+        f"/api/v1/models/pricing?endpoint_id={name}"
+        for name in ("bria%2Frmbg-3", "fal-ai%2Fbria%2Fbackground%2Fremove")
+    ]
+    kept = (tmp_path / "prices.json").read_text(encoding="utf-8")
+    assert fal.key not in kept
+    monkeypatch.setenv("RMBG_OFFLINE", "1")  # what is remembered needs no network
+    text = said(capsys, "100", "--live")
+    assert text.count("read live") == 2
+    assert len(fal.requests) == 2
+    yesterday = (datetime.now(timezone.utc) - timedelta(hours=25)).isoformat()
+    aged = {name: {**line, "read": yesterday} for name, line in json.loads(kept).items()}
+    (tmp_path / "prices.json").write_text(json.dumps(aged), encoding="utf-8")
+    assert main("costs", "1", "--live") == 2
+    assert "RMBG_OFFLINE" in capsys.readouterr().err
+    monkeypatch.delenv("RMBG_OFFLINE")
+    said(capsys, "1", "--live")
+    assert len(fal.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "each"),
+    [
+        ({"unit_price": 0.02, "unit": "processed_image"}, "", "0.02 USD"),
+        ({"unit_price": "0.02", "unit": "per generation", "currency": "usd"}, "", "0.02 USD"),
+        ({"unit_price": 0.02, "unit": "image", "currency": "EUR"}, "", "0.02 EUR"),
+        ({"unit_price": 0.001, "unit": "megapixels"}, "0.001 USD per megapixels", "0.018 USD"),
+        ({"unit_price": 0.00111, "unit": "compute second"}, "per compute second", "0.018 USD"),
+        ({"unit_price": 18, "unit": "1000 images"}, "18 USD per 1000 images", "0.018 USD"),
+        ({"unit_price": 0.02}, "per unnamed unit", "0.018 USD"),
+    ],
+)
+def test_only_what_is_a_price_of_a_picture_counts_as_one(
+    fal, capsys, tmp_path, monkeypatch, line: dict[str, object], told: str, each: str
+) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    monkeypatch.setenv("RMBG_PRICES", "fal/rmbg-3.0=0.5")  # one's own needs no asking
+
+    async def twist(step: str, said: dict[str, object]) -> dict[str, object]:
+        others = {"endpoint_id": "somebody/else", "unit_price": 9, "unit": "image"}
+        return {"prices": [others, {"endpoint_id": "fal-ai/bria/background/remove", **line}]}
+
+    fal.twist = twist
+    text = said(capsys, "1", "--live")
+    row = next(found for found in text.splitlines() if found.startswith("fal/rmbg-2.0 "))
+    assert each in row
+    assert ("read live" in row) is (told == "")
+    assert told in text
+    assert ("no price of a picture" in text) is bool(told)
+    data = json.loads(said(capsys, "1", "--live", "--json"))
+    assert data["live"]["fal/rmbg-2.0"]["per_picture"] is (told == "")
+    assert len(fal.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"prices": []}, "names no price"),
+        ({"prices": [{"endpoint_id": "another", "unit_price": 1, "unit": "image"}]}, "no price"),
+        ({"prices": [{"unit_price": -1, "unit": "image"}]}, "no amount of money"),
+        ({"prices": [{"unit_price": float("nan"), "unit": "image"}]}, "no amount of money"),
+        ({"prices": [{"unit_price": True, "unit": "image"}]}, "names no price"),
+        ({"prices": "soon"}, "names no price"),
+    ],
+)
+def test_a_price_list_that_says_nothing_changes_nothing(
+    fal, capsys, tmp_path, monkeypatch, answer: dict[str, object], words: str
+) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+
+    async def twist(step: str, said: dict[str, object]) -> dict[str, object]:
+        return answer
+
+    fal.twist = twist
+    assert main("costs", "1", "--live") == 1
+    told = capsys.readouterr()
+    assert words in told.err
+    assert "0.018 USD" in told.out
+    assert not (tmp_path / "prices.json").exists()
+
+
+def test_live_prices_that_cannot_be_had(fal, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path))
+    fal.plan(Fault("prices", 404), Fault("prices", 422))
+    assert main("costs", "1", "--live") == 1
+    told = capsys.readouterr()
+    assert "answered 404" in told.err
+    assert "answered 422" in told.err
+    assert "0.018 USD" in told.out
+    monkeypatch.setenv("FAL_KEY", "id:wrong-secret-0123456789")
+    assert main("costs", "1", "--live") == 2
+    told = capsys.readouterr()
+    assert "refused the key" in told.err
+    assert "wrong-secret" not in told.err + told.out
+    monkeypatch.delenv("FAL_KEY")
+    assert main("costs", "1", "--live") == 2
+    assert "FAL_KEY" in capsys.readouterr().err
+
+
+def test_a_picture_needs_no_live_price(fal, shots, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("RMBG_FAL_API_URL", "http://127.0.0.1:9")
+    assert main("remove", shots[0], "-o", f"{tmp_path}/out/", "--backend", "fal") == 0
+    assert not any("pricing" in request.path for request in fal.requests)
+    assert remembered_quote(BACKENDS["fal/rmbg-2.0"]) is None
+    told = [row.id for row in BACKENDS.values() if has_price_list(row)]
+    assert told == ["fal/rmbg-2.0", "fal/rmbg-3.0"]

@@ -114,7 +114,7 @@ def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> B
         amount = _amount(text)
         if backend == spec.id and spec.price is not None:
             own = replace(spec.price, amount=amount, as_of="now", source=f"your {PRICES_VARIABLE}")
-            spec = replace(spec, price=own)
+            spec = replace(spec, price=replace(own, origin="setting"))
     return spec
 
 

@@ -71,6 +71,7 @@ def _fal(endpoint: str, marks: str = "") -> Hosting:
         bases={
             "queue": ("RMBG_FAL_QUEUE_URL", "https://queue.fal.run"),
             "rest": ("RMBG_FAL_REST_URL", "https://rest.fal.ai"),
+            "prices": ("RMBG_FAL_API_URL", "https://api.fal.ai"),
         },
         # A new account runs 2 at a time, later 40; what is over that waits in fal's queue.
         in_flight=8,
@@ -121,7 +122,11 @@ ROWS = (
         target="hosted.backend:open_bria",
         window=12,
         price=Price(
-            _PRICE, "USD", "2026-08-04", "https://inference.sh/apps/bria/rmbg.md (reseller)"
+            _PRICE,
+            "USD",
+            "2026-08-04",
+            "https://inference.sh/apps/bria/rmbg.md (reseller)",
+            "reseller",
         ),
         key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
         options=(
@@ -165,6 +170,7 @@ ROWS = (
             "USD",
             "2026",
             "https://wavespeed.ai/docs/docs-api/bria/remove-background-3.0 (reseller)",
+            "reseller",
         ),
         key_variables=("FAL_KEY",),
         options=(*_COMMON, _CLIENT),
@@ -178,7 +184,13 @@ ROWS = (
         licence="replicate-api",
         target="hosted.backend:open_replicate",
         window=12,
-        price=Price(_PRICE, "USD", "2026", "assumed from resellers; Replicate's page was not read"),
+        price=Price(
+            _PRICE,
+            "USD",
+            "2026",
+            "assumed from resellers; Replicate's page was not read",
+            "reseller",
+        ),
         key_variables=("REPLICATE_API_TOKEN",),
         options=(
             Option(

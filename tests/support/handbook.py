@@ -36,6 +36,7 @@ NODES = (
 )
 # Longer signatures take a line for every parameter.
 _WIDTH = 88
+_ORIGINS = {"document": "in the provider's document", "reseller": "at a reseller"}
 _TYPES = {"BOOLEAN": "switch", "INT": "whole number", "FLOAT": "number", "STRING": "text"}
 
 
@@ -84,6 +85,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     """Every block, by its name."""
     made: dict[str, Callable[[], str]] = {
         "backends": backends.markdown_table,
+        "providers": _providers,
         "licences": licences.markdown_table,
         "attribution": _attribution,
         "options": _options,
@@ -120,6 +122,30 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
         .replace("| --- ", "|---")
         .replace("|--- |", "|---|")
     )
+
+
+def _providers() -> str:
+    head = ("backend", "model", "price a picture", "read", "takes (PNG)",
+            "up to this inside the request", "usually")  # fmt: skip
+    rows = (
+        (
+            f"`{row.id}`",
+            f"`{row.hosting.endpoint}`",
+            str(row.price),
+            f"{row.price.as_of}, {_ORIGINS[row.price.origin]}",
+            megabytes(row.hosting.most_bytes),
+            megabytes(row.hosting.inline_bytes),
+            f"{row.hosting.seconds} s",
+        )
+        for row in BACKENDS.values()
+        if row.hosting and row.price
+    )
+    return _table(head, rows)
+
+
+def megabytes(count: int) -> str:
+    """As people write it."""
+    return f"{count / 1e6:.{2 if count < 1e6 else 0 if count >= 1e8 else 1}f} MB"
 
 
 def _attribution() -> str:

@@ -27,12 +27,14 @@ class Fal(Speech):
             Route("result", "GET", _JOB, self._result),
             Route("cancel", "PUT", _JOB + "/cancel", self._cancel),
             Route("submit", "POST", "/queue/{endpoint:.+}", self._submit),
+            Route("prices", "GET", "/api/v1/models/pricing", self._prices),
         ]
 
     def environment(self) -> dict[str, str]:
         return {
             "RMBG_FAL_QUEUE_URL": f"{self.place.url}/queue",
             "RMBG_FAL_REST_URL": f"{self.place.url}/rest",
+            "RMBG_FAL_API_URL": f"{self.place.url}/api",
             self.key_variable: self.place.key,
         }
 
@@ -113,6 +115,15 @@ class Fal(Speech):
         if job.state == "working":
             return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
         return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
+
+    async def _prices(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Key ")
+        asked = ",".join(request.query.getall("endpoint_id", [])).split(",")
+        lines = [
+            {"endpoint_id": name, "unit_price": 0.0175, "unit": "images", "currency": "USD"}
+            for name in filter(None, asked)
+        ]
+        return web.json_response({"prices": lines, "next_cursor": None, "has_more": False})
 
     async def _initiate(self, request: web.Request) -> web.Response:
         self.admit(request, "Authorization", "Key ")

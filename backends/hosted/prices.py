@@ -1,0 +1,195 @@
+"""What a provider says today that its model costs; remembered for a day, never needed for a run.
+
+Contract: fal.ai/docs/platform-apis/v1/models/pricing, read on 2026-11-29. A row has such a price
+list when its hosting has the base `prices`; only fal.ai has one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import quote
+
+from ...core.errors import BadOption
+from ...core.money import CURRENCY, plain, read_amount
+from ...core.specs import BackendSpec, Price
+from ...host import PlainHost
+from .environment import bases_of, hosting_of, limits_of
+from .fal import Fal
+from .keys import find_key
+from .redact import Redactor
+from .runtime import runtime
+from .transport import Transport
+from .wire import Call, JsonObject, JsonValue, Unreachable
+from .words import check_account, said, text_at
+
+ROLE = "prices"
+
+_FILE = "prices.json"
+_FRESH = timedelta(days=1)
+_PATIENCE = 20.0
+# Units that are one picture, however they are written: this model makes one of one.
+_PICTURES = frozenset(
+    {"image", "picture", "generation", "request", "call", "run", "prediction", "output"}
+    | {"output image", "processed image", "generated image"}
+)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """One line of a provider's price list. amount: of one `unit`. read: UTC. source: the host."""
+
+    amount: Decimal
+    currency: str
+    unit: str
+    read: datetime
+    source: str
+
+    def __str__(self) -> str:
+        return f"{plain(self.amount)} {self.currency} per {self.unit or 'unnamed unit'}"
+
+    @property
+    def price(self) -> Price | None:
+        """What a picture costs; None when the unit is something else, as a megapixel or a
+        second."""
+        if _plain_unit(self.unit) not in _PICTURES:
+            return None
+        day = self.read.date().isoformat()
+        return Price(self.amount, self.currency, day, f"{self.source}, read live", "live")
+
+
+def has_price_list(spec: BackendSpec) -> bool:
+    """Whether the provider can be asked what this model costs."""
+    return spec.hosting is not None and ROLE in spec.hosting.bases
+
+
+def remembered_quote(spec: BackendSpec, folder: Path | None = None) -> Quote | None:
+    """What the provider said within the last day; opens no socket. None when it was not asked.
+
+    folder: the data folder, the user's own by default.
+    """
+    if not has_price_list(spec):
+        return None
+    held = _read(_path(folder)).get(_name(spec))
+    try:
+        found = _quote(held, _host(spec), datetime.fromisoformat(text_at(held, "read") or ""))
+    except (Unreachable, ValueError):
+        return None
+    if found.read.tzinfo is None:
+        return None
+    age = datetime.now(timezone.utc) - found.read
+    return found if timedelta(0) <= age < _FRESH else None
+
+
+def live_quote(spec: BackendSpec, profile: str = "", folder: Path | None = None) -> Quote:
+    """What the provider says that this model costs; asked at most once a day. Blocks.
+
+    profile: see `find_key`. Raises Unreachable when it does not say, KeyMissing and Offline.
+    """
+    known = remembered_quote(spec, folder)
+    if known is not None:
+        return known
+    found = _asked(spec, profile)
+    fields = {"unit_price": str(found.amount), "currency": found.currency, "unit": found.unit}
+    # A list that cannot be kept is asked for again, which is free.
+    with suppress(OSError):
+        _remember(_path(folder), _name(spec), {**fields, "read": found.read.isoformat()})
+    return found
+
+
+def _asked(spec: BackendSpec, profile: str) -> Quote:
+    hosting, bases, limits = hosting_of(spec), bases_of(spec), limits_of(spec)
+    key = find_key(spec, profile)
+    here = runtime()
+    name = f"{spec.provider} {ROLE} {bases[ROLE]}"
+    gate = here.gate(name, in_flight=1, requests_a_minute=limits.requests_a_minute, pictures=1)
+    transport = Transport(
+        here,
+        gate,
+        {ROLE: bases[ROLE]},
+        {ROLE: hosting.bases[ROLE][1]},
+        Fal(spec, bases, {}).headers(key.reveal()),
+        Redactor([key.reveal()]),
+        again_seconds=_PATIENCE,
+        read_seconds=_PATIENCE,
+    )
+    endpoint = hosting.endpoint
+    url = f"{bases[ROLE]}/v1/models/pricing?endpoint_id={quote(endpoint, safe='')}"
+    answer = here.start(transport.ask(Call("GET", url))).result()
+    if answer.status == 401:
+        check_account(spec, _host(spec), answer)
+    if answer.status != 200:
+        raise Unreachable(f"{_host(spec)} answered {answer.status}: {said(answer)}", answer.status)
+    return _quote(_line(answer.data(), endpoint), _host(spec), datetime.now(timezone.utc))
+
+
+def _line(data: JsonObject | None, endpoint: str) -> JsonValue:
+    """The line of a price list that is about this model."""
+    lines = (data or {}).get("prices")
+    for line in lines if isinstance(lines, list) else [data]:
+        if isinstance(line, dict) and line.get("endpoint_id", endpoint) == endpoint:
+            return line
+    return None
+
+
+def _quote(line: JsonValue, host: str, read: datetime) -> Quote:
+    """Raises Unreachable for a line that holds no amount of money."""
+    amount = line.get("unit_price") if isinstance(line, dict) else None
+    if isinstance(amount, bool) or not isinstance(amount, (int, float, str)):
+        raise Unreachable(f"{host} names no price for this model")
+    try:
+        money = read_amount(amount)
+    except BadOption:
+        raise Unreachable(f"{host} names a price that is no amount of money") from None
+    currency, unit = text_at(line, "currency"), text_at(line, "unit")
+    return Quote(
+        money,
+        said(currency).upper() if currency else CURRENCY,
+        said(unit) if unit else "",
+        read,
+        host,
+    )
+
+
+def _plain_unit(unit: str) -> str:
+    """Without "per", underscores and the plural."""
+    words = unit.lower().replace("_", " ").replace("-", " ").split()
+    return " ".join(words[1:] if words[:1] in (["per"], ["1"]) else words).removesuffix("s")
+
+
+def _host(spec: BackendSpec) -> str:
+    return bases_of(spec)[ROLE].partition("://")[2].partition("/")[0]
+
+
+def _name(spec: BackendSpec) -> str:
+    return f"{bases_of(spec)[ROLE]} {hosting_of(spec).endpoint}"
+
+
+def _path(folder: Path | None) -> Path:
+    return (folder or PlainHost().data_folder()) / _FILE
+
+
+def _read(path: Path) -> JsonObject:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _remember(path: Path, name: str, line: Mapping[str, JsonValue]) -> None:
+    """Write the file as a whole or not at all. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{_FILE}-{secrets.token_hex(8)}.part")
+    try:
+        part.write_text(json.dumps({**_read(path), name: dict(line)}, indent=2), encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
