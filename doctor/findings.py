@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the report is made without torch too: torch may be what is 
 
 Rows: TypeAlias = "dict[str, str]"
 
-_LABEL = 22
+_NARROWEST = 22
 
 
 @dataclass
@@ -33,9 +33,9 @@ class Findings:
         """Plain lines, for an issue or a message."""
         lines = [f"rmbg doctor, {_today()}"]
         for title, rows in self.sections.items():
-            lines += ["", title, *(f"  {label:<{_LABEL}}{fact}" for label, fact in rows.items())]
+            lines += ["", title, *_columns([*rows.items()])]
         lines += ["", "One picture through each backend"]
-        lines += [f"  {trial.backend:<{_LABEL}}{_outcome(trial)}" for trial in self.trials]
+        lines += _columns([(trial.backend, _outcome(trial)) for trial in self.trials])
         lines += ["", "Problems", *(f"  {problem}" for problem in self.problems or ["none"])]
         return "\n".join([*lines, "", *self._facts()])
 
@@ -62,6 +62,12 @@ class Findings:
         for claim, facts in self.settled:
             lines += ["", f"which turns this into a fact: {claim}", *(f"  {one}" for one in facts)]
         return lines if self.settled else [*lines, "", "None of its open rows is about these."]
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Labels and facts, with a gap behind the longest label."""
+    width = max([_NARROWEST, *(len(label) + 2 for label, _ in rows)])
+    return [f"  {label:<{width}}{fact}" for label, fact in rows]
 
 
 def _outcome(trial: Trial) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
+import shlex
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pytest
 
 import rmbg_nodes
 from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.cli import main
 from rmbg_nodes.core import errors
 from rmbg_nodes.core.licences import LICENCES
 from rmbg_nodes.settings import VARIABLES
@@ -229,3 +233,88 @@ def test_support_is_in_step_with_what_is_verified() -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len(text(ROOT / "README.md").splitlines()) < 120
+
+
+# What each command reads and writes, by the names of its arguments.
+_READS = {
+    "remove": ("inputs",),
+    "batch": ("sources", "recipe"),
+    "mask": ("image", "mask", "keep", "drop"),
+    "composite": ("foreground", "background", "mask"),
+    "evaluate": ("prediction", "truth"),
+    "inspect": ("file",),
+    "review": ("results",),
+}
+_MAKES = {"remove": ("output", "mask"), "demo": ("output",)}
+_CODE = re.compile(r"```.*?\n(.*?)```|`((?:rmbg|python rmbg-nodes) [^`]* [^`]*)`", re.DOTALL)
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words behind `rmbg` of every line that can be typed as it stands, in their order."""
+    for fence, inline in _CODE.findall(page):
+        for line in (fence or inline).splitlines():
+            if "..." in line or not line.startswith(("rmbg ", "python rmbg-nodes ")):
+                continue
+            for one in line.partition(" #")[0].split(";"):
+                yield shlex.split(one.strip().removeprefix("python "))[1:]
+
+
+def unmade(page: str) -> list[str]:
+    """Files that a command of the page reads, that no earlier one makes, and of which no sentence
+    says that they are the reader's own. Words in capitals stand for a file."""
+    parsers = {name.removeprefix("rmbg "): parser for name, _, parser in handbook.parsers()}
+    sentences = re.split(r"(?<=[.:])\s|\n[|\n]", page)
+    owned = " ".join(one for one in sentences if re.search(r"\b(your|yours|own)\b", one, re.I))
+    made: set[str] = set()
+    found = []
+    for command, *words in commands(page):
+        if command not in {*_READS, *_MAKES}:
+            continue
+        typed = vars(parsers[command].parse_args(words))
+        for named in _paths(typed, _READS.get(command, ())):
+            top = named.split("/")[0] or named  # of an absolute path, all of it
+            stated = re.search(rf"`{re.escape(top)}/?`", owned)
+            if not (named.isupper() or {named, top} & made or stated):
+                found.append(named)
+        made |= {named.rstrip("/") for named in _paths(typed, _MAKES.get(command, ("output",)))}
+    return found
+
+
+def _paths(typed: dict[str, object], arguments: tuple[str, ...]) -> list[str]:
+    given = [typed.get(name) for name in arguments]
+    several = [one for value in given for one in (value if isinstance(value, list) else [value])]
+    return [str(one) for one in several if one is not None]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+)
+def test_what_a_command_reads_was_made_or_is_the_readers(path: Path) -> None:
+    assert unmade(text(path)) == []
+
+
+def test_a_file_that_nothing_makes_would_be_found() -> None:
+    page = "Your folder `mine`.\n```sh\nrmbg remove {} -o cut/\nrmbg composite {} -o x.png\n```"
+    assert unmade(page.format("mine", "cut/a.png")) == []
+    assert unmade(page.format("shoe.jpg", "cat/a.png")) == ["shoe.jpg", "cat/a.png"]
+
+
+@pytest.mark.whole
+def test_the_quick_start_works_as_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the commands those in the two blocks, one after the other, and then the Python."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RMBG_DATA", str(tmp_path / "data"))
+    page = text(DOCS / "quickstart.md")
+    own = "shoes/"
+    typed = [words for words in commands(page) if own not in words and "-o" in words]
+    assert len(typed) >= 6
+    for words in typed:
+        output = words[words.index("-o") + 1]
+        if words[0] != "demo" or not Path(output).exists():
+            assert main(words) == 0, words
+        assert Path(output).exists(), words
+    (python,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "quickstart.py").write_text(python, encoding="utf-8")
+    runpy.run_path("quickstart.py")

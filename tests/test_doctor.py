@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from rmbg_nodes.doctor.trials import (
 )
 from rmbg_nodes.doctor.verified import evidence, open_claims, page, settled
 from rmbg_nodes.host import PlainHost
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.settings import VARIABLES, Settings
 from rmbg_nodes.tests.support.networks import small_isnet
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,6 +105,21 @@ def test_a_bare_machine_offline(
     assert "fal/rmbg-3.0          not tried: no key is set" in out
     assert "FAL_KEY not set" in out
     assert "precision auto" in out
+
+
+@pytest.mark.usefixtures("no_sockets")
+def test_no_label_runs_into_its_fact(
+    bare: dict[str, str],
+    weights: tuple[Path, Released],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, row = weights
+    environment = {**bare, "RMBG_MODELS": str(path.parent.parent)}
+    run(argparse.Namespace(json=False, spend=False), rows=[row], environment=environment)
+    out = capsys.readouterr().out
+    labels = [*VARIABLES, "HF_TOKEN", str(path), *BACKENDS]
+    for label in labels:
+        assert re.search(rf"^  {re.escape(label)}  +\S", out, re.MULTILINE), label
 
 
 @pytest.mark.usefixtures("no_sockets")
