@@ -6,7 +6,7 @@ import glob
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,12 +24,14 @@ class Item:
     key: what messages call it and the state knows it by, unique in a batch: its path under the
     source folder, as the manifest names it, or as it was given; "/" between folders. source: the
     file. target: the result's path under DEST, "/" between folders. mask: the mask's, or None.
+    named: as a file, so that it is cut out even where it is a result of this package.
     """
 
     key: str
     source: Path
     target: str
     mask: str | None
+    named: bool = False
 
 
 def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool) -> Iterator[Item]:
@@ -38,7 +40,8 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
     A folder gives the pictures in it and in its folders, sorted as people count (2 before 10), the
     pictures of a folder before its folders. A link to a folder is followed, but not back into a
     folder that it lies in. Hidden files and folders are left out, and DEST. A pattern gives what it
-    matches, in the same order. A file is taken whatever its name. With several sources, keys and
+    matches, in the same order. A file is taken whatever its name, and also where it is a result of
+    this package. With several sources, keys and
     targets begin with the name of their folder; a picture that two sources name comes once.
 
     What cannot be looked into, or is not there though the manifest names it, is an Item that cannot
@@ -81,7 +84,7 @@ class _Found:
         for number, entry in enumerate(self._order):
             if isinstance(entry, Path):
                 if not _come_from(self._trees, _real_folder(entry), entry.name):
-                    yield self._item(entry, entry.as_posix(), "")
+                    yield replace(self._item(entry, entry.as_posix(), ""), named=True)
                 continue
             earlier = [tree for tree in self._order[:number] if isinstance(tree, Tree)]
             prefix = self._prefixes[entry.real]
@@ -89,7 +92,9 @@ class _Found:
                 name = picture.path.name
                 if not _come_from(earlier, picture.real_folder, name):
                     folder = "/".join(filter(None, (prefix, picture.folder)))
-                    yield self._item(picture.path, f"{folder}/{name}" if folder else name, folder)
+                    item = self._item(picture.path, f"{folder}/{name}" if folder else name, folder)
+                    named = os.path.join(picture.real_folder, name) in self._files
+                    yield replace(item, named=named)
 
     def _take(self, source: str) -> None:
         path = Path(source)
@@ -144,10 +149,10 @@ def _listed(manifest: Manifest, dest: Path, naming: Naming, mask: bool) -> Itera
         folder = "/".join(name for name in inside[:-1] if name != "..")
         try:
             if row.output is None:
-                item = _item(naming, source, key, folder, row.columns, mask)
+                item = replace(_item(naming, source, key, folder, row.columns, mask), named=True)
             else:
                 target = naming.stated(row.output)
-                item = Item(key, source, target, mask_of(target) if mask else None)
+                item = Item(key, source, target, mask_of(target) if mask else None, named=True)
         except BadOption as error:
             raise manifest.error(row.line, str(error)) from error
         yield item

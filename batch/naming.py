@@ -12,13 +12,12 @@ from pathlib import PurePath
 
 from ..core.errors import BadOption
 from ..pictures.formats import FormatId, by_id, by_suffix
+from ..pictures.results import MASK, OWN_FOLDER
 
 DEFAULT = "{folder}/{stem}{suffix}"
-#: The batch's own folder under DEST, which no result may lie in.
-OWN_FOLDER = ".rmbg"
 
 _FIELDS = ("folder", "stem", "suffix", "index")
-_MASK = "-mask.png"
+_MASK = f"{MASK}.png"
 # What Windows allows in no name; a zero byte no system does.
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL)

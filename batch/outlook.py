@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from ..backends.catalogue import find
 from ..core.report import JsonValue
 from ..estimate import Estimate
 from ..gate import allow_unopened
+from ..pictures.results import OWN_FOLDER, made_here
 from ..settings import Settings, read_settings
-from .naming import OWN_FOLDER
 from .recipe import Recipe
 from .running import find_all, pinned
 from .state import State
@@ -46,6 +47,8 @@ class Outlook:
             f"{survey.quarantined} quarantined, {survey.waiting} to do."
         ]
         lines += [f"  {count} {_WORDS[reason]}" for reason, count in survey.reasons.items()]
+        if survey.passed_over:
+            lines.append(f"  {survey.passed_over} more are results of this package, and left out")
         cost = f"up to {self.expected.sum}" if self.expected else "nothing"
         return "\n".join([*lines, f"Cost: {cost}. Nothing was done."])
 
@@ -58,6 +61,7 @@ class Outlook:
             "done_before": survey.done,
             "quarantined": survey.quarantined,
             "to_do": survey.waiting,
+            "passed_over": survey.passed_over,
             "reasons": {**survey.reasons},
             "cost_at_most": str(self.expected.total) if self.expected else "0",
             "currency": self.expected.price.currency if self.expected else "USD",
@@ -87,8 +91,9 @@ def foresee(
         with State(home) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
     else:
-        count = sum(1 for _ in items)
-        survey = Survey(count, 0, 0, count, {"new": count} if count else {})
+        found = Counter(item.named or not made_here(item.source) for item in items)
+        count = found[True]
+        survey = Survey(count, 0, 0, count, {"new": count} if count else {}, found[False])
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
     return Outlook(survey, spec.id, ground, expected)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption
-from .naming import OWN_FOLDER
+from ..pictures.results import OWN_FOLDER
 from .targets import text
 
 FILE = "quarantine.jsonl"

@@ -22,6 +22,7 @@ from ..estimate import Estimate, estimate
 from ..gate import allow_unopened
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
+from .counts import PassedOver
 from .items import Item, find_items
 from .landed import Landed
 from .machine import Machine
@@ -38,11 +39,17 @@ Engine = Literal["local", "ray"]
 #: So often a picture is tried in one run, where trying again costs nothing.
 ATTEMPTS = 3
 _MOST_WORKERS = 8
+# Of what is passed over; a folder may hold a million results.
+_MOST_NAMED = 100
 
 
 class Watch:
     """What the caller wants to hear of a batch; every method does nothing by default. Called by the
     thread that called `run`."""
+
+    def passed_over(self, count: int, pictures: Sequence[PassedOver]) -> None:
+        """So many pictures of the sources are results of this package, and are not cut out again.
+        pictures: the first hundred of them."""
 
     def begun(self, total: int, waiting: int, expected: Estimate | None) -> None:
         """total: pictures of the source. waiting: those that this run works on. expected: what they
@@ -96,6 +103,8 @@ def run(
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         state.survey(items, digest, retry=retry, force=force)
         whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())
+        if count := state.counts().passed_over:
+            whole.watch.passed_over(count, state.passed_over(_MOST_NAMED))
         try:
             if engine == "ray":
                 whole.on_ray(pool)
@@ -200,6 +209,7 @@ class _Whole:
             currency=self.currency,
             estimate="" if self.expected is None else str(self.expected),
             reasons=dict(self.reasons),
+            passed_over=self.state.passed_over(_MOST_NAMED),
         )
 
     def _begin(self, spec: BackendSpec, expected: Estimate | None) -> None:

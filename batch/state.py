@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +15,8 @@ from types import TracebackType
 
 from ..core.errors import PictureError
 from ..records.schema import transaction
+from .counts import Counts as Counts
+from .counts import PassedOver
 from .items import Item
 from .landed import Landed
 from .quarantine import Quarantined, listed, write_quarantine
@@ -38,25 +39,6 @@ WHERE id = ?
 """
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How the pictures of the survey stand. done_now: by this run. failed: in this run, and the
-    next one tries again. cost: of what this run noted as done."""
-
-    total: int
-    done_before: int
-    done_now: int
-    quarantined: int
-    failed: int
-    waiting: int
-    cost: Decimal = Decimal(0)
-
-    @property
-    def done(self) -> int:
-        """All that have their result."""
-        return self.done_before + self.done_now
-
-
 class State:
     """DEST/.rmbg/state.sqlite, held by one process at a time, which may call it from any thread.
 
@@ -70,6 +52,7 @@ class State:
         self._recipe = ""
         self._verdicts: Counter[str] = Counter()
         self._cost = Decimal(0)
+        self._passed_over = 0
         self._surveyed = False
         self._queues = 0
         self._lock = lock(dest)
@@ -120,6 +103,7 @@ class State:
             )
         with self._guard:
             self._recipe, self._surveyed, self._cost = recipe, True, Decimal(0)
+            self._passed_over = found.passed_over
             self._verdicts = Counter(
                 done=found.done, quarantined=found.quarantined, waiting=found.waiting
             )
@@ -236,7 +220,18 @@ class State:
                 verdicts["failed"],
                 verdicts["waiting"],
                 self._cost,
+                self._passed_over,
             )
+
+    def passed_over(self, most: int) -> list[PassedOver]:
+        """The first of the survey that are results of this package."""
+        with self._changing() as connection:
+            rows = connection.execute(
+                "SELECT key, passed_over FROM found WHERE passed_over IS NOT NULL"
+                " ORDER BY rank LIMIT ?",
+                (most,),
+            ).fetchall()
+        return [PassedOver(text(key), how) for key, how in rows]
 
     def quarantined(self) -> Iterator[Quarantined]:
         """Those of the survey, in its order."""

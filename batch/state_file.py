@@ -8,12 +8,12 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.results import OWN_FOLDER, STATE_FILE
 from ..pictures.write import PARTS
 from ..records.locks import hold
 from ..records.schema import transaction
-from .naming import OWN_FOLDER
 
-FILE = "state.sqlite"
+FILE = STATE_FILE
 # Counts what this version could not read. A later one that only adds tables, or columns with a
 # default, leaves the number as it is: every statement names the columns that it knows.
 VERSION = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..core.money import plain
 from ..core.report import JsonValue
 from ..invocation import command
 from ..pictures.write import write_atomic
-from .state import Counts
+from .counts import Counts, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"
 _MOST_REASONS = 5
@@ -25,7 +25,8 @@ class Summary:
     """counts: of the pictures that the source holds now. seconds: from the first picture to the
     last, without looking through the source. model_seconds: how long the model itself worked; of a
     hosted model the waiting, which overlaps. reasons: kind of error -> how many pictures of this
-    run ended with it. cost: of this run. estimate: what it was expected to cost, if anything."""
+    run ended with it. cost: of this run. estimate: what it was expected to cost, if anything.
+    passed_over: the first of the results of this package that were found among the sources."""
 
     backend: str
     recipe: str
@@ -36,6 +37,7 @@ class Summary:
     currency: str = "USD"
     estimate: str = ""
     reasons: Mapping[str, int] = field(default_factory=dict)
+    passed_over: Sequence[PassedOver] = ()
 
     @property
     def complete(self) -> bool:
@@ -57,6 +59,7 @@ class Summary:
             ("failed", f"{counts.failed}"),
             ("quarantined", f"{counts.quarantined}"),
             ("not begun", f"{counts.waiting}"),
+            ("passed over", f"{counts.passed_over}"),
             ("time", f"{self.seconds:.1f} s, {self.per_second:.2f} pictures a second"),
             ("backend", self.backend),
             ("cost", self._cost()),
@@ -91,6 +94,10 @@ class Summary:
             "failed": counts.failed,
             "quarantined": counts.quarantined,
             "not_begun": counts.waiting,
+            "passed_over": counts.passed_over,
+            "passed_over_pictures": [
+                {"picture": one.key, "why": one.how} for one in self.passed_over
+            ],
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.per_second, 3),
             "model_seconds": round(self.model_seconds, 3),

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.results import made_here
 from .items import Item
 from .targets import Known, Targets, blob, text
 
@@ -29,16 +30,19 @@ CREATE TEMP TABLE found (
     source BLOB NOT NULL,
     wanted BLOB NOT NULL,
     masked INTEGER NOT NULL,
+    named INTEGER NOT NULL,
     size INTEGER,
     modified INTEGER,
     twice INTEGER NOT NULL DEFAULT 0,
     picture INTEGER,
     verdict TEXT,
+    passed_over TEXT,
     repeat INTEGER NOT NULL DEFAULT 0
 )
 """
 _ADD = """
-INSERT INTO found (key, source, wanted, masked, size, modified) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO found (key, source, wanted, masked, named, size, modified)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET twice = 1
 WHERE source <> excluded.source OR wanted <> excluded.wanted
 """
@@ -48,25 +52,28 @@ DELETE FROM places WHERE picture IN (
 )
 """
 _COMPARE = """
-SELECT f.rank, f.key, f.wanted, f.masked, f.size, f.modified, p.id, p.wanted, p.target, p.mask,
-    p.status, p.size, p.modified, p.recipe, p.target_bytes, p.mask_bytes
+SELECT f.rank, f.key, f.source, f.named, f.wanted, f.masked, f.size, f.modified, p.id, p.wanted,
+    p.target, p.mask, p.status, p.size, p.modified, p.recipe, p.target_bytes, p.mask_bytes
 FROM found f LEFT JOIN pictures p ON p.key = f.key
 WHERE f.rank > ? ORDER BY f.rank LIMIT ?
 """
 _JUDGED = "UPDATE found SET picture = ?, verdict = ? WHERE rank = ?"
+_LEFT = "UPDATE found SET verdict = 'passed over', passed_over = ? WHERE rank = ?"
 
 
 @dataclass(frozen=True)
 class Survey:
     """How the pictures of the sources stand. reasons: why those that wait do -> how many: "new",
     "changed" (the file), "recipe" or "naming" (another one), "missing" (the result is not there as
-    it was written), "failed" (before), "asked" (by force or retry)."""
+    it was written), "failed" (before), "asked" (by force or retry). passed_over: how many are
+    results of this package; they are not counted elsewhere."""
 
     total: int
     done: int
     quarantined: int
     waiting: int
     reasons: Mapping[str, int]
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,16 @@ def take_stock(
     connection.execute(_RELEASE)
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    passed_over = 0
     targets = Targets(connection)
     terms = _Terms(recipe, retry, force)
     for known in _compared(connection):
         judged: list[tuple[int, str, int]] = []
+        left: list[tuple[str, int]] = []
         for one in known:
+            if how := _result(one):
+                left.append((how, one.rank))
+                continue
             picture, target, mask = targets.settle(one)
             moved = one.wanted_before != one.wanted
             verdict, reason = _verdict(one, moved, dest, target, mask, terms)
@@ -107,12 +119,15 @@ def take_stock(
             judged.append((picture, verdict, one.rank))
         targets.write()
         connection.executemany(_JUDGED, judged)
+        connection.executemany(_LEFT, left)
+        passed_over += len(left)
     return Survey(
         verdicts.total(),
         verdicts["done"],
         verdicts["quarantined"],
         verdicts["waiting"],
         {reason: count for reason, count in reasons.items() if count},
+        passed_over,
     )
 
 
@@ -122,11 +137,10 @@ def _verdict(
     """What is to be done with it, and why when it waits."""
     if one.id is None or one.status == "waiting":
         return "waiting", "new"
-    unchanged = (one.size, one.modified) == (one.size_before, one.modified_before)
     if terms.force:
         return "waiting", "asked"
     if one.status == "done":
-        if not unchanged:
+        if not one.unchanged:
             return "waiting", "changed"
         if one.recipe != terms.recipe:
             return "waiting", "recipe"
@@ -136,9 +150,17 @@ def _verdict(
         if whole and (mask is None or _is_there(dest, mask, one.mask_bytes)):
             return "done", ""
         return "waiting", "missing"
-    if one.status == "quarantined" and unchanged and one.recipe == terms.recipe:
+    if one.status == "quarantined" and one.unchanged and one.recipe == terms.recipe:
         return ("waiting", "asked") if terms.retry else ("quarantined", "")
     return "waiting", "failed"
+
+
+def _result(one: Known) -> str:
+    """How a file that nobody named says that it is a result. Of a file that is known no more is
+    read: a million of them are looked at in every run."""
+    if one.named or (one.id is not None and one.unchanged):
+        return ""
+    return made_here(Path(text(one.source)))
 
 
 def _is_there(dest: Path, target: str, size: int | None) -> bool:
@@ -149,8 +171,9 @@ def _is_there(dest: Path, target: str, size: int | None) -> bool:
     return stat.S_ISREG(found.st_mode) and bool(found.st_size == size)
 
 
-def _row(item: Item) -> tuple[bytes, bytes, bytes, bool, int | None, int | None]:
-    names = blob(item.key), blob(str(item.source)), blob(item.target), item.mask is not None
+def _row(item: Item) -> tuple[bytes, bytes, bytes, bool, bool, int | None, int | None]:
+    paths = blob(item.key), blob(str(item.source)), blob(item.target)
+    names = *paths, item.mask is not None, item.named
     try:
         found = os.stat(item.source)
     except (OSError, ValueError):  # its reading will say why

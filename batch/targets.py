@@ -24,6 +24,8 @@ class Known:
 
     rank: int
     key: bytes
+    source: bytes
+    named: bool
     wanted: bytes
     masked: bool
     size: int | None
@@ -38,6 +40,11 @@ class Known:
     recipe: str | None
     target_bytes: int | None
     mask_bytes: int | None
+
+    @property
+    def unchanged(self) -> bool:
+        """Its file is the one that is known."""
+        return (self.size, self.modified) == (self.size_before, self.modified_before)
 
 
 def blob(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +13,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from ..backends.catalogue import BACKENDS
+from ..batch.counts import PassedOver
 from ..batch.landed import Landed
 from ..batch.memory import keep_memory
 from ..batch.outlook import foresee
@@ -25,7 +27,7 @@ from ..core.money import plain
 from ..estimate import Estimate
 from ..pictures.formats import FORMATS
 from .options import parse_options
-from .shared import add_usage, fail, settings_for
+from .shared import add_usage, fail, say_passed_over, settings_for
 
 _ENGINES: tuple[Engine, ...] = ("local", "ray")
 
@@ -137,6 +139,11 @@ class _Bar(Watch):
         self._as_json = as_json
         self._bar: tqdm[NoReturn] | None = None
         self._cost = Decimal(0)
+
+    def passed_over(self, count: int, pictures: Sequence[PassedOver]) -> None:
+        """See `Watch.passed_over`."""
+        said = say_passed_over([(one.key, one.how) for one in pictures], count)
+        print(f"rmbg: {said}", file=sys.stderr)
 
     def begun(self, total: int, waiting: int, expected: Estimate | None) -> None:
         """See `Watch.begun`."""

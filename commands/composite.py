@@ -12,6 +12,7 @@ from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.read import Picture
+from ..pictures.results import signature
 from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = CompositeOptions()
@@ -121,5 +122,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.colour if background is None else background,
         options,
     )
-    write(image[0], out, depth=depth, icc_profile=None)
+    write(image[0], out, depth=depth, metadata=signature())
     return 0

@@ -11,6 +11,7 @@ from ..bookkeeping import open_books
 from ..core.errors import OverBudget
 from ..core.specs import BackendSpec
 from ..estimate import Estimate
+from ..pictures.sources import Source
 from ..records.purse import Purse
 from ..settings import Settings
 from .plan import Plan
@@ -33,6 +34,12 @@ def say_refusal(expected: Estimate | None, settings: Settings, max_cost: Decimal
         purse.afford(expected.price, expected.paid)
     except OverBudget as error:
         print(f"rmbg: It would be refused. {error}", file=sys.stderr)
+
+
+def print_passed_over(sources: Sequence[Source]) -> None:
+    """A JSON object for each result of an earlier run that is left out."""
+    for source in sources:
+        print(json.dumps({"input": source.name, "passed_over": source.passed_over}), flush=True)
 
 
 def say_plans(

@@ -13,6 +13,7 @@ from ..core.cutout import background_colour, cutout
 from ..core.errors import BadOption, BadPicture
 from ..core.finish import upsample_mask
 from ..pictures.colour import OTHER_COLOURS
+from ..pictures.results import signature
 from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = MaskOptions()
@@ -107,5 +108,5 @@ def run(arguments: argparse.Namespace) -> int:
                 pixels, alpha, decontaminate=arguments.decontaminate, background=background
             )
             profile = picture.icc_profile
-    write(image[0], out, depth=picture.depth, icc_profile=profile)
+    write(image[0], out, depth=picture.depth, icc_profile=profile, metadata=signature())
     return 0

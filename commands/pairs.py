@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.results import CUTOUT, MASK
 from ..pictures.sources import Source, expand
 
 #: What `rmbg remove` and `rmbg demo` add to a name; the earlier is the likelier to hold the mask.
-MARKS = ("-mask", "-cutout")
+MARKS = (MASK, CUTOUT)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 from ..core.errors import BadOption
 from ..pictures.formats import by_suffix
 from ..pictures.sources import Source, expand, output_paths
-from .shared import STDOUT
+from .shared import STDOUT, say_passed_over
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class Plan:
     mask: Path | None
 
 
+@dataclass(frozen=True)
+class Plans:
+    """passed_over: results of earlier runs, which are no pictures to be cut out."""
+
+    made: Sequence[Plan]
+    passed_over: Sequence[Source]
+
+
 def make_plans(
     inputs: Sequence[str],
     *,
@@ -30,19 +40,26 @@ def make_plans(
     suffix: str,
     opaque: bool,
     recursive: bool,
-) -> list[Plan]:
+    silent: bool = False,
+) -> Plans:
     """A plan for every source, those with a reason included.
 
-    opaque: the results have no alpha, so JPEG can hold them. Raises BadOption for what could only
-    fail later: one file for many pictures, transparency in a JPEG, one name for two results.
+    opaque: the results have no alpha, so JPEG can hold them. silent: they will not say in the file
+    what they are. Raises BadOption for what could only fail later: one file for many pictures,
+    transparency in a JPEG, one name for two results; and where there are none but results.
     """
-    sources = expand(inputs, recursive=recursive)
+    found = expand(inputs, recursive=recursive, results=False)
+    sources = [source for source in found if not source.passed_over]
+    passed_over = [source for source in found if source.passed_over]
+    if not sources:
+        raise BadOption(f"There is nothing to cut out. {say_left_out(passed_over)}")
     if output == STDOUT:
         if len(sources) != 1:
             raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
         outputs: list[Path | None] = [None]
     else:
-        outputs = output_paths(sources, output, suffix)
+        folders = [_base(argument) for argument in inputs]
+        outputs = output_paths(sources, output, suffix, silent=silent, beside=folders)
     masks = _mask_paths(sources, mask, [path for path in outputs if path is not None])
     for path in outputs:
         row = by_suffix(path) if path is not None else None
@@ -50,7 +67,13 @@ def make_plans(
             raise BadOption(
                 f"{path} cannot hold transparency. Name a .png file, or choose a --background."
             )
-    return [Plan(*plan) for plan in zip(sources, outputs, masks, strict=True)]
+    made = [Plan(*plan) for plan in zip(sources, outputs, masks, strict=True)]
+    return Plans(made, passed_over)
+
+
+def say_left_out(results: Sequence[Source]) -> str:
+    """Which pictures are left out, and why."""
+    return say_passed_over([(one.name, one.passed_over) for one in results], len(results))
 
 
 def check_writable(plans: Sequence[Plan]) -> None:
@@ -68,6 +91,13 @@ def check_writable(plans: Sequence[Plan]) -> None:
             ) from error
         if not os.access(folder, os.W_OK):
             raise BadOption(f"{folder} cannot be written to; choose another place.")
+
+
+def _base(argument: str) -> Path:
+    """The folder that an argument looks into: itself, or what comes before a wildcard."""
+    parts = Path(argument).parts
+    plain = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
+    return Path(argument) if os.path.isdir(argument) else Path(*plain)
 
 
 def _mask_paths(

@@ -25,6 +25,7 @@ from ..estimate import look
 from ..feed import Failed, Input
 from ..gate import allow_unopened, open_backend
 from ..pictures.colour import OTHER_COLOURS
+from ..pictures.metadata import NOTHING
 from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.read import read_picture
 from ..pictures.source_type import of_cutout
@@ -32,15 +33,21 @@ from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
 from ..settings import Settings
 from .bill import Bill
-from .dry_run import say_plans, say_refusal, usable
+from .dry_run import print_passed_over, say_plans, say_refusal, usable
 from .options import parse_options
-from .plan import Plan, check_writable, make_plans
+from .plan import Plan, check_writable, make_plans, say_left_out
 from .shared import STDOUT, add_reading, add_usage, fail, settings_for, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="files, folders, patterns, or - for stdin")
+    add(
+        "inputs",
+        nargs="+",
+        metavar="IN",
+        help="files, folders, patterns, or - for stdin; results of earlier runs are taken only "
+        "where they are named as files",
+    )
     add(
         "-o",
         "--output",
@@ -84,7 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--no-provenance",
         action="store_true",
-        help="do not write model, licence and receipt into the pictures (see `rmbg inspect`)",
+        help="do not write model, licence and receipt into the pictures (see `rmbg inspect`); "
+        "beside their sources, and in folders there, names then end in -cutout",
     )
     add("--json", action="store_true", help="print one JSON object a picture on stdout")
     add("--dry-run", action="store_true", help="say what would be done, and what it would cost")
@@ -103,14 +111,23 @@ def run(arguments: argparse.Namespace) -> int:
     _, ground = allow_unopened(arguments.backend, options, arguments.usage, settings)
     if arguments.json and arguments.output == STDOUT:
         raise BadOption("The picture and --json cannot share standard output; name a file.")
-    plans = make_plans(
+    planned = make_plans(
         arguments.inputs,
         output=arguments.output,
         mask=arguments.mask,
         suffix=f".{arguments.format}",
         opaque=arguments.only_mask or treatment.background is not None,
         recursive=arguments.recursive,
+        silent=arguments.no_provenance,
     )
+    plans = planned.made
+    if planned.passed_over:
+        print(
+            f"rmbg: {say_left_out(planned.passed_over)}",
+            file=sys.stderr,
+        )
+    if arguments.json:
+        print_passed_over(planned.passed_over)
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
     if arguments.resubmit:
         options["resubmit"] = True
@@ -231,21 +248,24 @@ def _deliver(
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
     paid = result.report.facts.left_machine
-    of_image = said and replace(said, source_type=of_cutout(origin.source_type))
+    of_mask = said.metadata() if said else NOTHING
+    of_image = (
+        replace(said, source_type=of_cutout(origin.source_type)).metadata() if said else NOTHING
+    )
     try:
         if origin.icc_profile and result.image.shape[-1] == 3 and not only_mask:
             raise BadPicture(OTHER_COLOURS.format(name=plan.source.name))
         if plan.mask is not None:
-            write(mask, plan.mask, depth=origin.depth, provenance=said, lasting=paid)
+            write(mask, plan.mask, depth=origin.depth, metadata=of_mask, lasting=paid)
         if only_mask:
-            write(mask, plan.output, depth=origin.depth, provenance=said, lasting=paid)
+            write(mask, plan.output, depth=origin.depth, metadata=of_mask, lasting=paid)
         else:
             write(
                 result.image,
                 plan.output,
                 depth=origin.depth,
                 icc_profile=origin.icc_profile,
-                provenance=of_image,
+                metadata=of_image,
                 lasting=paid,
             )
     except RmbgError as error:

@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -19,15 +19,15 @@ from ..core.resize import resize_layer
 from ..demo.sheet import CELL, Row, contact_sheet
 from ..pictures.formats import FORMATS
 from ..pictures.read import read_picture
+from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.sources import expand
-from ..pictures.write import format_for, write_atomic
+from ..pictures.write import encode, format_for, write_atomic
 from .evaluate import mask_of
 from .shared import add_reading, fail
 
 #: As many rows as the side of a JPEG allows, and a page that people still look through.
 _MOST = 100
 _QUALITY = 90
-_MASK_MARK, _CUT_MARK = "-mask", "-cutout"
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{out} can be {highest} pixels high, and {len(rows)} rows need {sheet.height}. "
                 "Lower --worst, or name a .jpg."
             )
-        file = BytesIO()
-        sheet.save(file, format.upper(), quality=_QUALITY)
-        write_atomic(out, file.getvalue())
+        pixels = torch.from_numpy(np.asarray(sheet, np.float32) / 255)
+        quality = _QUALITY if format in ("jpeg", "webp") else None
+        write_atomic(out, encode(pixels, format, quality=quality, metadata=signature()))
     if arguments.json:
         print("\n".join(json.dumps(one.data()) for one in looked.seen))
     else:
@@ -156,8 +156,8 @@ def _look(arguments: argparse.Namespace) -> _Looked:
 
 def _cuts_of(mask: _Seen) -> list[tuple[Path, str]]:
     """What the cut-out of the same picture is called, where `rmbg remove --mask` wrote both."""
-    stem = mask.path.stem.removesuffix(_MASK_MARK)
-    return [(mask.path.parent, name) for name in (stem, f"{stem}{_CUT_MARK}")]
+    stem = mask.path.stem.removesuffix(MASK)
+    return [(mask.path.parent, name) for name in (stem, f"{stem}{CUTOUT}")]
 
 
 def _row(one: _Seen, max_megapixels: float) -> Row:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import BadOption
 from ..core.licences import DATA_TERMS_SWITCH
-from ..pictures.metadata import NOTHING
-from ..pictures.provenance import Provenance
+from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
 from ..settings import Settings, read_settings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STDOUT = "-"
+_MOST_NAMED = 10
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,15 @@ def fail(name: str, reason: str) -> None:
     print(reason if reason.startswith(name) else f"{name}: {reason}", file=sys.stderr)
 
 
+def say_passed_over(pictures: Sequence[tuple[str, str]], count: int) -> str:
+    """Which pictures are left out, and why. pictures: names and reasons, of the first at least."""
+    shown = [f"{name} ({why})" for name, why in pictures[:_MOST_NAMED]]
+    more = count - len(shown)
+    names = ", ".join(shown) + (f" and {more} more" if more else "")
+    what = "1 picture is a result" if count == 1 else f"{count} pictures are results"
+    return f"{what} of this package: {names}. Name a file to have it cut out again."
+
+
 def read(path: str, max_megapixels: float) -> Picture:
     """One picture named by a single argument; "-" is standard input."""
     content = sys.stdin.buffer.read() if path == STDOUT else Path(path)
@@ -78,12 +88,12 @@ def write(
     *,
     depth: int,
     icc_profile: bytes | None = None,
-    provenance: Provenance | None = None,
+    metadata: Metadata = NOTHING,
     lasting: bool = False,
 ) -> None:
     """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None).
 
-    provenance: what the file says of itself; None = nothing. lasting: see `write_atomic`.
+    metadata: what the file says of itself. lasting: see `write_atomic`.
     """
     format = "png" if out is None else format_for(out)
     deep = depth == 16 and format in ("png", "tiff")
@@ -92,7 +102,7 @@ def write(
         format,
         depth=16 if deep else 8,
         icc_profile=icc_profile,
-        metadata=provenance.metadata() if provenance else NOTHING,
+        metadata=metadata,
     )
     if out is None:
         try:

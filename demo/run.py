@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from ..core.errors import NoPlainBackdrop
 from ..feed import Failed, Input
 from ..gate import open_backend
 from ..pictures.read import read_picture
+from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
 from ..pipeline import Done, Treatment, remove
 from .photos import Photo, find_photos
@@ -54,9 +55,8 @@ def run_demo(folder: Path) -> Iterator[str]:
         "rmbg demo: no weights, no key",
         [Row(one.name, one.words, one.image, one.done.image) for one in made],
     )
-    buffer = BytesIO()
-    sheet.save(buffer, "PNG")
-    write_atomic(folder / "contact-sheet.png", buffer.getvalue())
+    pixels = torch.from_numpy(np.asarray(sheet, np.float32) / 255)
+    write_atomic(folder / "contact-sheet.png", encode(pixels, "png", metadata=signature()))
     yield f"Written to {folder.resolve()}; look at {(folder / 'contact-sheet.png').resolve()}"
 
 
@@ -100,10 +100,11 @@ def _cut(name: str, image: Tensor, mode: str) -> Done:
 def _write(folder: Path, one: Made) -> None:
     stem = one.name.replace(" ", "-")
     composed, _ = compose(one.done.image[None], None, "#f2c14e", CompositeOptions())
+    write_atomic(folder / f"{stem}.png", encode(one.image, "png"))
     for suffix, picture in {
-        "": one.image,
-        "-cutout": one.done.image,
-        "-mask": one.done.mask[..., None],
+        CUTOUT: one.done.image,
+        MASK: one.done.mask[..., None],
         "-composite": composed[0],
     }.items():
-        write_atomic(folder / f"{stem}{suffix}.png", encode(picture, "png"))
+        data = encode(picture, "png", metadata=signature())
+        write_atomic(folder / f"{stem}{suffix}.png", data)

@@ -8,14 +8,14 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
 from .formats import LABELS, by_suffix, is_readable, unread
+from .results import CUTOUT, IN_FILE, made_here
 
 STDIN = "-"
-_MARK = "-cutout"
 _RUN = re.compile(r"[0-9]+")
 
 
@@ -24,11 +24,15 @@ class Source:
     """One picture to read, or the reason why an argument names none.
 
     name: what messages call it. path: None for standard input and where there is a reason.
+    found: in a folder, or by a pattern. passed_over: how it says that it is a result of this
+    package; empty where it is to be used.
     """
 
     name: str
     path: Path | None = None
     reason: str | None = None
+    found: bool = False
+    passed_over: str = ""
 
     def content(self) -> Path | bytes:
         """What `read_picture` takes: the path, or the bytes of standard input, read here.
@@ -40,16 +44,21 @@ class Source:
         return sys.stdin.buffer.read() if self.path is None else self.path
 
 
-def expand(arguments: Sequence[str], *, recursive: bool = False) -> list[Source]:
+def expand(
+    arguments: Sequence[str], *, recursive: bool = False, results: bool = True
+) -> list[Source]:
     """Files, folders, patterns and "-" (standard input) to sources, in the order given.
 
     A folder gives the pictures in it, not those in its folders unless `recursive`, hidden files
     apart, sorted as people count (2 before 10). A pattern does the same, because the Windows shells
     leave it to the program. A file named twice comes once. What is missing is a Source with a
     reason, so that the other pictures go on.
+    results: whether results of this package are taken; without, those that no argument names as a
+    file are passed over.
     """
     seen: set[str] = set()
     sources: list[Source] = []
+    named = set() if results else {_key(Path(one)) for one in arguments if _is_file(one)}
     for argument in arguments:
         for source in _expand_one(argument, recursive):
             key = STDIN if source.path is None else _key(source.path)
@@ -57,6 +66,8 @@ def expand(arguments: Sequence[str], *, recursive: bool = False) -> list[Source]
                 continue
             if source.reason is None:
                 seen.add(key)
+            if not results and source.found and source.path is not None and key not in named:
+                source = replace(source, passed_over=made_here(source.path))
             sources.append(source)
     return sources
 
@@ -68,12 +79,17 @@ def output_paths(
     *,
     mark: str = "",
     avoid: Iterable[Path] = (),
+    silent: bool = False,
+    beside: Iterable[Path] = (),
 ) -> list[Path | None]:
     """Where the result of every source goes; None for a source with a reason.
 
-    out: None puts `shoe.png` beside `shoe.jpg`, or `shoe-cutout.png` where some file has that name.
+    out: None puts `shoe.png` beside `shoe.jpg`, or `shoe-cutout.png` where some file has that name;
+    of a picture that was found, the result of an earlier run is replaced.
     A name with a picture's suffix is the file for the one source. Anything else is a folder, which
-    gets `shoe.png`; with the mark "-mask" it gets `shoe-mask.png`.
+    gets `shoe.png`; with the mark "-mask" it gets `shoe-mask.png`. silent: the files will not say
+    what they are, so their names do (`shoe-cutout.png`) where the next run may find them: beside a
+    source, and in the folders `beside`.
     No result takes the name of any source, of another result, or of a path to avoid: a.jpg and
     a.webp give a.png and a-2.png. Names are compared as the strictest file system does (links
     followed, case and Unicode form ignored). Raises BadOption when `out` cannot be meant.
@@ -83,10 +99,12 @@ def output_paths(
         return [_single_file(sources, Path(out), avoided)]
     taken = avoided | {_key(source.path) for source in sources if source.path is not None}
     next_number: dict[str, int] = {}
+    if silent and not mark and (out is None or _lies_in(Path(out), [*beside, *_folders(sources)])):
+        mark = CUTOUT
     return [
         None
         if source.reason
-        else _free(_wanted(source, out, f"{mark}{suffix}"), taken, next_number)
+        else _free(_wanted(source, out, mark, suffix, taken), taken, next_number)
         for source in sources
     ]
 
@@ -129,7 +147,8 @@ def _pictures(found: Iterator[Path]) -> list[Source]:
         for path in found
         if is_readable(path) and not path.name.startswith(".") and path.is_file()
     ]
-    return [Source(str(path), path) for path in sorted(chosen, key=lambda path: natural(str(path)))]
+    chosen.sort(key=lambda path: natural(str(path)))
+    return [Source(str(path), path, found=True) for path in chosen]
 
 
 def _missing(argument: str, what: str) -> Source:
@@ -165,7 +184,23 @@ def _single_file(sources: Sequence[Source], out: Path, avoided: set[str]) -> Pat
     return out
 
 
-def _wanted(source: Source, out: str | None, suffix: str) -> Path:
+def _is_file(argument: str) -> bool:
+    try:
+        return argument != STDIN and Path(argument).is_file()
+    except (OSError, ValueError):  # expanding it will say why
+        return False
+
+
+def _folders(sources: Sequence[Source]) -> list[Path]:
+    return [source.path.parent for source in sources if source.path is not None]
+
+
+def _lies_in(folder: Path, others: Sequence[Path]) -> bool:
+    real = Path(os.path.realpath(folder))
+    return bool({real, *real.parents} & {Path(os.path.realpath(one)) for one in others})
+
+
+def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: set[str]) -> Path:
     if source.path is not None:
         stem, beside = source.path.stem, source.path.parent
     elif out is not None:
@@ -173,9 +208,12 @@ def _wanted(source: Source, out: str | None, suffix: str) -> Path:
     else:
         raise BadOption("A picture from standard input has no folder; name the file to write.")
     if out is not None:
-        return Path(out) / f"{stem}{suffix}"
-    plain = beside / f"{stem}{suffix}"
-    return beside / f"{stem}{_MARK}{suffix}" if plain.exists() else plain
+        return Path(out) / f"{stem}{mark}{suffix}"
+    plain = beside / f"{stem}{mark}{suffix}"
+    if mark or not plain.exists():
+        return plain
+    earlier = source.found and _key(plain) not in taken and made_here(plain) == IN_FILE
+    return plain if earlier else beside / f"{stem}{CUTOUT}{suffix}"
 
 
 def _free(wanted: Path, taken: set[str], next_number: dict[str, int]) -> Path:

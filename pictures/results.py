@@ -1,0 +1,89 @@
+"""Which picture files are results of this package, and so no pictures to be cut out.
+
+A result says so itself: by what stands in the file, or by its name. Whoever wants one cut out again
+names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from ..version import __version__
+from .formats import by_suffix
+from .metadata import Metadata, metadata_of
+from .provenance import read_provenance
+from .still import DECODER_ERRORS
+from .xmp import read_xmp, write_xmp
+
+CUTOUT, MASK = "-cutout", "-mask"
+#: The folder of a batch under its DEST, and the file in it that no other folder has.
+OWN_FOLDER, STATE_FILE = ".rmbg", "state.sqlite"
+IN_FILE, BY_NAME, BY_FOLDER = "the file says so", "its name says so", "it lies in a batch's folder"
+
+_NAMED = re.compile(rf".+({CUTOUT}|{MASK})(-[0-9]+)?", re.DOTALL)
+_SOFTWARE = "rmbg-nodes"
+# As far into a file, from either end, as the formats keep what it says of itself.
+_REACH = 1 << 17
+_GREY = ("1", "L", "LA", "I", "I;16", "I;16B")
+
+
+def made_here(path: Path) -> str:
+    """How a picture file says that it is a result: one of the three texts above; empty where it
+    does not. Of a file at most 256 KiB are read where it does not speak of this package.
+
+    A name counts where the format is written here: `shoe-cutout.png`, `shoe-cutout-2.webp`, and
+    `shoe-mask.png` where it has no colours: a photograph of a mask has some.
+    """
+    if _says_so(path):
+        return IN_FILE
+    if _is_named_so(path):
+        return BY_NAME
+    return BY_FOLDER if _in_batch(path.parent.absolute()) else ""
+
+
+def signature() -> Metadata:
+    """What a file that this package makes says at least: its maker."""
+    maker = f"{_SOFTWARE} {__version__}"
+    return Metadata(write_xmp({"xmp:CreatorTool": maker}), {"Software": maker})
+
+
+def _says_so(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            ends = file.read(_REACH)
+            rest = os.fstat(file.fileno()).st_size - len(ends)
+            if rest > 0:
+                file.seek(-min(rest, _REACH), os.SEEK_END)
+                ends += file.read()
+        if _SOFTWARE.encode() not in ends:
+            return False
+        metadata = metadata_of(path.read_bytes())
+    except (OSError, ValueError):  # its reading will say why
+        return False
+    maker = read_xmp(metadata.xmp).get("xmp:CreatorTool", "")
+    return maker.startswith(f"{_SOFTWARE} ") or read_provenance(metadata) is not None
+
+
+def _is_named_so(path: Path) -> bool:
+    named = _NAMED.fullmatch(path.stem)
+    row = by_suffix(path)
+    if not named or row is None:
+        return False
+    # WebP has no grey, so that nothing can be told from it.
+    return named[1] == CUTOUT or row.id == "webp" or _is_grey(path)
+
+
+def _is_grey(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.mode in _GREY
+    except (UnidentifiedImageError, *DECODER_ERRORS):
+        return False
+
+
+def _in_batch(folder: Path) -> bool:
+    return any((above / OWN_FOLDER / STATE_FILE).is_file() for above in (folder, *folder.parents))
