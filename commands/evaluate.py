@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from ..pictures.read import Picture, read_picture
 from ..pictures.write import write_atomic
 from .pairs import Pair, make_pairs
 from .shared import add_reading, fail
+from .spreadsheet import Cell, csv_text
 
 #: What the columns of the table are called; the fields of Scores, in their order.
 COLUMNS = {
@@ -71,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
             unscored.append(result)
     scored.sort(key=lambda one: (one.scores.iou, -one.scores.mae, one.pair.name))
     if arguments.csv is not None:
-        write_atomic(arguments.csv, _table(scored, unscored).encode())
+        table = _table(scored, unscored)  # a file name may hold what is no Unicode
+        write_atomic(arguments.csv, table.encode(errors="backslashreplace"))
     if arguments.json:
         print(json.dumps(_data(scored, unscored), indent=2, ensure_ascii=False))
     else:
@@ -162,7 +162,7 @@ def _data(scored: Sequence[_Scored], unscored: Sequence[_Unscored]) -> dict[str,
     return {"pictures": rows, "compared": len(scored), "means": _means(scored)}
 
 
-def _row(pair: Pair, scores: Scores | None, error: str | None) -> dict[str, object]:
+def _row(pair: Pair, scores: Scores | None, error: str | None) -> dict[str, Cell]:
     return {
         "picture": pair.name,
         "prediction": None if pair.prediction is None else str(pair.prediction),
@@ -173,9 +173,7 @@ def _row(pair: Pair, scores: Scores | None, error: str | None) -> dict[str, obje
 
 
 def _table(scored: Sequence[_Scored], unscored: Sequence[_Unscored]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["picture", "prediction", "truth", *COLUMNS, "error"])
-    writer.writeheader()
-    writer.writerows(_row(one.pair, one.scores, None) for one in scored)
-    writer.writerows(_row(one.pair, None, one.reason) for one in unscored)
-    return text.getvalue()
+    rows = [_row(one.pair, one.scores, None) for one in scored]
+    rows += [_row(one.pair, None, one.reason) for one in unscored]
+    heading = ["picture", "prediction", "truth", *COLUMNS, "error"]
+    return csv_text(heading, ([row[name] for name in heading] for row in rows))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sqlite3
 import sys
@@ -21,6 +19,7 @@ from ..pictures.write import write_atomic
 from ..records.chain import Receipt
 from ..records.receipts import Receipts
 from ..records.trouble import remedy
+from .spreadsheet import Cell, csv_text
 from .table import table
 
 #: Columns of a table for people, and of the CSV: heading -> where it stands in a receipt.
@@ -223,13 +222,8 @@ def _at(row: dict[str, JsonValue], path: str) -> JsonValue:
 
 
 def _as_csv(rows: list[dict[str, JsonValue]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_CSV)
-    for row in rows:
-        values = [_at(row, path) for path in _CSV]
-        writer.writerow(
-            json.dumps(value) if isinstance(value, (dict, list, bool)) else value
-            for value in values
-        )
-    return file.getvalue()
+    return csv_text(_CSV, ([_cell(_at(row, path)) for path in _CSV] for row in rows))
+
+
+def _cell(value: JsonValue) -> Cell:
+    return json.dumps(value) if isinstance(value, (dict, list, bool)) else value

