@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 from ..core.errors import BadOption
 from ..pictures.formats import FormatId, by_id, by_suffix
+from ..pictures.names import portable
 from ..pictures.results import MASK, OWN_FOLDER
 
 DEFAULT = "{folder}/{stem}{suffix}"
@@ -20,7 +21,6 @@ _FIELDS = ("folder", "stem", "suffix", "index")
 _MASK = f"{MASK}.png"
 # What Windows allows in no name; a zero byte no system does.
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL)
 _INDEX_FORMAT = re.compile(r"(0?[1-9][0-9]?)?d?")
 # No folder's own name; Windows takes ".. " for "..".
 _DOTS = re.compile(r"[. ]+")
@@ -35,8 +35,9 @@ class Naming:
 
     Fields: {folder} and {stem} of the picture, {suffix} of the format, {index}, the picture's
     number in the batch ({index:06d} with zeros), and the columns of a manifest. A column's value is
-    one name: what Windows forbids in names becomes "_" there, "/" included. A name that is too long
-    for a file system is shortened to its beginning and a hash.
+    one name: what Windows forbids in names becomes "_" there, "/" included. What Windows reserves
+    (con, com1, dots and blanks at the end) is renamed wherever it comes from. A name that is too
+    long for a file system is shortened to its beginning and a hash.
 
     Raises BadOption for a pattern that could leave DEST, names nothing, or asks for another format.
     """
@@ -137,8 +138,9 @@ class Naming:
 
 
 def numbered(target: str, number: int) -> str:
-    """The target with its number in it."""
-    return _NUMBER.sub(lambda match: f"{number:{match[1]}d}", target)
+    """The target with its number in it, which may make a name of Windows's: com1."""
+    whole = _NUMBER.sub(lambda match: f"{number:{match[1]}d}", target)
+    return "/".join(map(portable, whole.split("/")))
 
 
 def variant(target: str, count: int) -> str:
@@ -163,11 +165,7 @@ def place(target: str) -> str:
 
 def _path(text: str) -> str:
     """Without empty names; one of dots alone, as a column or an odd file name may give, is none."""
-    names = [
-        "_" * len(name) if _DOTS.fullmatch(name) else name
-        for name in _encodable(text).split("/")
-        if name
-    ]
+    names = [portable(name) for name in _encodable(text).split("/") if name]
     if place(names[0]) == OWN_FOLDER:
         names[0] = f"_{names[0]}"
     if "." not in names[-1][1:]:  # nothing but a suffix
@@ -176,9 +174,8 @@ def _path(text: str) -> str:
 
 
 def _name(value: str) -> str:
-    """A value as one name that every file system allows."""
-    name = _FORBIDDEN.sub("_", value).strip().rstrip(". ") or "_"
-    return f"_{name}" if _DEVICES.fullmatch(name) else name
+    """A value as one name, without what Windows allows in none."""
+    return _FORBIDDEN.sub("_", value).strip().rstrip(". ") or "_"
 
 
 def _shortened(name: str, end: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
 from .formats import LABELS, by_suffix, is_readable, unread
+from .names import portable
 from .results import CUTOUT, IN_FILE, made_here
 
 STDIN = "-"
@@ -92,7 +93,8 @@ def output_paths(
     source, and in the folders `beside`.
     No result takes the name of any source, of another result, or of a path to avoid: a.jpg and
     a.webp give a.png and a-2.png. Names are compared as the strictest file system does (links
-    followed, case and Unicode form ignored). Raises BadOption when `out` cannot be meant.
+    followed, case and Unicode form ignored). A name that Windows reserves gets a `_` before it.
+    Raises BadOption when `out` cannot be meant.
     """
     avoided = {_key(path) for path in avoid}
     if out is not None and _means_file(out):
@@ -207,9 +209,10 @@ def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: set[
         stem, beside = "stdin", Path(out)
     else:
         raise BadOption("A picture from standard input has no folder; name the file to write.")
+    name = portable(f"{stem}{mark}{suffix}")
     if out is not None:
-        return Path(out) / f"{stem}{mark}{suffix}"
-    plain = beside / f"{stem}{mark}{suffix}"
+        return Path(out) / name
+    plain = beside / name
     if mark or not plain.exists():
         return plain
     earlier = source.found and _key(plain) not in taken and made_here(plain) == IN_FILE

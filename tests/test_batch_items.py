@@ -322,6 +322,15 @@ def test_what_a_pattern_gives(pattern: str, target: str) -> None:
         ("{folder}/{stem}{suffix}", ".RMBG/x", "state", "_.RMBG/x/state.png"),
         ("{folder}/{stem}{suffix}", "", "", "_.png"),
         ("{stem}-{index}{suffix}", "", "a\0b", "a_b-7.png"),
+        ("{folder}/{stem}{suffix}", "AUX./x", "Con ", "_AUX_/x/_Con .png"),
+        (
+            "{folder}/{stem}{suffix}",
+            "a. /lpt\u00b2.d",
+            "COM\u00b9",
+            "a__/_lpt\u00b2.d/_COM\u00b9.png",
+        ),
+        ("com{index}{suffix}", "", "a", "_com7.png"),
+        ("lpt{index}/{stem}{suffix}", "", "conout$.x", "_lpt7/_conout$.x.png"),
     ],
 )
 def test_odd_names_stay_in_dest(pattern: str, folder: str, stem: str, target: str) -> None:

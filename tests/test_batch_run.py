@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -80,6 +81,18 @@ def test_the_tree_is_mirrored_and_the_bad_file_quarantined(shop: Shop) -> None:
     assert "not a PNG" in json.loads(row)["reason"]
     said = json.loads((shop.dest / ".rmbg" / "summary.json").read_text())
     assert (said["done_now"], said["quarantined"], said["cost"]) == (3, 1, "0")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")
+def test_names_that_windows_reserves_are_renamed_and_kept_apart(shop: Shop) -> None:
+    given = ("con /aux.png", "con_/aux.png", "con_/_aux.png", "nul.d/x.png", "x/COM\u00b9.png")
+    for seed, name in enumerate(given):
+        shot(shop.source / "odd" / name, seed)
+    assert shop.run().counts.failed == 0
+    found = {path.relative_to(shop.dest / "odd").as_posix() for path in shop.dest.glob("odd/*/*")}
+    assert found == {"_con_/_aux.png", "con_/_aux.png", "con_/_aux-2.png", "_nul.d/x.png",
+                     "x/_COM\u00b9.png"}  # fmt: skip
+    assert shop.run().counts.done_now == 0
 
 
 def test_what_is_done_is_left_alone(shop: Shop) -> None:

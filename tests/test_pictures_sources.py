@@ -170,6 +170,24 @@ def test_a_source_without_a_file_has_no_output(tmp_path: Path) -> None:
     assert output_paths([missing, here], str(tmp_path / "o")) == [None, tmp_path / "o" / "x.png"]
 
 
+RESERVED = ["con", "PRN", "Aux", "NUL", "com1", "LPT9", "COM¹", "lpt³", "CONIN$", "conout$",
+            "con.tar", "nul ", "com² .x", "con. "]  # fmt: skip
+
+
+@pytest.mark.parametrize("stem", RESERVED)
+def test_a_name_that_windows_reserves_is_renamed(stem: str, tmp_path: Path) -> None:
+    sources = [Source(stem, tmp_path / f"{stem}.jpg"), Source("b", tmp_path / f"_{stem}.jpg")]
+    for out in (None, str(tmp_path / "out")):
+        results = [path.name for path in output_paths(sources, out) if path]
+        assert results == [f"_{stem}.png", f"_{stem}-2.png"]
+
+
+@pytest.mark.parametrize("stem", ["console", "com", "com10", "lpt\u2074", "a.con", "con-1", "nul_"])
+def test_other_names_are_kept(stem: str, tmp_path: Path) -> None:
+    result = only_path(Source(stem, tmp_path / f"{stem}.jpg"), str(tmp_path / "out"))
+    assert result.name == f"{stem}.png"
+
+
 def test_5000_pictures_of_one_name_are_named_quickly(tmp_path: Path) -> None:
     sources = [Source("f", Path(f"{os.sep}{number}", "f.png")) for number in range(5000)]
     result = output_paths(sources, str(tmp_path))
