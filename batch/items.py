@@ -24,7 +24,8 @@ class Item:
     key: what messages call it and the state knows it by, unique in a batch: its path under the
     source folder, as the manifest names it, or as it was given; "/" between folders. source: the
     file. target: the result's path under DEST, "/" between folders. mask: the mask's, or None.
-    named: as a file, so that it is cut out even where it is a result of this package.
+    named: as a file, so that it is cut out even where it is a result of this package. trouble: why
+    its result must not be written; may be empty.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Item:
     target: str
     mask: str | None
     named: bool = False
+    trouble: str = ""
 
 
 def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool) -> Iterator[Item]:

@@ -8,12 +8,24 @@ from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
 from ..feed import Failed
+from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
 from ..pipeline import Done
 from .items import Item
 from .landed import Landed, not_landed
 from .produce import Origin, Product
 from .state import State
+
+
+class NoPlace(PictureError):
+    """One picture's BadOption: not the picture's fault, and the next run looks again."""
+
+
+def check_place(item: Item, dest: Path, places: Places) -> None:
+    """Raise NoPlace where the files of a picture cannot be written: before it costs anything."""
+    paths = [dest / target for target in (item.target, item.mask) if target is not None]
+    if trouble := item.trouble or next(filter(None, map(places.trouble, paths)), ""):
+        raise NoPlace(trouble)
 
 
 def land(
@@ -28,8 +40,10 @@ def land(
     origin: None when the picture was not read.
     """
     if isinstance(result, Failed):
-        failure = result.failure
-        return not_landed(item.key, failure.error, result.receipt, failure.cost)
+        error, cost = result.failure.error, result.failure.cost
+        # The same as what is found out while writing.
+        told = BadOption(str(error)) if isinstance(error, NoPlace) else error
+        return not_landed(item.key, told, result.receipt, cost)
     report = result.report
     assert origin is not None  # what was not read has failed
     try:

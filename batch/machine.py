@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
@@ -15,13 +15,14 @@ from ..core.errors import BadOption
 from ..core.stop import StopSwitch
 from ..core.types import Backend
 from ..feed import Failed
+from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pipeline import Done, Treatment, carry_out
 from ..settings import Settings
 from .inputs import Inputs
 from .items import Item
 from .landed import Landed, settle_landed
-from .landing import land, noted
+from .landing import check_place, land, noted
 from .produce import Origin, Product, produce, take
 from .recipe import Recipe
 from .state import State
@@ -37,6 +38,7 @@ class Machine:
     dest: Path
     settings: Settings
     workers: int
+    places: Places = field(default_factory=Places)
 
     def waiting(self) -> Waiting:
         """The pictures of the next pass."""
@@ -104,6 +106,7 @@ class Waiting(Inputs):
 
     def _read(self, index: int, item: Item) -> Tensor:
         self._open[index] = item, None
+        check_place(item, self._machine.dest, self._machine.places)
         recipe = self._machine.recipe
         picture = read_picture(item.source, name=item.key, max_megapixels=recipe.max_megapixels)
         image, origin = take(picture, recipe)

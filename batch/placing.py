@@ -52,6 +52,12 @@ def on_canvas(
     return Placed(image, coverage, max(target.height / source.height, target.width / source.width))
 
 
+def check_fits(picture: Size, canvas: Canvas, name: str) -> None:
+    """Raise BadOption or BadPicture where the whole of a picture, whatever is in it, becomes too
+    large; for a fit other than "subject"."""
+    _places(picture, canvas, picture, name)
+
+
 def no_subject(name: str) -> BadPicture:
     """What is said of a picture that would come out as plain background."""
     return BadPicture(f"{name}: no subject was found in it. Look at it, or try another backend.")

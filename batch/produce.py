@@ -9,14 +9,16 @@ from torch import Tensor
 
 from ..core.errors import BadOption, BadPicture
 from ..core.licences import OwnWeights
+from ..core.placement import Size
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import Depth
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.provenance import provenance_of
 from ..pictures.read import Picture
 from ..pictures.source_type import of_cutout
-from ..pictures.write import encode
+from ..pictures.write import check_size, encode
 from ..pipeline import Done
+from .placing import check_fits
 from .recipe import Output, Recipe
 
 
@@ -44,7 +46,18 @@ def take(picture: Picture, recipe: Recipe) -> tuple[Tensor, Origin]:
     """
     if picture.icc_profile and not recipe.transparent:
         raise BadPicture(OTHER_COLOURS.format(name=picture.name))
-    return picture.image, Origin(picture.depth, picture.icc_profile, picture.source_type)
+    origin = Origin(picture.depth, picture.icc_profile, picture.source_type)
+    size, canvas = Size(*picture.pixels.shape[:2]), recipe.canvas
+    channels = 4 if recipe.transparent else 3
+    try:
+        if canvas is None or canvas.size == "source":
+            bytes_each = channels * _depth(origin, recipe.output) // 8
+            check_size(recipe.output.row, size.width, size.height, bytes_each)
+        if canvas is not None and canvas.fit != "subject":
+            check_fits(size, canvas, picture.name)
+    except BadOption as error:
+        raise BadPicture(f"{picture.name}: {error}") from error
+    return picture.image, origin
 
 
 def produce(

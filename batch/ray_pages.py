@@ -69,7 +69,9 @@ def write_pages(items: Iterable[Item], path: Path) -> list[Part]:
     with path.open("wb") as file:
         while page := list(islice(numbered, PAGE)):
             offsets.append(file.tell())
-            rows = [[n, i.key, str(i.source.absolute()), i.target, i.mask] for n, i in page]
+            rows = [
+                [n, i.key, str(i.source.absolute()), i.target, i.mask, i.trouble] for n, i in page
+            ]
             # ASCII: a file's name may hold bytes that are no UTF-8.
             file.write(json.dumps(rows).encode("ascii") + b"\n")
     share = -(-len(offsets) // READERS) or 1
@@ -82,8 +84,8 @@ def write_pages(items: Iterable[Item], path: Path) -> list[Part]:
 def read_page(page: str) -> list[tuple[int, Item]]:
     """The items of one line, with their numbers."""
     return [
-        (number, Item(key, Path(source), target, mask))
-        for number, key, source, target, mask in json.loads(page)
+        (number, Item(key, Path(source), target, mask, trouble=trouble))
+        for number, key, source, target, mask, trouble in json.loads(page)
     ]
 
 

@@ -17,11 +17,12 @@ import ray
 from ..core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ..core.types import Job
 from ..feed import Failed
+from ..pictures.places import Places
 from ..pipeline import Done
 from ..settings import Settings
 from .items import Item
 from .landed import Landed, not_landed, settle_landed
-from .landing import land
+from .landing import check_place, land
 from .ledger import Ledger, LedgerJob
 from .memory import keep_memory
 from .produce import Origin
@@ -71,6 +72,7 @@ class Hand:
         self._refused: Refused | None = None
         self._marks = orders.stop.parent
         self._suspects = threading.Lock()
+        self._places = Places()
         keep_memory()
         # This process is the actor's alone; backends read their settings from its environment.
         for name, value in orders.surroundings.items():
@@ -154,7 +156,13 @@ class Hand:
         return landed
 
     def _order(self, item: Item) -> Order[Landed]:
-        return Order(item.key, item.source, partial(self._land, item), settle_landed)
+        return Order(
+            item.key,
+            item.source,
+            partial(self._land, item),
+            settle_landed,
+            partial(check_place, item, self._orders.dest, self._places),
+        )
 
     def _land(self, item: Item, result: Done | Failed, origin: Origin | None) -> Landed:
         return land(item, result, origin, self._orders.dest, self._shop.produce)

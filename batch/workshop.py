@@ -35,12 +35,13 @@ Opener: TypeAlias = "Callable[[], Backend]"
 class Order(Generic[R]):
     """One picture. content: a file, or its bytes. finish: makes of the result what the caller gets;
     it is called by a worker, and its second argument is None when the picture was not read.
-    hand_over: see `Piece`."""
+    hand_over: see `Piece`. check: raises PictureError before the picture is read."""
 
     name: str
     content: Path | bytes
     finish: Callable[[Done | Failed, Origin | None], R]
     hand_over: Callable[[R, Settle], None] = at_once
+    check: Callable[[], None] = lambda: None
 
 
 class Workshop(Generic[R]):
@@ -110,6 +111,7 @@ class Workshop(Generic[R]):
         origins: list[Origin] = []
 
         def load() -> Tensor:
+            order.check()
             picture = read_picture(
                 order.content, name=order.name, max_megapixels=self._recipe.max_megapixels
             )

@@ -6,12 +6,16 @@ import glob
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.errors import BadOption
+from ..core.errors import BadOption, BadPicture
+from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
+from ..pictures.places import Places
+from ..pictures.read import Picture
 from ..pictures.sources import Source, expand, output_paths
+from ..pictures.write import check_size
 from .shared import STDOUT, say_passed_over
 
 
@@ -76,21 +80,48 @@ def say_left_out(results: Sequence[Source]) -> str:
     return say_passed_over([(one.name, one.passed_over) for one in results], len(results))
 
 
-def check_writable(plans: Sequence[Plan]) -> None:
-    """Make the folders, and raise BadOption for one that cannot be written to.
+def with_places(plans: Sequence[Plan], *, trying: bool) -> list[Plan]:
+    """The plans, those whose files cannot be written with the reason: before the first picture,
+    because a result without a place may have been paid for. trying: see `Places`.
 
-    Before the first picture: a result that cannot be written may have been paid for.
+    Raises BadOption where no picture is left.
     """
-    folders = {path.parent for plan in plans for path in (plan.output, plan.mask) if path}
-    for folder in sorted(folders):
+    places = Places(trying=trying)
+    looked = [_with_place(plan, places) for plan in plans]
+    reasons = [
+        after.source.reason
+        for before, after in zip(plans, looked, strict=True)
+        if before.source.reason is None and after.source.reason is not None
+    ]
+    if reasons and all(plan.source.reason is not None for plan in looked):
+        raise BadOption(reasons[0])
+    return looked
+
+
+def _with_place(plan: Plan, places: Places) -> Plan:
+    if plan.source.reason is not None:
+        return plan
+    paths = [path for path in (plan.output, plan.mask) if path]
+    reason = next(filter(None, map(places.trouble, paths)), None)
+    source = Source(plan.source.name, plan.source.path, reason)
+    return replace(plan, source=source) if reason else plan
+
+
+def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -> None:
+    """Raise BadPicture where the files of a plan cannot hold this picture's result."""
+    if picture.icc_profile and opaque and not only_mask:
+        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+    height, width, _ = picture.pixels.shape
+    channels = 1 if only_mask else 3 if opaque else 4
+    for path, count in ((plan.output, channels), (plan.mask, 1)):
+        row = by_suffix(path) if path else None
+        if row is None:
+            continue
+        depth = picture.depth if picture.depth in row.depths else 8
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadOption(
-                f"{folder} cannot be made ({error.strerror}); choose another place."
-            ) from error
-        if not os.access(folder, os.W_OK):
-            raise BadOption(f"{folder} cannot be written to; choose another place.")
+            check_size(row, width, height, count * depth // 8)
+        except BadOption as error:
+            raise BadPicture(f"{picture.name}: {error}") from error
 
 
 def _base(argument: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,17 +17,16 @@ from tqdm import tqdm
 from ..backends.catalogue import BACKENDS, check_options, find
 from ..bookkeeping import open_books
 from ..core.cutout import background_colour
-from ..core.errors import BadOption, BadPicture, RmbgError
+from ..core.errors import BadOption, RmbgError
 from ..core.money import read_amount
 from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
 from ..estimate import look
 from ..feed import Failed, Input
 from ..gate import allow_unopened, open_backend
-from ..pictures.colour import OTHER_COLOURS
 from ..pictures.metadata import NOTHING
 from ..pictures.provenance import Provenance, provenance_of
-from ..pictures.read import read_picture
+from ..pictures.read import Picture, read_picture
 from ..pictures.source_type import of_cutout
 from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
@@ -35,7 +34,7 @@ from ..settings import Settings
 from .bill import Bill
 from .dry_run import print_passed_over, say_plans, say_refusal, usable
 from .options import parse_options
-from .plan import Plan, check_writable, make_plans, say_left_out
+from .plan import Plan, check_held, make_plans, say_left_out, with_places
 from .shared import STDOUT, add_reading, add_usage, fail, settings_for, write
 
 
@@ -120,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         recursive=arguments.recursive,
         silent=arguments.no_provenance,
     )
-    plans = planned.made
+    plans = with_places(planned.made, trying=not arguments.dry_run)
     if planned.passed_over:
         print(
             f"rmbg: {say_left_out(planned.passed_over)}",
@@ -132,11 +131,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resubmit:
         options["resubmit"] = True
     origins: dict[int, _Origin] = {}
+    check = partial(
+        check_held, opaque=treatment.background is not None, only_mask=arguments.only_mask
+    )
     inputs = [
         Input(
             index,
             plan.source.name,
-            partial(_load, plan, arguments.max_megapixels, origins, index),
+            partial(_load, plan, arguments.max_megapixels, check, origins, index),
             only_once=plan.source.path is None,
         )
         for index, plan in enumerate(plans)
@@ -155,7 +157,6 @@ def run(arguments: argparse.Namespace) -> int:
         status = say_plans(plans, backend.spec, ground, expected, as_json=arguments.json)
         say_refusal(expected, settings, max_cost)
         return status
-    check_writable(plans)
     bill = Bill(backend.spec, settings)
     bill.say_beforehand(usable(plans))
     failed = 0
@@ -213,10 +214,17 @@ class _BarJob(Job):
         self._bar.update(done)
 
 
-def _load(plan: Plan, max_megapixels: float, origins: dict[int, _Origin], index: int) -> Tensor:
+def _load(
+    plan: Plan,
+    max_megapixels: float,
+    check: Callable[[Plan, Picture], None],
+    origins: dict[int, _Origin],
+    index: int,
+) -> Tensor:
     picture = read_picture(
         plan.source.content(), name=plan.source.name, max_megapixels=max_megapixels
     )
+    check(plan, picture)
     origins[index] = _Origin(picture.depth, picture.icc_profile, picture.source_type)
     return picture.image
 
@@ -253,8 +261,6 @@ def _deliver(
         replace(said, source_type=of_cutout(origin.source_type)).metadata() if said else NOTHING
     )
     try:
-        if origin.icc_profile and result.image.shape[-1] == 3 and not only_mask:
-            raise BadPicture(OTHER_COLOURS.format(name=plan.source.name))
         if plan.mask is not None:
             write(mask, plan.mask, depth=origin.depth, metadata=of_mask, lasting=paid)
         if only_mask:

@@ -30,6 +30,7 @@ class FileFormat(Readable):
     """A format that is read and written.
 
     depths and channels: what can be written. max_side: the longest side the format can hold.
+    max_bytes: of pixels that it can hold for sure, however badly they pack.
     read_suffixes: of files that are read as this format, and never written.
     """
 
@@ -38,6 +39,7 @@ class FileFormat(Readable):
     channels: tuple[int, ...]
     max_side: int
     read_suffixes: tuple[str, ...] = ()
+    max_bytes: int = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ FORMATS = (
         (1, 3, 4),
         2**31 - 1,
         (".btf", ".tf8"),
+        4_200_000_000,  # its offsets have 32 bits
     ),
 )
 LABELS = "PNG, JPEG, WebP or TIFF"

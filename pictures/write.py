@@ -147,13 +147,23 @@ def _check_fit(row: FileFormat, shape: torch.Size, depth: int, quality: int | No
         raise BadOption(
             f"{row.label} holds {allowed} bits per channel, not {depth}; write PNG for 16 bits."
         )
+    check_size(row, width, height, channels * depth // 8)
+    if quality is not None and not 1 <= quality <= 100:
+        raise BadOption(f"quality is {quality}; choose a number from 1 to 100.")
+
+
+def check_size(row: FileFormat, width: int, height: int, bytes_each: int = 1) -> None:
+    """Raise BadOption for a picture that a format cannot hold. bytes_each: of one pixel."""
     if max(height, width) > row.max_side:
         raise BadOption(
             f"{row.label} holds at most {row.max_side} pixels a side, not {width} x {height}; "
             "write PNG."
         )
-    if quality is not None and not 1 <= quality <= 100:
-        raise BadOption(f"quality is {quality}; choose a number from 1 to 100.")
+    if width * height * bytes_each > row.max_bytes:
+        raise BadOption(
+            f"{row.label} holds at most {row.max_bytes} bytes, and {width} x {height} pixels may "
+            "need more; write PNG."
+        )
 
 
 def _check_effort(effort: int | None) -> None:
