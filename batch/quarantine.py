@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.results import OWN_FOLDER
+from ..private_files import private
 from .targets import text
 
 FILE = "quarantine.jsonl"
@@ -61,7 +62,7 @@ def write_quarantine(dest: Path, pictures: Iterable[Quarantined]) -> None:
     path = dest / OWN_FOLDER / FILE
     part = path.with_suffix(".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with open(part, "w", encoding="utf-8", opener=private) as file:
             file.writelines(f"{json.dumps(asdict(picture))}\n" for picture in pictures)
         os.replace(part, path)
     except OSError as error:

@@ -30,6 +30,7 @@ from ..estimate import estimate, look
 from ..gate import allow_unopened, open_backend
 from ..host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
+from ..private_files import make_private, private
 from ..records.purse import Purse
 from ..settings import VARIABLES, Settings, read_settings
 from .inputs import Inputs
@@ -229,7 +230,8 @@ def _folder(dest: Path) -> Iterator[Path]:
     folder = dest / _FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise BadOption(f"{folder} cannot be written ({error.strerror}).") from error
     try:
@@ -247,9 +249,11 @@ def _purse(dest: Path) -> Iterator[Path]:
     # A journal that a killed run left would be played into the new file.
     files = (path, path.with_name(f"{path.name}-journal"))
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         for file in files:
             file.unlink(missing_ok=True)
+        with open(path, "xb", opener=private):
+            pass
     except OSError as error:
         raise OverBudget(
             f"What this run costs cannot be counted in {path.parent} ({error.strerror}), so "

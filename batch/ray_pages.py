@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core import errors
 from ..core.errors import Refusal
+from ..private_files import private
 from .items import Item
 from .landed import Landed
 
@@ -66,7 +67,7 @@ def write_pages(items: Iterable[Item], path: Path) -> list[Part]:
     """Every item with its number, so that no process has to hold them all."""
     offsets = []
     numbered = enumerate(items)
-    with path.open("wb") as file:
+    with open(path, "wb", opener=private) as file:
         while page := list(islice(numbered, PAGE)):
             offsets.append(file.tell())
             rows = [

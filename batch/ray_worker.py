@@ -19,6 +19,7 @@ from ..core.types import Job
 from ..feed import Failed
 from ..pictures.places import Places
 from ..pipeline import Done
+from ..private_files import private
 from ..settings import Settings
 from .items import Item
 from .landed import Landed, not_landed, settle_landed
@@ -192,7 +193,7 @@ def _job(orders: Orders) -> Job:
 @contextmanager
 def _mark(path: Path) -> Iterator[int]:
     """How many processes ended inside this very block."""
-    with path.open("ab") as file:
+    with open(path, "ab", opener=private) as file:
         before = file.tell()
         file.write(b".")
     yield before

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.errors import BadOption
 from ..pictures.results import OWN_FOLDER, STATE_FILE
 from ..pictures.write import PARTS
+from ..private_files import make_private, private
 from ..records.locks import hold
 from ..records.schema import transaction
 
@@ -63,8 +64,9 @@ def lock(dest: Path) -> int:
     """
     folder = dest / OWN_FOLDER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        dest.mkdir(parents=True, exist_ok=True)  # for whom the umask says: it holds the results
+        make_private(folder)
+        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             held = hold(file)
         except OSError:
@@ -98,6 +100,7 @@ def open_state(dest: Path) -> sqlite3.Connection:
     path = dest / OWN_FOLDER / FILE
     try:
         with ExitStack() as undo:
+            _begin(path)
             connection = undo.enter_context(closing(_connect(path)))
             _prepare(connection)
             undo.pop_all()
@@ -135,6 +138,13 @@ def _prepare(connection: sqlite3.Connection) -> None:
             for statement in _SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _begin(path: Path) -> None:
+    """Make the file: SQLite gives its other files the mode of this one. Why it cannot be made,
+    SQLite says."""
+    with suppress(OSError), open(path, "xb", opener=private):
+        pass
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from ..core.errors import BadOption
 from ..core.money import plain
 from ..core.report import JsonValue
 from ..invocation import command
-from ..pictures.write import write_atomic
+from ..private_files import write_private
 from .counts import Counts, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"
@@ -111,4 +112,8 @@ class Summary:
     def save(self, dest: Path) -> None:
         """DEST/.rmbg/summary.json, of the latest run. Raises BadOption where it cannot be kept."""
         text = json.dumps(self.data(), indent=2, ensure_ascii=False)
-        write_atomic(dest / FILE, f"{text}\n".encode())
+        path = dest / FILE
+        try:
+            write_private(path, f"{text}\n".encode())
+        except OSError as error:
+            raise BadOption(f"{path} cannot be written ({error.strerror}); make room.") from error

@@ -13,6 +13,7 @@ from ..core.errors import BadOption
 from ..core.licences import LICENCES
 from ..host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 from ..invocation import command
+from ..private_files import make_private, private
 from ..settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
 from ..settings_file import PREFIX, SettingsFile, key_of, may_hold_key
 
@@ -201,8 +202,8 @@ def _without_effect(file: SettingsFile) -> list[str]:
 
 def _init(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
+        make_private(path.parent)
+        with open(path, "x", encoding="utf-8", opener=private) as file:
             file.write(template())
     except FileExistsError as error:
         raise BadOption(f"{path} is there already and was left as it is.") from error

@@ -86,4 +86,11 @@ def _is_grey(path: Path) -> bool:
 
 
 def _in_batch(folder: Path) -> bool:
-    return any((above / OWN_FOLDER / STATE_FILE).is_file() for above in (folder, *folder.parents))
+    return any(_has_batch(above) for above in (folder, *folder.parents))
+
+
+def _has_batch(folder: Path) -> bool:
+    try:
+        return (folder / OWN_FOLDER / STATE_FILE).is_file()
+    except PermissionError:  # another user's
+        return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.types import Matte
+from ..private_files import make_private
 from .durable import sync_names
 from .room import UNFINISHED, Room, look, remove
 
@@ -122,7 +123,7 @@ class ResultCache:
     def _write(self, path: Path, data: bytes) -> None:
         folders = [path.parent]
         if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path.parent)
             folders += [path.parent.parent, self._folder, self._folder.parent]
         unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)

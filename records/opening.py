@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ..private_files import make_private
 from . import gap
 from .locks import exclusive
 from .owners import Owner, occupied
@@ -64,7 +65,7 @@ def open_file(folder: Path) -> tuple[OpenFile, list[str]]:
     Raises sqlite3.OperationalError when it cannot be read and written here.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         # One process at a time: the second must not take the first one's new file for the damaged
         # one.
         with exclusive(folder / "opening.lock", _OPENING_SECONDS):

@@ -12,6 +12,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from ..private_files import make_private
 from .locks import hold, probe
 
 _SUFFIX = ".lock"
@@ -32,7 +33,7 @@ class Owner:
         self._file = -1
         self.name = secrets.token_hex(8)
         if present:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
             while not self._take(folder):
                 self.name = secrets.token_hex(8)
 

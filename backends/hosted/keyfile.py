@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import stat
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
 from ...core.errors import BadOption, KeyMissing
+from ...private_files import write_private
 
 Profiles: TypeAlias = "Mapping[str, Mapping[str, str]]"
 
@@ -64,19 +64,8 @@ def write_profiles(path: Path, profiles: Profiles) -> None:
     Raises BadOption when the place cannot be written.
     """
     text = json.dumps({"version": _VERSION, "profiles": profiles}, indent=2)
-    part = path.parent / f".{KEY_FILE}-{secrets.token_hex(8)}.part"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            # The mode from the beginning: a file made readable and then closed can be read between.
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_private(path, f"{text}\n".encode())
     except OSError as error:
         reason = error.strerror or "no such place"
         raise BadOption(

@@ -7,8 +7,6 @@ list when its hosting has the base `prices`; only fal.ai has one.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from ...core.errors import BadOption
 from ...core.money import CURRENCY, plain, read_amount
 from ...core.specs import BackendSpec, Price
 from ...host import PlainHost
+from ...private_files import write_private
 from .environment import bases_of, hosting_of, limits_of
 from .fal import Fal
 from .keys import find_key
@@ -186,10 +185,5 @@ def _read(path: Path) -> JsonObject:
 
 def _remember(path: Path, name: str, line: Mapping[str, JsonValue]) -> None:
     """Write the file as a whole or not at all. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{_FILE}-{secrets.token_hex(8)}.part")
-    try:
-        part.write_text(json.dumps({**_read(path), name: dict(line)}, indent=2), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    text = json.dumps({**_read(path), name: dict(line)}, indent=2)
+    write_private(path, text.encode())

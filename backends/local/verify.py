@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import time
 import weakref
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ...core.errors import WeightsUnusable
+from ...private_files import write_private
 
 _CHUNK = 1 << 22
 _FILE = "weights-sha256.json"
@@ -185,16 +185,10 @@ def _remember(path: Path, stamp: Stamp, sha256: str, data_folder: Path) -> None:
     if not stamp.tells:
         _here[name] = stamp, sha256
         return
-    part = data_folder / f".rmbg-{secrets.token_hex(8)}.part"
     memory = {**_load(data_folder), name: (stamp, sha256)}
     content = {path: [*known, sha256] for path, (known, sha256) in memory.items()}
     with suppress(OSError):
-        data_folder.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            os.replace(part, data_folder / _FILE)
-        finally:
-            part.unlink(missing_ok=True)
+        write_private(data_folder / _FILE, json.dumps(content, indent=1).encode())
 
 
 def _load(data_folder: Path) -> dict[str, tuple[Stamp, str]]:

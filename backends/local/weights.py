@@ -23,6 +23,7 @@ from ...core.errors import (
     WeightsUnusable,
 )
 from ...core.licences import LICENCES
+from ...private_files import make_private
 from .find import fetch_line
 from .released import Released
 from .verify import digest, sha256_of
@@ -87,6 +88,8 @@ def fetch(
         )
     part = target.with_name(f"{row.file}.{row.sha256[:12]}.part")
     try:
+        if data_folder in target.parents:  # its other files are the user's own
+            make_private(data_folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         if _size(part) > row.size:
             part.unlink()
