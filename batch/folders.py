@@ -10,8 +10,8 @@ from glob import has_magic
 from pathlib import Path
 
 from ..core.errors import BadOption
-from ..pictures.formats import is_readable
 from ..pictures.sources import natural
+from ..pictures.unread import is_picture
 
 _EVERYTHING = ("**",)
 
@@ -38,7 +38,8 @@ class _Folder:
 
 
 class Tree:
-    """What lies under a folder and matches a pattern; by default every picture.
+    """What lies under a folder and matches a pattern; by default every picture, those of kinds that
+    are not read included.
 
     base: the folder. real: the same with all links followed.
     """
@@ -86,7 +87,7 @@ class Tree:
             return False
         names = (*Path(real_folder).relative_to(self.real).parts, name)
         hidden = any(part.startswith(".") for part in names)
-        return not hidden and is_readable(Path(name)) and _fits(names, self._pattern)
+        return not hidden and is_picture(Path(name)) and _fits(names, self._pattern)
 
     def _enter(self, folder: _Folder, name: str, dest: Path) -> _Folder | None:
         """None for DEST, for what the pattern does not lead to, and for a way back."""
@@ -132,7 +133,7 @@ def _listing(folder: str) -> tuple[list[str], list[str]]:
                 is_folder, is_file = False, True
             if is_folder:
                 folders.append(entry.name)
-            elif (is_file or entry.is_symlink()) and is_readable(Path(entry.name)):
+            elif (is_file or entry.is_symlink()) and is_picture(Path(entry.name)):
                 files.append(entry.name)
     return sorted(files, key=natural), sorted(folders, key=natural)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.formats import READ_LABELS
+from ..pictures.unread import Unreads, say_unread, why_unread
 from .folders import Tree, within
 from .manifest import Manifest, is_manifest
 from .naming import Naming, mask_of
@@ -45,14 +46,16 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
     matches, in the same order. A file is taken whatever its name, and also where it is a result of
     this package. With several sources, keys and
     targets begin with the name of their folder; a picture that two sources name comes once.
+    Pictures of kinds that are not read come, too, for `State.survey` to count.
 
     What cannot be looked into, or is not there though the manifest names it, is an Item that cannot
     be read. Targets are the wished ones: `State.survey` tells those apart that are the same.
 
     Results never lie among the pictures, where the next run would take them for pictures: raises
-    BadOption for a source in DEST. Also for one that does not exist or a pattern that matches
-    nothing, for a manifest beside other sources, and for a field that the naming pattern cannot
-    have; for a damaged row of a manifest when its turn comes.
+    BadOption for a source in DEST. Also for one that does not exist, for a pattern that matches
+    nothing, where no picture is of a kind that is read, for a manifest beside other sources, and
+    for a field that the naming pattern cannot have; for a damaged row of a manifest when its turn
+    comes.
     """
     if not sources:
         raise BadOption("No pictures are named; name a folder, a file or a manifest.")
@@ -80,6 +83,8 @@ class _Found:
         bases = dict.fromkeys(tree.real for tree in self._trees)
         several = len(bases) + len(self._files) > 1
         self._prefixes = _names([*bases]) if several else dict.fromkeys(bases, "")
+        if not self._files and not any(map(self._holds_some, self._trees)):
+            raise BadOption(self._nothing())
 
     def items(self) -> Iterator[Item]:
         """Each picture once, by the first source that names it."""
@@ -123,6 +128,15 @@ class _Found:
             raise BadOption(f"{source} matches no picture; pictures are {READ_LABELS} files.")
         self._trees.append(tree)
         self._order.append(tree)
+
+    def _holds_some(self, tree: Tree) -> bool:
+        return any(not why_unread(picture.path) for picture in tree.pictures(self._dest))
+
+    def _nothing(self) -> str:
+        unread = Unreads((item.key, why_unread(item.source)) for item in self.items())
+        said = say_unread(unread.kinds()) or f"pictures are {READ_LABELS} files."
+        where = ", ".join(str(tree.base) for tree in self._trees)
+        return f"There is nothing to cut out in {where}: {said}"
 
     def _refuse_in_dest(self, folder: Path, source: str) -> None:
         if within(folder, self._dest):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,9 @@ from ..core.report import JsonValue
 from ..estimate import Estimate
 from ..gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
+from ..pictures.unread import Unreads, why_unread
 from ..settings import Settings, read_settings
+from .items import Item
 from .recipe import Recipe
 from .running import find_all, pinned
 from .state import State
@@ -49,6 +50,7 @@ class Outlook:
         lines += [f"  {count} {_WORDS[reason]}" for reason, count in survey.reasons.items()]
         if survey.passed_over:
             lines.append(f"  {survey.passed_over} more are results of this package, and left out")
+        lines += [f"  {kind.count} more are not read: {kind.text()}" for kind in survey.unread]
         cost = f"up to {self.expected.sum}" if self.expected else "nothing"
         return "\n".join([*lines, f"Cost: {cost}. Nothing was done."])
 
@@ -62,6 +64,8 @@ class Outlook:
             "quarantined": survey.quarantined,
             "to_do": survey.waiting,
             "passed_over": survey.passed_over,
+            "not_read": sum(kind.count for kind in survey.unread),
+            "not_read_kinds": [kind.data() for kind in survey.unread],
             "reasons": {**survey.reasons},
             "cost_at_most": str(self.expected.total) if self.expected else "0",
             "currency": self.expected.price.currency if self.expected else "USD",
@@ -91,9 +95,22 @@ def foresee(
         with State(home) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
     else:
-        found = Counter(item.named or not made_here(item.source) for item in items)
-        count = found[True]
-        survey = Survey(count, 0, 0, count, {"new": count} if count else {}, found[False])
+        survey = _fresh(items)
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
     return Outlook(survey, spec.id, ground, expected)
+
+
+def _fresh(items: Iterable[Item]) -> Survey:
+    """How they stand where nothing is known yet."""
+    count = passed_over = 0
+    unread = Unreads()
+    for item in items:
+        if why := "" if item.named else why_unread(item.source):
+            unread.add(item.key, why)
+        elif not item.named and made_here(item.source):
+            passed_over += 1
+        else:
+            count += 1
+    new = {"new": count} if count else {}
+    return Survey(count, 0, 0, count, new, passed_over, unread.kinds())

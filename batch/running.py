@@ -98,8 +98,8 @@ def run(
     if backend is None:
         allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
+    items = find_all(sources, home, wanted)  # refuses before anything is made
     with State(home) as state:
-        items = find_all(sources, home, wanted)
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         state.survey(items, digest, retry=retry, force=force)
         whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())
@@ -210,6 +210,7 @@ class _Whole:
             estimate="" if self.expected is None else str(self.expected),
             reasons=dict(self.reasons),
             passed_over=self.state.passed_over(_MOST_NAMED),
+            unread=self.state.unread,
         )
 
     def _begin(self, spec: BackendSpec, expected: Estimate | None) -> None:

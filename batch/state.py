@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..core.errors import PictureError
+from ..pictures.unread import UnreadKind
 from ..records.schema import transaction
 from .counts import Counts as Counts
 from .counts import PassedOver
@@ -53,6 +54,7 @@ class State:
         self._verdicts: Counter[str] = Counter()
         self._cost = Decimal(0)
         self._passed_over = 0
+        self._unread: Sequence[UnreadKind] = ()
         self._surveyed = False
         self._queues = 0
         self._lock = lock(dest)
@@ -103,7 +105,7 @@ class State:
             )
         with self._guard:
             self._recipe, self._surveyed, self._cost = recipe, True, Decimal(0)
-            self._passed_over = found.passed_over
+            self._passed_over, self._unread = found.passed_over, found.unread
             self._verdicts = Counter(
                 done=found.done, quarantined=found.quarantined, waiting=found.waiting
             )
@@ -232,6 +234,11 @@ class State:
                 (most,),
             ).fetchall()
         return [PassedOver(text(key), how) for key, how in rows]
+
+    @property
+    def unread(self) -> Sequence[UnreadKind]:
+        """Pictures of the sources that are of a kind that is not read."""
+        return self._unread
 
     def quarantined(self) -> Iterator[Quarantined]:
         """Those of the survey, in its order."""

@@ -12,6 +12,7 @@ from ..core.errors import BadOption
 from ..core.money import plain
 from ..core.report import JsonValue
 from ..invocation import command
+from ..pictures.unread import UnreadKind
 from ..private_files import write_private
 from .counts import Counts, PassedOver
 
@@ -27,7 +28,8 @@ class Summary:
     last, without looking through the source. model_seconds: how long the model itself worked; of a
     hosted model the waiting, which overlaps. reasons: kind of error -> how many pictures of this
     run ended with it. cost: of this run. estimate: what it was expected to cost, if anything.
-    passed_over: the first of the results of this package that were found among the sources."""
+    passed_over: the first of the results of this package that were found among the sources.
+    unread: pictures among them of kinds that are not read, which are not counted elsewhere."""
 
     backend: str
     recipe: str
@@ -39,11 +41,17 @@ class Summary:
     estimate: str = ""
     reasons: Mapping[str, int] = field(default_factory=dict)
     passed_over: Sequence[PassedOver] = ()
+    unread: Sequence[UnreadKind] = ()
 
     @property
     def complete(self) -> bool:
         """Every picture of the source has its result."""
         return self.counts.done == self.counts.total
+
+    @property
+    def not_read(self) -> int:
+        """How many pictures of the source are of a kind that is not read."""
+        return sum(kind.count for kind in self.unread)
 
     @property
     def per_second(self) -> float:
@@ -61,12 +69,14 @@ class Summary:
             ("quarantined", f"{counts.quarantined}"),
             ("not begun", f"{counts.waiting}"),
             ("passed over", f"{counts.passed_over}"),
+            ("not read", f"{self.not_read}"),
             ("time", f"{self.seconds:.1f} s, {self.per_second:.2f} pictures a second"),
             ("backend", self.backend),
             ("cost", self._cost()),
         ]
         shown = [row for row in rows if row[1] != "0" or row[0] in ("pictures", "done now")]
         lines = [f"{name:<12} {value}" for name, value in shown]
+        lines += [f"{'':<12} {kind.count} x {kind.text()}" for kind in self.unread]
         most = sorted(self.reasons.items(), key=lambda row: -row[1])[:_MOST_REASONS]
         lines += [f"{'':<12} {count} x {reason}" for reason, count in most]
         return "\n".join(lines)
@@ -99,6 +109,8 @@ class Summary:
             "passed_over_pictures": [
                 {"picture": one.key, "why": one.how} for one in self.passed_over
             ],
+            "not_read": self.not_read,
+            "not_read_kinds": [kind.data() for kind in self.unread],
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.per_second, 3),
             "model_seconds": round(self.model_seconds, 3),

@@ -9,13 +9,14 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.results import made_here
+from ..pictures.unread import UnreadKind, Unreads, why_unread
 from .items import Item
 from .targets import Known, Targets, blob, text
 
@@ -66,7 +67,8 @@ class Survey:
     """How the pictures of the sources stand. reasons: why those that wait do -> how many: "new",
     "changed" (the file), "recipe" or "naming" (another one), "missing" (the result is not there as
     it was written), "failed" (before), "asked" (by force or retry). passed_over: how many are
-    results of this package; they are not counted elsewhere."""
+    results of this package; they are not counted elsewhere. unread: pictures of kinds that are not
+    read, nor are these."""
 
     total: int
     done: int
@@ -74,6 +76,7 @@ class Survey:
     waiting: int
     reasons: Mapping[str, int]
     passed_over: int = 0
+    unread: Sequence[UnreadKind] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,16 @@ def take_stock(
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     passed_over = 0
+    unread = Unreads()
     targets = Targets(connection)
     terms = _Terms(recipe, retry, force)
     for known in _compared(connection):
         judged: list[tuple[int, str, int]] = []
         left: list[tuple[str, int]] = []
         for one in known:
+            if why := "" if one.named else why_unread(Path(text(one.source))):
+                unread.add(text(one.key), why)
+                continue
             if how := _result(one):
                 left.append((how, one.rank))
                 continue
@@ -128,6 +135,7 @@ def take_stock(
         verdicts["waiting"],
         {reason: count for reason, count in reasons.items() if count},
         passed_over,
+        unread.kinds(),
     )
 
 

@@ -23,9 +23,11 @@ from ..batch.recipe_file import read_recipe
 from ..batch.running import Engine, Watch
 from ..batch.running import run as run_batch
 from ..batch.summary import Summary
+from ..core.errors import BadOption
 from ..core.money import plain
 from ..estimate import Estimate
 from ..pictures.formats import FORMATS
+from ..pictures.unread import UnreadKind, say_unread
 from .options import parse_options
 from .shared import add_usage, fail, say_passed_over, settings_for
 
@@ -84,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings=settings,
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
+        _refuse_nothing(outlook.survey.total, outlook.survey.passed_over, outlook.survey.unread)
         return 0
     if arguments.own_process:
         keep_memory()
@@ -100,7 +103,16 @@ def run(arguments: argparse.Namespace) -> int:
         settings=settings,
         watch=watch,
     )
+    _refuse_nothing(summary.counts.total, summary.counts.passed_over, summary.unread)
     return 0 if summary.complete else 1
+
+
+def _refuse_nothing(total: int, passed_over: int, unread: Sequence[UnreadKind]) -> None:
+    """A run without a picture has not done what was wanted of it. Raises BadOption."""
+    if not total:
+        results = f"{passed_over} results of this package are passed over." if passed_over else ""
+        said = filter(None, ["There is nothing to cut out.", results, say_unread(unread)])
+        raise BadOption(" ".join(said))
 
 
 def _over(arguments: argparse.Namespace) -> dict[str, object]:

@@ -36,10 +36,11 @@ def say_refusal(expected: Estimate | None, settings: Settings, max_cost: Decimal
         print(f"rmbg: It would be refused. {error}", file=sys.stderr)
 
 
-def print_passed_over(sources: Sequence[Source]) -> None:
-    """A JSON object for each result of an earlier run that is left out."""
+def print_left_out(sources: Sequence[Source]) -> None:
+    """A JSON object for each picture that is left out, as a result or because it is not read."""
     for source in sources:
-        print(json.dumps({"input": source.name, "passed_over": source.passed_over}), flush=True)
+        why = {"not_read": source.unread} if source.unread else {"passed_over": source.passed_over}
+        print(json.dumps({"input": source.name, **why}), flush=True)
 
 
 def say_plans(

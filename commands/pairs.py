@@ -30,14 +30,17 @@ def make_pairs(prediction: str, truth: str) -> list[Pair]:
     Every truth counts, so that a run which lost its worst pictures does not score better. Raises
     BadOption when a path is not there, or nothing belongs together.
     """
-    predictions, truths = _paths(prediction), _paths(truth)
+    predictions, unread_predictions = _sorted(prediction)
+    truths, unread_truths = _sorted(truth)
     if Path(prediction).is_file() and Path(truth).is_file():
         return [Pair(Path(truth).name, truths[0], predictions[0])]
     by_stem: dict[str, list[Path]] = {}
     for path in predictions:
         by_stem.setdefault(path.stem, []).append(path)
     stems = {path.stem for path in truths}
-    pairs = [_pair(path, by_stem, stems) for path in truths]
+    unread = {Path(source.name).stem: source for source in unread_predictions}
+    pairs = [_pair(path, by_stem, stems, unread) for path in truths]
+    pairs += [_unread_truth(source) for source in unread_truths]
     if not any(pair.prediction for pair in pairs):
         raise BadOption(
             f"No picture in {prediction} has the name of one in {truth}. They pair by name without "
@@ -47,8 +50,16 @@ def make_pairs(prediction: str, truth: str) -> list[Pair]:
     return pairs
 
 
-def _paths(argument: str) -> list[Path]:
-    return [_path(source) for source in expand([argument])]
+def _sorted(argument: str) -> tuple[list[Path], list[Source]]:
+    """What is read, and pictures of kinds that are not."""
+    sources = expand([argument])
+    unread = [source for source in sources if source.unread]
+    return [_path(source) for source in sources if not source.unread], unread
+
+
+def _unread_truth(source: Source) -> Pair:
+    path = Path(source.name)
+    return Pair(path.name, path, reason=source.reason or "")
 
 
 def _path(source: Source) -> Path:
@@ -57,15 +68,20 @@ def _path(source: Source) -> Path:
     return source.path
 
 
-def _pair(truth: Path, by_stem: dict[str, list[Path]], stems: set[str]) -> Pair:
-    for stem in _candidates(truth.stem, stems):
+def _pair(
+    truth: Path, by_stem: dict[str, list[Path]], stems: set[str], unread: dict[str, Source]
+) -> Pair:
+    candidates = _candidates(truth.stem, stems)
+    for stem in candidates:
         found = by_stem.get(stem, [])
         if len(found) > 1:
             names = " and ".join(path.name for path in found)
             return Pair(truth.name, truth, reason=f"{names} are both predictions of it; keep one.")
         if found:
             return Pair(truth.name, truth, found[0])
-    return Pair(truth.name, truth, reason="it has no prediction of its name.")
+    reasons = (unread[stem].reason for stem in candidates if stem in unread)
+    reason = next(filter(None, reasons), "it has no prediction of its name.")
+    return Pair(truth.name, truth, reason=reason)
 
 
 def _candidates(stem: str, stems: set[str]) -> list[str]:

@@ -14,7 +14,8 @@ from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
 from ..pictures.places import Places
 from ..pictures.read import Picture
-from ..pictures.sources import Source, expand, output_paths
+from ..pictures.sources import Source, expand, none_found, output_paths
+from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import check_size
 from .shared import STDOUT, say_passed_over
 
@@ -30,10 +31,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Plans:
-    """passed_over: results of earlier runs, which are no pictures to be cut out."""
+    """left_out: results of earlier runs, which are no pictures to be cut out, and pictures of
+    kinds that are not read."""
 
     made: Sequence[Plan]
-    passed_over: Sequence[Source]
+    left_out: Sequence[Source]
 
 
 def make_plans(
@@ -50,13 +52,15 @@ def make_plans(
 
     opaque: the results have no alpha, so JPEG can hold them. silent: they will not say in the file
     what they are. Raises BadOption for what could only fail later: one file for many pictures,
-    transparency in a JPEG, one name for two results; and where there are none but results.
+    transparency in a JPEG, one name for two results; and where folders and patterns hold nothing to
+    cut out.
     """
     found = expand(inputs, recursive=recursive, results=False)
-    sources = [source for source in found if not source.passed_over]
-    passed_over = [source for source in found if source.passed_over]
-    if not sources:
-        raise BadOption(f"There is nothing to cut out. {say_left_out(passed_over)}")
+    sources = [source for source in found if not (source.passed_over or source.unread)]
+    left_out = [source for source in found if source.passed_over or source.unread]
+    if not sources or none_found(sources):
+        said = [source.reason for source in sources if source.reason]
+        raise BadOption(" ".join(["There is nothing to cut out.", *said, *say_left_out(left_out)]))
     if output == STDOUT:
         if len(sources) != 1:
             raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
@@ -72,12 +76,16 @@ def make_plans(
                 f"{path} cannot hold transparency. Name a .png file, or choose a --background."
             )
     made = [Plan(*plan) for plan in zip(sources, outputs, masks, strict=True)]
-    return Plans(made, passed_over)
+    return Plans(made, left_out)
 
 
-def say_left_out(results: Sequence[Source]) -> str:
-    """Which pictures are left out, and why."""
-    return say_passed_over([(one.name, one.passed_over) for one in results], len(results))
+def say_left_out(sources: Sequence[Source]) -> list[str]:
+    """Which pictures are left out, and why: a sentence for results and one for kinds that are not
+    read, where there are any."""
+    results = [(one.name, one.passed_over) for one in sources if one.passed_over]
+    unread = Unreads((one.name, one.unread) for one in sources if one.unread)
+    said = [say_passed_over(results, len(results))] if results else []
+    return [*said, *filter(None, [say_unread(unread.kinds())])]
 
 
 def with_places(plans: Sequence[Plan], *, trying: bool) -> list[Plan]:

@@ -32,7 +32,7 @@ from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
 from ..settings import Settings
 from .bill import Bill
-from .dry_run import print_passed_over, say_plans, say_refusal, usable
+from .dry_run import print_left_out, say_plans, say_refusal, usable
 from .options import parse_options
 from .plan import Plan, check_held, make_plans, say_left_out, with_places
 from .shared import STDOUT, add_reading, add_usage, fail, settings_for, write
@@ -120,13 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
         silent=arguments.no_provenance,
     )
     plans = with_places(planned.made, trying=not arguments.dry_run)
-    if planned.passed_over:
-        print(
-            f"rmbg: {say_left_out(planned.passed_over)}",
-            file=sys.stderr,
-        )
+    for sentence in say_left_out(planned.left_out):
+        print(f"rmbg: {sentence}", file=sys.stderr)
     if arguments.json:
-        print_passed_over(planned.passed_over)
+        print_left_out(planned.left_out)
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
     if arguments.resubmit:
         options["resubmit"] = True

@@ -20,7 +20,8 @@ from ..demo.sheet import CELL, Row, contact_sheet
 from ..pictures.formats import FORMATS
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
-from ..pictures.sources import expand
+from ..pictures.sources import Source, expand, none_found
+from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
 from .evaluate import mask_of
 from .shared import add_reading, fail
@@ -51,9 +52,11 @@ class _Seen:
 
 @dataclass
 class _Looked:
-    """What was found: results, pictures that are none, and how many could not be read."""
+    """What was found: results, pictures that are none, those of kinds that are not read, and how
+    many could not be read."""
 
     seen: list[_Seen] = field(default_factory=list)
+    unread: list[Source] = field(default_factory=list)
     passed_over: int = 0
     failed: int = 0
 
@@ -106,14 +109,17 @@ def run(arguments: argparse.Namespace) -> int:
         quality = _QUALITY if format in ("jpeg", "webp") else None
         write_atomic(out, encode(pixels, format, quality=quality, metadata=signature()))
     if arguments.json:
-        print("\n".join(json.dumps(one.data()) for one in looked.seen))
+        objects = [one.data() for one in looked.seen]
+        objects += [{"picture": one.name, "not_read": one.unread} for one in looked.unread]
+        print("\n".join(map(json.dumps, objects)))
     else:
         print("\n".join(f"{one.path}: {one.reason}" for one in doubtful) or "Nothing is doubtful.")
     words = f"{len(doubtful)} of {len(looked.seen)} results are doubtful."
     words += f" The {len(worst)} worst are in {out}." if worst else " No sheet was written."
     if looked.passed_over:
         words += f" {looked.passed_over} pictures have no transparency and were passed over."
-    print(words, file=sys.stderr)
+    unread = say_unread(Unreads((one.name, one.unread) for one in looked.unread).kinds())
+    print(f"{words} {unread}".rstrip(), file=sys.stderr)
     return 1 if looked.failed else 0
 
 
@@ -129,7 +135,13 @@ def _look(arguments: argparse.Namespace) -> _Looked:
     results (the inputs) is passed over, a picture that was named is not."""
     looked = _Looked()
     sources = expand(arguments.results, recursive=arguments.recursive)
+    if none_found(sources):
+        reasons = [source.reason for source in sources if source.reason]
+        raise BadOption(" ".join(["There is nothing to look at.", *reasons]))
     for source in tqdm(sources, unit="picture", disable=None, file=sys.stderr):
+        if source.unread:
+            looked.unread.append(source)
+            continue
         if source.path is None:
             looked.fail(source.name, source.reason or "A result needs a file; name it.")
             continue

@@ -159,6 +159,11 @@ def is_readable(path: PurePath) -> bool:
     return path.suffix.lower() in _READ_SUFFIXES
 
 
+def read_only(path: PurePath) -> Readable | None:
+    """The format of a file's name where it is read and never written."""
+    return _READ_ONLY_BY_SUFFIX.get(path.suffix.lower())
+
+
 def unread(path: PurePath) -> Unread | None:
     """The row of a file whose name is that of a picture that is not read; None for all others."""
     return _UNREAD_BY_SUFFIX.get(path.suffix.lower())
@@ -169,4 +174,5 @@ _READ_SUFFIXES = frozenset(
     for row in (*FORMATS, *_READ_ONLY)
     for suffix in (*row.suffixes, *(row.read_suffixes if isinstance(row, FileFormat) else ()))
 )
+_READ_ONLY_BY_SUFFIX = {suffix: row for row in _READ_ONLY for suffix in row.suffixes}
 _UNREAD_BY_SUFFIX = {suffix: row for row in UNREAD for suffix in row.suffixes}

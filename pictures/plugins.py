@@ -42,19 +42,25 @@ _decoding = 0
 _switched_on = False
 
 
+def lacking(format: ReadId) -> str:
+    """What to do where this installation lacks what the format needs; empty where it reads it."""
+    feature, advice = _FEATURES.get(format, ("", _NO_HEIF))
+    try:
+        importlib.import_module(_CLASSES[format][0])
+    except ImportError:
+        return advice
+    return advice if feature and not features.check(feature) else ""
+
+
 def open_image(data: bytes, format: ReadId) -> ImageFile.ImageFile:
     """Read the header of a file; what Pillow raises is left to the caller.
 
     Raises Unusable where this installation lacks what the format needs.
     """
-    module, name = _CLASSES[format]
-    feature, advice = _FEATURES.get(format, ("", _NO_HEIF))
-    try:
-        plugin: type[ImageFile.ImageFile] = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise Unusable(advice) from error
-    if feature and not features.check(feature):
+    if advice := lacking(format):
         raise Unusable(advice)
+    module, name = _CLASSES[format]
+    plugin: type[ImageFile.ImageFile] = getattr(importlib.import_module(module), name)
     return plugin(io.BytesIO(data))
 
 

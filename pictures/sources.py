@@ -15,6 +15,7 @@ from ..core.errors import BadOption, BadPicture
 from .formats import LABELS, by_suffix, is_readable, unread
 from .names import portable
 from .results import CUTOUT, IN_FILE, made_here
+from .unread import Unreads, is_picture, name_unread, why_unread
 
 STDIN = "-"
 _RUN = re.compile(r"[0-9]+")
@@ -26,7 +27,8 @@ class Source:
 
     name: what messages call it. path: None for standard input and where there is a reason.
     found: in a folder, or by a pattern. passed_over: how it says that it is a result of this
-    package; empty where it is to be used.
+    package; empty where it is to be used. unread: why a picture that was found is not read, see
+    `why_unread`; it has no path then, but a reason.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Source:
     reason: str | None = None
     found: bool = False
     passed_over: str = ""
+    unread: str = ""
 
     def content(self) -> Path | bytes:
         """What `read_picture` takes: the path, or the bytes of standard input, read here.
@@ -53,24 +56,34 @@ def expand(
     A folder gives the pictures in it, not those in its folders unless `recursive`, hidden files
     apart, sorted as people count (2 before 10). A pattern does the same, because the Windows shells
     leave it to the program. A file named twice comes once. What is missing is a Source with a
-    reason, so that the other pictures go on.
+    reason, so that the other pictures go on; so is a picture of a kind that is not read, and a
+    folder or pattern with nothing else.
     results: whether results of this package are taken; without, those that no argument names as a
     file are passed over.
     """
     seen: set[str] = set()
     sources: list[Source] = []
-    named = set() if results else {_key(Path(one)) for one in arguments if _is_file(one)}
+    named = {_key(Path(one)) for one in arguments if _is_file(one)}
     for argument in arguments:
         for source in _expand_one(argument, recursive):
             key = STDIN if source.path is None else _key(source.path)
-            if source.reason is None and key in seen:
-                continue
-            if source.reason is None:
+            if source.unread:
+                key = _key(Path(source.name))
+                if key in named:
+                    continue
+            if source.unread or source.reason is None:
+                if key in seen:
+                    continue
                 seen.add(key)
             if not results and source.found and source.path is not None and key not in named:
                 source = replace(source, passed_over=made_here(source.path))
             sources.append(source)
     return sources
+
+
+def none_found(sources: Sequence[Source]) -> bool:
+    """Whether folders and patterns were named, and no picture is there to be read."""
+    return all(source.reason for source in sources) and any(source.found for source in sources)
 
 
 def output_paths(
@@ -130,8 +143,7 @@ def _expand_one(argument: str, recursive: bool) -> list[Source]:
     try:
         if path.is_dir():
             found = path.rglob("*") if recursive else path.iterdir()
-            pictures = _pictures(found)
-            return pictures or [_missing(argument, "holds no picture files")]
+            return _pictures(found, argument, "holds")
         if path.exists():
             return [Source(argument, path)]
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
@@ -140,17 +152,32 @@ def _expand_one(argument: str, recursive: bool) -> list[Source]:
     if not glob.has_magic(argument):
         return [_missing(argument, "does not exist")]
     matches = (Path(match) for match in glob.iglob(argument, recursive=True))
-    return _pictures(matches) or [_missing(argument, "matches no picture files")]
+    return _pictures(matches, argument, "matches")
 
 
-def _pictures(found: Iterator[Path]) -> list[Source]:
+def _pictures(found: Iterator[Path], argument: str, verb: str) -> list[Source]:
     chosen = [
         path
         for path in found
-        if is_readable(path) and not path.name.startswith(".") and path.is_file()
+        if is_picture(path) and not path.name.startswith(".") and path.is_file()
     ]
     chosen.sort(key=lambda path: natural(str(path)))
-    return [Source(str(path), path, found=True) for path in chosen]
+    sources = [_found(path) for path in chosen]
+    if any(not source.unread for source in sources):
+        return sources
+    if not sources:
+        return [replace(_missing(argument, f"{verb} no picture files"), found=True)]
+    unread = Unreads((source.name, source.unread) for source in sources)
+    what = f"{verb} no picture files that are read, only {name_unread(unread.kinds())}"
+    return [replace(_missing(argument, what), found=True)]
+
+
+def _found(path: Path) -> Source:
+    name = str(path)
+    why = why_unread(path)
+    if not why:
+        return Source(name, path, found=True)
+    return Source(name, reason=f"{name} is not read ({why}).", found=True, unread=why)
 
 
 def _missing(argument: str, what: str) -> Source:

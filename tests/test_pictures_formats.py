@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -135,7 +136,8 @@ def test_of_an_animation_the_first_frame_and_a_warning(format: str) -> None:
     assert read_picture(saved(first, format, **settings), name="x").warnings == ()
 
 
-def test_the_pictures_of_a_folder(tmp_path: Path) -> None:
+def test_the_pictures_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", ModuleType("pillow_heif"))
     names = ("a.png", "b.HEIC", "c.avif", "d.bmp", "e.gif", "f.jp2", "g.mpo", "h.apng", "i.dib")
     for name in (*names, "j.psd", "k.CR2", "l.jxl", "m.txt"):
         (tmp_path / name).write_bytes(b"x")
