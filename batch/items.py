@@ -53,9 +53,9 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
 
     Results never lie among the pictures, where the next run would take them for pictures: raises
     BadOption for a source in DEST. Also for one that does not exist, for a pattern that matches
-    nothing, where no picture is of a kind that is read, for a manifest beside other sources, and
-    for a field that the naming pattern cannot have; for a damaged row of a manifest when its turn
-    comes.
+    nothing, where no picture is of a kind that is read, for a manifest without rows or beside other
+    sources, and for a field that the naming pattern cannot have; for a damaged row of a manifest
+    when its turn comes.
     """
     if not sources:
         raise BadOption("No pictures are named; name a folder, a file or a manifest.")
@@ -65,6 +65,8 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
             raise BadOption(f"{lists[0]} lists pictures; name it alone, without other sources.")
         manifest = Manifest(Path(lists[0]))
         naming.check(manifest.columns)
+        if next(manifest.rows(), None) is None:
+            raise BadOption(f"{manifest.file} lists no pictures; add a row for each.")
         return _listed(manifest, dest, naming, mask)
     naming.check(())
     return _Found(sources, dest, naming, mask).items()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.errors import BadPicture
 from .colour import carried_profile, split_alpha, to_srgb
 from .deep import decode_deep
-from .formats import READ_LABELS, Depth, ReadId, sniff
+from .formats import READ_LABELS, Depth, ReadId, sniff, unread
 from .jpeg import open_jpeg
 from .metadata import metadata_of
 from .plugins import decode, open_with_pillow
@@ -23,6 +23,7 @@ from .png import check_png, open_png
 from .provenance import declared_source_type
 from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
 from .tiff import open_tiff
+from .unread import why_unread
 from .webp import open_webp
 
 _OPENERS: dict[ReadId, Callable[[bytes], Still]] = {
@@ -83,6 +84,8 @@ def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.
     """
     try:
         data = source if isinstance(source, bytes) else _file(source)
+        if data and isinstance(source, Path):
+            _check_kind(source, data)
         return _picture(data, name, max_megapixels)
     except Unusable as reason:
         raise BadPicture(f"{name} cannot be used: {reason}.") from reason
@@ -100,6 +103,14 @@ def _file(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise Unusable(f"the file cannot be read ({reason})") from error
+
+
+def _check_kind(path: Path, data: bytes) -> None:
+    """Refuse a kind that is not read. A camera's raw file is a TIFF by its content, with a preview
+    as its first page; any other content that is read counts for more than the name."""
+    format = sniff(data)
+    if unread(path) and (format is None or format.id == "tiff"):
+        raise Unusable(f"pictures of its kind are not read ({why_unread(path)})")
 
 
 def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:

@@ -189,6 +189,34 @@ def test_review_and_evaluate_of_nothing_else(tmp_path, monkeypatch, capsys, comm
     assert f"p holds no picture files that are read, only {names} ({PHOTOSHOP})." in said
 
 
+@pytest.mark.parametrize("name", ["a.NEF", "a.dng", "a.cr2"])
+def test_the_preview_in_a_camera_raw_file_is_not_taken_for_it(tmp_path, capsys, name) -> None:
+    photo(tmp_path / "a.tif").rename(tmp_path / name)
+    assert main(["remove", str(tmp_path / name), "--backend", "keyer"]) == 1
+    assert f"{name} cannot be used: pictures of its kind are not read ({RAW})." in (
+        capsys.readouterr().err
+    )
+    (tmp_path / "list.csv").write_text(f"path\n{name}\n", encoding="utf-8")
+    dest = tmp_path / "out"
+    assert main(["batch", str(tmp_path / "list.csv"), "-o", str(dest), "--backend", "keyer"]) == 1
+    assert RAW in (dest / ".rmbg" / "quarantine.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_named_photograph_with_a_strange_name_is_read(tmp_path) -> None:
+    photo(tmp_path / "a.jpg").rename(tmp_path / "a.raw")
+    assert main(["remove", str(tmp_path / "a.raw"), "--backend", "keyer"]) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize("text", ["path\n", "path,output\n\n\n"])
+def test_a_manifest_without_rows_is_refused(tmp_path, capsys, text, more) -> None:
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    command = ["batch", str(tmp_path / "list.csv"), "-o", str(tmp_path / "out"), *more]
+    assert main([*command, "--backend", "keyer"]) == 2
+    assert "list.csv lists no pictures" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("row", UNREAD, ids=lambda row: row.label)
 def test_every_kind_is_named(row, tmp_path, capsys) -> None:
     names = [f"x{number}{suffix}" for number, suffix in enumerate(row.suffixes)]
