@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from typing import cast
 
+from .commands.terminal import harmless
 from .core.errors import Cancelled, PictureError, Refusal
 from .version import __version__
 
@@ -38,11 +38,14 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a file name may hold what the console cannot show
-            stream.reconfigure(errors="backslashreplace")
+    with harmless():
+        return _settled(list(sys.argv[1:] if argv is None else argv), own_process=argv is None)
+
+
+def _settled(given: list[str], *, own_process: bool) -> int:
+    """The exit status, also of what was refused or stopped, and why on stderr."""
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv), own_process=argv is None)
+        return _run(given, own_process=own_process)
     except (Refusal, PictureError) as error:
         print(f"rmbg: {error}", file=sys.stderr)
         return 2 if isinstance(error, Refusal) else 1

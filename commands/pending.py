@@ -112,7 +112,7 @@ def _next(job: OpenJob) -> str:
     if job.running:
         return "Nothing to do: the run that sent it is still at it."
     if job.resumable:
-        fetch = command(f"resume {job.request_id}")
+        fetch = command("resume", str(job.request_id))
         return f"Run the picture again, or `{fetch}`; it is not paid again."
     spec = BACKENDS.get(job.backend)
     page = f" ({spec.hosting.jobs_page})" if spec and spec.hosting else ""

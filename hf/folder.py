@@ -8,6 +8,7 @@ from pathlib import Path
 from ..backends.local.files import read_state_dict
 from ..backends.local.networks.birefnet import PatchOrder
 from ..core.errors import BadOption
+from ..invocation import command
 from .configuration import config_of
 from .image_processing import RmbgImageProcessor
 
@@ -27,7 +28,7 @@ def complete_folder(weights: Path, patch_order: PatchOrder = "wg hg c") -> Path:
     if weights.name != _NAME:
         raise BadOption(
             f"transformers loads {_NAME}, and this file is {weights.name}. Convert it: "
-            f"`rmbg weights convert {weights} {folder / _NAME}`."
+            f"`{command('weights convert', str(weights), str(folder / _NAME))}`."
         )
     config = config_of(read_state_dict(weights), patch_order)
     config.architectures = [_ARCHITECTURES[config.model_type]]

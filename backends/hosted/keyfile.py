@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
 from ...core.errors import BadOption, KeyMissing
+from ...invocation import quoted
 from ...private_files import write_private
 
 Profiles: TypeAlias = "Mapping[str, Mapping[str, str]]"
@@ -78,7 +78,7 @@ def _check_private(path: Path, status: os.stat_result) -> None:
     if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyMissing(
             f"The key file {path} can be read or changed by others, so it is not used. "
-            f"Run: chmod 600 {shlex.quote(str(path))}"
+            f"Run: chmod 600 {quoted(str(path))}"
         )
 
 

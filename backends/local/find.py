@@ -7,7 +7,6 @@ no table of their names. Names serve to tell a broken file from a missing one.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ...core.errors import WeightsMissing, WeightsUnusable
 from ...core.licences import LICENCES, NOT_ESTABLISHED
 from ...core.specs import BackendSpec
 from ...core.types import Host
-from ...invocation import command
+from ...invocation import command, quoted
 from .released import RELEASED, Released, rows_of
 from .verify import sha256_of
 
@@ -225,7 +224,7 @@ def _said_of(alike: Mapping[Path, str]) -> str:
     return "".join(
         f"{path} has exactly the released size and another sha256 ({sha256}): it is damaged, or "
         "holds other weights; if it is your own, name it in the setting `weights` "
-        f"(`--option weights={shlex.quote(str(path))}`). "
+        f"(`--option weights={quoted(str(path))}`). "
         for path, sha256 in alike.items()
     )
 
