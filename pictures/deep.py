@@ -1,6 +1,6 @@
 """16 bits per channel, through PyAV.
 
-Pillow opens a 16-bit RGBA PNG as 8 bits, and so does it with RGB; FFmpeg's decoders keep them.
+Pillow opens a 16-bit RGBA PNG as 8 bits, and so does it with RGB; FFmpeg's decoder keeps them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .png import with_profile
+from .samples import Samples
 from .still import DAMAGED, Still, Unusable
 
 _PNG_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
@@ -39,12 +40,9 @@ _LAYOUTS = {
 }
 
 
-def decode_deep(still: Still, codec: str) -> NDArray[np.uint16]:
-    """Decode a 16-bit PNG or TIFF to (H, W, C), C 1 to 4, straight alpha. Raises Unusable.
-
-    codec: FFmpeg's name, "png" or "tiff". Planes of FFmpeg end in padding, which is cut off.
-    """
-    frame = _first_frame(still.data, codec)
+def decode_deep_png(still: Still) -> Samples:
+    """Decode a 16-bit PNG. Raises Unusable. Planes of FFmpeg end in padding, which is cut off."""
+    frame = _first_frame(still.data)
     name = frame.format.name
     layout = _LAYOUTS.get(name[:-2])
     if layout is None or (frame.width, frame.height) != still.size:
@@ -57,13 +55,14 @@ def decode_deep(still: Still, codec: str) -> NDArray[np.uint16]:
     ]
     shape = (frame.height, frame.width, layout.samples)
     levels = np.concatenate([part.reshape(shape) for part in parts], axis=2).astype(np.uint16)
-    if still.white_is_zero:
-        levels[..., 0] = 65535 - levels[..., 0]
-    return levels
+    channels = levels.shape[2]
+    if channels in (1, 3):
+        return Samples(levels, None)
+    return Samples(levels[..., :-1], levels[..., -1])
 
 
-def _first_frame(data: bytes, codec: str) -> av.VideoFrame:
-    context = _context(codec, "r")
+def _first_frame(data: bytes) -> av.VideoFrame:
+    context = context_for("png", "r")
     context.options = {"err_detect": "explode"}  # an error, where FFmpeg would show half a picture
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
@@ -83,7 +82,7 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
     padded = np.zeros((height, plane.line_size // 2), ">u2")
     padded[:, : width * channels] = levels.reshape(height, width * channels)
     plane.update(padded.tobytes())
-    context = _context("png", "w")
+    context = context_for("png", "w")
     context.width, context.height, context.pix_fmt = width, height, name
     context.time_base = frame.time_base = Fraction(1)
     context.options = {"pred": "mixed"}
@@ -91,7 +90,8 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
     return with_profile(b"".join(bytes(packet) for packet in packets), icc_profile)
 
 
-def _context(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
+def context_for(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
+    """FFmpeg's encoder or decoder of this name."""
     context = av.CodecContext.create(codec, mode)
     assert isinstance(context, av.video.codeccontext.VideoCodecContext)
     context.thread_count = 1  # one picture gains nothing from more

@@ -6,13 +6,12 @@ import struct
 from collections.abc import Iterator
 
 from .still import CUT_OFF, DAMAGED, Still, Unusable
-from .tags import orientation_of
 
 _SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
-_EXIF, _PROFILE = 0xE1, 0xE2
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_APP0, _APP1, _PROFILE = 0xE0, 0xE1, 0xE2
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _LONGEST = 65533  # what a segment holds behind its length
 _METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})  # all but JFIF and Adobe, which say colour
 
@@ -21,7 +20,6 @@ def open_jpeg(data: bytes) -> Still:
     """Take a JPEG apart. Of a multi-picture file (MPO), the first picture. Raises Unusable."""
     kept = [data[:2]]
     size: tuple[int, int] | None = None
-    exif = b""
     profile: dict[int, bytes] = {}
     for marker, segment in _segments(data):
         body = segment[4:]
@@ -32,8 +30,6 @@ def open_jpeg(data: bytes) -> Still:
             if precision != 8:
                 raise Unusable(f"it is a JPEG of {precision} bits; save it with 8 bits")
             size = (width, height)
-        elif marker == _EXIF and body.startswith(b"Exif\0\0"):
-            exif = body
         elif marker == _PROFILE and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile[body[12]] = body[14:]
         if marker not in _METADATA:
@@ -41,29 +37,50 @@ def open_jpeg(data: bytes) -> Still:
     if size is None:
         raise Unusable(DAMAGED)
     icc_profile = b"".join(part for _, part in sorted(profile.items())) or None
-    return Still(size, 8, b"".join(kept), orientation_of(exif), icc_profile)
+    return Still(size, 8, b"".join(kept), icc_profile)
 
 
-def with_xmp(data: bytes, packet: bytes) -> bytes:
-    """A JPEG with this XMP packet in an APP1 segment behind its JFIF header.
+def with_metadata(data: bytes, exif: bytes, xmp: bytes) -> bytes:
+    """A JPEG with EXIF and an XMP packet in APP1 segments behind its JFIF header.
 
-    Only packets that fit into one segment, some 65,500 bytes; a longer one is left out.
+    Only what fits into one segment, some 65,500 bytes; what is longer is left out.
     """
-    body = _XMP + packet
-    if not packet or len(body) > _LONGEST:
-        return data
     at = 2
     if data[2:4] == b"\xff\xe0":
         at = 4 + int.from_bytes(data[4:6], "big")
-    segment = struct.pack(">BBH", 0xFF, _EXIF, len(body) + 2) + body
-    return data[:at] + segment + data[at:]
+    bodies = [header + content for header, content in ((_EXIF, exif), (_XMP, xmp)) if content]
+    segments = [
+        struct.pack(">BBH", 0xFF, _APP1, len(body) + 2) + body
+        for body in bodies
+        if len(body) <= _LONGEST
+    ]
+    return data[:at] + b"".join(segments) + data[at:]
 
 
 def xmp_of(data: bytes) -> bytes:
     """The XMP packet of a JPEG; empty where there is none. Raises Unusable."""
+    return _app1(data, _XMP)
+
+
+def exif_of(data: bytes) -> bytes:
+    """The first EXIF block of a JPEG; empty where there is none. Raises Unusable."""
+    return _app1(data, _EXIF)
+
+
+def dpi_of(data: bytes) -> tuple[float, float] | None:
+    """Dots per inch along the width and the height, as JFIF states them. Raises Unusable."""
     for marker, segment in _segments(data):
-        if marker == _EXIF and segment[4:].startswith(_XMP):
-            return segment[4 + len(_XMP) :]
+        if marker == _APP0 and segment[4:9] == b"JFIF\0" and len(segment) >= 16:
+            unit, x, y = struct.unpack_from(">BHH", segment, 11)
+            scale = {1: 1.0, 2: 2.54}.get(unit)
+            return (x * scale, y * scale) if scale else None
+    return None
+
+
+def _app1(data: bytes, header: bytes) -> bytes:
+    for marker, segment in _segments(data):
+        if marker == _APP1 and segment[4:].startswith(header):
+            return segment[4 + len(header) :]
     return b""
 
 

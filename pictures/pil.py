@@ -7,11 +7,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, TiffImagePlugin
 
 from ..core.errors import BadPicture
 from .colour import split_alpha, to_srgb
+from .metadata import packets_of
+from .orientation import TURNED_BY_FORMAT, exif_orientation, upright, valid, xmp_orientation
 from .still import DECODER_ERRORS, Unusable
+from .tags import ORIENTATION
 
 Array: TypeAlias = NDArray[np.generic]
 What: TypeAlias = Literal["picture", "mask"]
@@ -39,18 +42,39 @@ def levels_of(images: Sequence[Image.Image], what: What) -> Array:
 def _levels_of_one(image: Image.Image, what: What) -> Array:
     """(H, W, C) of a picture, (H, W) of a mask."""
     try:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            planes: list[Array] = [np.asarray(upright).astype(np.uint16)]
-        elif upright.mode == "F":
-            planes = [np.asarray(upright)]
+        image.load()
+        orientation = _orientation(image)
+        if image.mode.startswith("I;16"):
+            planes: list[Array] = [np.asarray(image).astype(np.uint16)]
+        elif image.mode == "F":
+            planes = [np.asarray(image)]
         else:
-            planes = _mask(upright) if what == "mask" else _picture(upright)
+            planes = _mask(image) if what == "mask" else _picture(image)
     except Unusable as reason:
         raise BadPicture(f"The PIL image cannot be used as a {what}: {reason}.") from reason
     except DECODER_ERRORS as error:
         raise BadPicture("The PIL image cannot be decoded; its file is damaged.") from error
-    return planes[0] if what == "mask" else np.dstack(planes)
+    levels = planes[0] if what == "mask" else np.dstack(planes)
+    return upright(levels, orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    """That of the file it was opened from, by the rule for files; what the user has changed in its
+    EXIF since counts, where the file has one or says nothing at all. The image is loaded: Pillow
+    turns a TIFF then, and forgets its orientation."""
+    exif, xmp = packets_of(image.info)
+    stated = exif_orientation(exif)
+    if (image.format or "").lower() in TURNED_BY_FORMAT:
+        return stated or 1
+    from_exif = stated is not None or isinstance(image, TiffImagePlugin.TiffImageFile) or not xmp
+    return (_held(image) if from_exif else None) or stated or xmp_orientation(xmp) or 1
+
+
+def _held(image: Image.Image) -> int | None:
+    try:
+        return valid(image.getexif().get(ORIENTATION))
+    except DECODER_ERRORS:  # EXIF that cannot be read
+        return None
 
 
 def _mask(image: Image.Image) -> list[Array]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image, ImageFile, features
 
 from .formats import ReadId
-from .still import DAMAGED, DECODER_ERRORS, Still, Unusable, animation
+from .still import DAMAGED, DECODER_ERRORS, Still, Unusable, several
 
 _CLASSES: dict[ReadId, tuple[str, str]] = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -73,7 +74,15 @@ def open_with_pillow(data: bytes, format: ReadId) -> Still:
     except DECODER_ERRORS as error:
         raise Unusable(DAMAGED) from error
     profile = image.info.get("icc_profile")
-    return Still(image.size, 8, data, 1, profile, warnings=animation(frames))
+    return Still(image.size, 8, data, profile, warnings=several(frames))
+
+
+def info_of(data: bytes, format: ReadId) -> Mapping[str | tuple[int, int], Any]:
+    """What Pillow reads beside the pixels. Raises Unusable."""
+    try:
+        return open_image(data, format).info
+    except DECODER_ERRORS as error:
+        raise Unusable(DAMAGED) from error
 
 
 def decode(data: bytes, format: ReadId, size: tuple[int, int]) -> Image.Image:

@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from .formats import Depth
-from .still import CUT_OFF, DAMAGED, Still, Unusable, animation
-from .tags import orientation_of
+from .still import CUT_OFF, DAMAGED, Still, Unusable, several
 
 #: Where XMP lies: the keyword of an iTXt chunk.
 XMP_KEYWORD = "XML:com.adobe.xmp"
+#: What stands before XMP in an APP1 segment.
+XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -29,15 +30,13 @@ def open_png(data: bytes) -> Still:
     gAMA, cHRM and cICP are not applied: programs disagree about them, and most write them wrongly.
     """
     kept: list[bytes] = []
-    exif, profile, frames = b"", None, 1
+    profile, frames = None, 1
     for kind, body in _chunks(data):
         is_header = kind == b"IHDR"  # the first chunk, and no other: decoders follow the last
         if is_header == bool(kept) or (is_header and len(body) != 13):
             raise Unusable(DAMAGED)
         if kind in _PICTURE:
             kept.append(_chunk(kind, body))
-        elif kind == b"eXIf":
-            exif = body
         elif kind == b"iCCP":
             profile = _profile(body)
         elif kind == b"acTL" and len(body) == 8:
@@ -45,24 +44,21 @@ def open_png(data: bytes) -> Still:
     width, height, bits = struct.unpack_from(">IIB", data, len(_SIGNATURE) + 8)
     whole = _SIGNATURE + b"".join(kept)
     depth: Depth = 16 if bits == 16 else 8
-    exif_orientation = orientation_of(exif)
-    return Still(
-        (width, height), depth, whole, exif_orientation, profile, warnings=animation(frames)
-    )
+    return Still((width, height), depth, whole, profile, warnings=several(frames))
 
 
-def check_png(still: Still) -> None:
+def check_png(data: bytes) -> None:
     """Inflate the pixels and count them; decoders differ in how they treat a stream that is short.
 
     Pillow may have been told by another program to return half a picture, and FFmpeg does so by
     itself. In blocks of 1 MiB, nothing is kept. Raises Unusable.
     """
-    header = struct.unpack_from(">IIBBBBB", still.data, len(_SIGNATURE) + 8)
+    header = struct.unpack_from(">IIBBBBB", data, len(_SIGNATURE) + 8)
     expected = _pixel_bytes(header)
     inflater = zlib.decompressobj()
     found = 0
     try:
-        for kind, body in _chunks(still.data):
+        for kind, body in _chunks(data):
             while kind == b"IDAT" and body and found < expected:
                 found += len(inflater.decompress(body, _BLOCK))
                 body = inflater.unconsumed_tail
@@ -80,13 +76,22 @@ def with_profile(data: bytes, icc_profile: bytes | None) -> bytes:
     return _SIGNATURE + b"".join(parts)
 
 
-def with_texts(data: bytes, texts: Mapping[str, str], xmp: bytes) -> bytes:
+def with_texts(
+    data: bytes,
+    texts: Mapping[str, str],
+    xmp: bytes,
+    exif: bytes = b"",
+    per_metre: tuple[int, int] | None = None,
+) -> bytes:
     """A PNG with these texts behind its header, in their order, and then this XMP packet.
 
     Uncompressed, because some readers know no other; tEXt for ASCII, iTXt for the rest, because
-    some take tEXt for UTF-8. A keyword is 1 to 79 characters of ASCII.
+    some take tEXt for UTF-8. A keyword is 1 to 79 characters of ASCII. exif: a TIFF directory.
+    per_metre: pixels, along the width and the height.
     """
-    parts = [_text_chunk(keyword, text) for keyword, text in texts.items()]
+    parts = [] if per_metre is None else [_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))]
+    parts += [_chunk(b"eXIf", exif)] if exif else []
+    parts += [_text_chunk(keyword, text) for keyword, text in texts.items()]
     if xmp:
         parts.append(_chunk(b"iTXt", XMP_KEYWORD.encode() + bytes(5) + xmp))
     header = len(_SIGNATURE) + 25
@@ -109,6 +114,43 @@ def texts_of(data: bytes) -> dict[str, str]:
         if content or not packed:
             found.setdefault(keyword.decode("latin-1"), content.decode(encoding, "replace"))
     return found
+
+
+def exif_of(data: bytes) -> bytes:
+    """The first EXIF block; empty where there is none. Raises Unusable."""
+    return next((body for kind, body in _chunks(data) if kind == b"eXIf"), b"")
+
+
+def dpi_of(data: bytes) -> tuple[float, float] | None:
+    """Dots per inch along the width and the height; None where none are stated. Raises Unusable."""
+    for kind, body in _chunks(data):
+        if kind == b"pHYs" and len(body) == 9 and body[8] == 1:
+            x, y = struct.unpack_from(">II", body)
+            return x * 0.0254, y * 0.0254
+    return None
+
+
+def packets_in(texts: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """EXIF and XMP that ImageMagick and others keep in PNG's texts, as hexadecimal digits."""
+    exif = xmp = b""
+    for name in ("exif", "APP1", "xmp"):
+        content = _raw_profile(texts.get(f"Raw profile type {name}", ""))
+        if content.startswith(XMP_HEADER) or name == "xmp":
+            xmp = xmp or content.removeprefix(XMP_HEADER)
+        else:
+            exif = exif or content
+    return exif, xmp
+
+
+def _raw_profile(text: str) -> bytes:
+    """Name, length, and so many bytes in hexadecimal; empty for anything else."""
+    words = text.split()
+    if len(words) < 3 or not words[1].isdecimal():
+        return b""
+    try:
+        return bytes.fromhex("".join(words[2:]))[: int(words[1])]
+    except ValueError:
+        return b""
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

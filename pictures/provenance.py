@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as parts_of
 from datetime import datetime, timezone
 
 from ..core.errors import BadOption
 from ..core.licences import LICENCES, OwnWeights, licence_of
 from ..core.report import JsonValue
 from ..version import __version__
+from .fields import NO_FIELDS, Fields
 from .metadata import Metadata
 from .xmp import printable, read_xmp, write_xmp
 
@@ -49,16 +51,22 @@ class Provenance:
     architecture: str = ""
     weights_sha256: str = ""
 
-    def metadata(self) -> Metadata:
-        """What is to be written into the file."""
+    def metadata(self, fields: Fields = NO_FIELDS) -> Metadata:
+        """What is to be written into the file. fields: what the source says of itself; where that
+        is a copyright, the attribution of the model stands aside."""
         properties = {name: getattr(self, attribute) for name, attribute in _PROPERTIES.items()}
+        if fields.copyright:
+            properties[_ASIDE] = self.attribution
+        properties |= fields.properties()
         facts = {key: text for key, text in asdict(self).items() if text}
         texts = {"Software": self.software, "Comment": self.attribution}
-        return Metadata(write_xmp(properties), {**texts, KEYWORD: json.dumps(facts)})
+        return Metadata(write_xmp(properties), {**texts, KEYWORD: json.dumps(facts)}, fields=fields)
 
 
-# PNG's registered keywords Source (a device), Author, Copyright and Creation Time speak of the
-# photograph, of which nothing is known here.
+# Where the attribution is when the rights are those in the photograph.
+_ASIDE = "rmbg:Attribution"
+# PNG's registered keywords Source (a device) and Creation Time speak of the photograph, of which
+# nothing is known here.
 _PROPERTIES = {
     "xmp:CreatorTool": "software",
     "xmp:ModifyDate": "date",
@@ -125,6 +133,8 @@ def provenance_of(
 def read_provenance(metadata: Metadata) -> Provenance | None:
     """What this package wrote into a file; None where it wrote nothing."""
     properties = read_xmp(metadata.xmp)
+    if _ASIDE in properties:
+        properties["dc:rights"] = properties[_ASIDE]
     said = {
         attribute: properties[name] for name, attribute in _PROPERTIES.items() if name in properties
     }
@@ -132,7 +142,7 @@ def read_provenance(metadata: Metadata) -> Provenance | None:
         said = _from_json(metadata.texts.get(KEYWORD, ""))
     if "backend" not in said:
         return None
-    names = [field.name for field in fields(Provenance)]
+    names = [field.name for field in parts_of(Provenance)]
     nothing = Provenance(*[""] * len(names))
     return replace(nothing, **{name: said[name] for name in names if name in said})
 

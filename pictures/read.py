@@ -14,10 +14,13 @@ from torch import Tensor
 
 from ..core.errors import BadPicture
 from .colour import carried_profile, split_alpha, to_srgb
-from .deep import decode_deep
+from .deep import decode_deep_png
+from .fields import NO_FIELDS, Fields
 from .formats import READ_LABELS, Depth, ReadId, sniff, unread
 from .jpeg import open_jpeg
+from .jpeg_damage import check_jpeg
 from .metadata import metadata_of
+from .orientation import upright
 from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
@@ -32,17 +35,8 @@ _OPENERS: dict[ReadId, Callable[[bytes], Still]] = {
     "webp": open_webp,
     "tiff": open_tiff,
 }
-# EXIF orientation -> exchange the axes first?, direction along rows, direction along columns
-_TURNS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
+# What decoders do not tell, asked when the size is known to be allowed.
+_CHECKS: dict[ReadId, Callable[[bytes], None]] = {"png": check_png, "jpeg": check_jpeg}
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,7 @@ class Picture:
     icc_profile: the profile that `pixels` are still in, to be written with the result: only for a
     16-bit picture that is not sRGB, because the conversion at hand has 8 bits. Else None.
     source_type: IPTC's Digital Source Type, as the file states it; empty where it states none.
+    fields: what a result's file takes over, such as its resolution and its copyright.
     warnings: what a user should hear of it, such as that it is the first of several pages.
     """
 
@@ -63,6 +58,7 @@ class Picture:
     icc_profile: bytes | None
     name: str
     source_type: str = ""
+    fields: Fields = NO_FIELDS
     warnings: tuple[str, ...] = ()
 
     @property
@@ -76,9 +72,9 @@ class Picture:
 def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, AVIF, HEIC, BMP, GIF or JPEG 2000 file, or its bytes.
 
-    Upright after EXIF; 8-bit colours are converted to sRGB by their ICC profile, alpha is left as
-    it is; of several frames or pages the first. The size is judged before anything is decoded.
-    A JPEG whose scan was damaged but not shortened cannot be told from an intact one.
+    Upright after EXIF and XMP; 8-bit colours are converted to sRGB by their ICC profile, alpha is
+    left as it is; of several frames the first, of several pages the first full one. The size is
+    judged before anything is decoded. Damage is refused, as far as it can be told in a JPEG.
 
     name: what messages call it. Raises BadPicture, in words, for whatever is wrong with it.
     """
@@ -129,21 +125,23 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
             f"{width} x {height} pixels are more than the limit of {max_megapixels:g} megapixels; "
             "make it smaller or raise the limit"
         )
-    if format.id == "png":
-        check_png(still)
+    if format.id in _CHECKS:
+        _CHECKS[format.id](still.data)
     if still.depth == 16:
-        colours, alpha = _sixteen_bits(still, format.id)
+        colours, alpha = _sixteen_bits(still)
         profile = carried_profile(still.icc_profile)
     else:
         colours, alpha = _eight_bits(still, format.id)
         profile = None
+    said = metadata_of(data)
     return Picture(
-        pixels=_tensor(colours, still.orientation),
-        alpha=None if alpha is None else _tensor(alpha, still.orientation),
+        pixels=_tensor(colours, said.orientation),
+        alpha=None if alpha is None else _tensor(alpha, said.orientation),
         depth=still.depth,
         icc_profile=profile,
         name=name,
-        source_type=declared_source_type(metadata_of(data)),
+        source_type=declared_source_type(said),
+        fields=said.fields.turned(said.orientation),
         warnings=still.warnings,
     )
 
@@ -152,7 +150,7 @@ def _eight_bits(
     still: Still, format: ReadId
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     try:
-        colours, alpha = split_alpha(decode(still.data, format, still.size))
+        colours, alpha = still.samples().images() if still.samples else _with_pillow(still, format)
     except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit as well
         raise Unusable(
             f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
@@ -164,17 +162,15 @@ def _eight_bits(
     return _unit(levels, 255), None if alpha is None else _unit(np.asarray(alpha), 255)
 
 
-def _sixteen_bits(
-    still: Still, codec: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    levels = decode_deep(still, codec)
-    channels = levels.shape[2]
-    alpha = _unit(levels[..., -1], 65535) if channels in (2, 4) else None
-    colours = _unit(levels[..., :3] if channels >= 3 else levels[..., :1].repeat(3, axis=2), 65535)
-    if still.premultiplied and alpha is not None:
-        visible = alpha[..., None] > 0
-        np.divide(colours, alpha[..., None], out=colours, where=visible)
-        np.minimum(colours, 1, out=colours)
+def _with_pillow(still: Still, format: ReadId) -> tuple[Image.Image, Image.Image | None]:
+    return split_alpha(decode(still.data, format, still.size))
+
+
+def _sixteen_bits(still: Still) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    samples = still.samples() if still.samples else decode_deep_png(still)
+    colours, alpha = samples.straight()
+    if colours.shape[2] == 1:
+        colours = colours.repeat(3, axis=2)
     return colours, alpha
 
 
@@ -186,6 +182,4 @@ def _unit(levels: NDArray[np.uint8] | NDArray[np.uint16], top: int) -> NDArray[n
 
 def _tensor(values: NDArray[np.float32], orientation: int) -> Tensor:
     """(H, W, ...) as stored -> (H, W, ...) upright."""
-    exchange, rows, columns = _TURNS[orientation]
-    turned = values.swapaxes(0, 1) if exchange else values
-    return torch.from_numpy(np.ascontiguousarray(turned[::rows, ::columns]))
+    return torch.from_numpy(upright(values, orientation))

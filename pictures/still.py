@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
 
 from .formats import Depth
+from .samples import Samples
 
 CUT_OFF = "the file ends before the picture does; get a complete copy"
 DAMAGED = "the file is damaged; get it again, or save it anew from a program that opens it"
@@ -36,23 +38,21 @@ class Unusable(Exception):
 class Still:
     """An encoded picture: its header's facts, and a file that holds its pixels and nothing else.
 
-    size: (width, height) as stored, before the orientation. orientation: EXIF 1..8.
+    size: (width, height) as stored, before the picture is turned upright.
     data: a file of the same format without metadata, text and further frames, because a decoder
     that trips over those would lose a picture that is intact.
-    premultiplied, white_is_zero: set by 16-bit TIFF only, whose decoder leaves both to us.
+    samples: reads the pixels instead of a decoder of Pillow's or FFmpeg's; for TIFF.
     warnings: what a user should hear of a file that is read nevertheless.
     """
 
     size: tuple[int, int]
     depth: Depth
     data: bytes
-    orientation: int
     icc_profile: bytes | None
-    premultiplied: bool = False
-    white_is_zero: bool = False
+    samples: Callable[[], Samples] | None = None
     warnings: tuple[str, ...] = ()
 
 
-def animation(frames: int) -> tuple[str, ...]:
+def several(count: int, what: str = "pictures") -> tuple[str, ...]:
     """What is said of a file that holds several pictures, one of which is read."""
-    return (f"it holds {frames} pictures, and only the first was used",) if frames > 1 else ()
+    return (f"it holds {count} {what}, and only the first was used",) if count > 1 else ()

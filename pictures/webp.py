@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from .still import CUT_OFF, DAMAGED, Still, Unusable, animation
-from .tags import orientation_of
+from .still import CUT_OFF, DAMAGED, Still, Unusable, several
 
 
 def open_webp(data: bytes) -> Still:
@@ -18,9 +17,8 @@ def open_webp(data: bytes) -> Still:
     size = _size(chunks)
     if size is None:
         raise Unusable(DAMAGED)
-    orientation = orientation_of(chunks.get(b"EXIF", b""))
     frames = sum(kind == b"ANMF" for kind, _ in _chunks(data))
-    return Still(size, 8, data, orientation, chunks.get(b"ICCP"), warnings=animation(frames))
+    return Still(size, 8, data, chunks.get(b"ICCP"), warnings=several(frames))
 
 
 def chunks_of(data: bytes) -> dict[bytes, bytes]:

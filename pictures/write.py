@@ -20,7 +20,7 @@ from ..core.digest import level_blocks
 from ..core.errors import BadOption, BadPicture
 from .deep import encode_deep_png
 from .formats import FORMATS, LABELS, Depth, FileFormat, FormatId, by_id, by_suffix
-from .jpeg import with_xmp
+from .jpeg import with_metadata
 from .metadata import NOTHING, Metadata
 from .png import with_texts
 from .tiff import encode_tiff
@@ -63,15 +63,17 @@ def encode(
     _check_fit(row, image.shape, depth, quality)
     _check_effort(effort)
     levels = _levels(image, depth)
+    fields = metadata.fields
     if format == "tiff":
-        return encode_tiff(levels, icc_profile, metadata.xmp)
+        return encode_tiff(levels, icc_profile, metadata.xmp, fields.values())
     if depth == 16:
         data = encode_deep_png(levels.astype(np.uint16), icc_profile)
     else:
         data = _encode_with_pillow(levels, format, icc_profile, quality, effort, metadata)
     if format == "png":
-        return with_texts(data, metadata.texts, metadata.xmp)
-    return with_xmp(data, metadata.xmp) if format == "jpeg" else data
+        texts = {**fields.texts(), **metadata.texts}
+        return with_texts(data, texts, metadata.xmp, fields.exif(), fields.per_metre())
+    return with_metadata(data, fields.exif(), metadata.xmp) if format == "jpeg" else data
 
 
 def format_for(path: Path) -> FormatId:
@@ -203,6 +205,7 @@ def _encode_with_pillow(
             subsampling=0,
             optimize=True,
             icc_profile=icc_profile,
+            dpi=metadata.fields.whole_dpi(),
         )
     else:
         settings = {"lossless": True} if quality is None else {"quality": quality}
@@ -212,7 +215,7 @@ def _encode_with_pillow(
             exact=True,
             icc_profile=icc_profile or b"",
             xmp=metadata.xmp,
-            exif=metadata.exif,
+            exif=metadata.exif or metadata.fields.exif(),
             **settings,
         )
     return file.getvalue()

@@ -16,11 +16,14 @@ NAMESPACES: Mapping[str, str] = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
     "dc": "http://purl.org/dc/elements/1.1/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "rmbg": "https://github.com/rmbg-nodes/rmbg-nodes/ns/1.0/",
 }
 # Text in any language: the value stands in a list of alternatives.
 _ALTERNATIVES = frozenset({"dc:rights", "xmpRights:UsageTerms"})
+# People, the first of whom comes first.
+_SEQUENCES = frozenset({"dc:creator"})
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -60,17 +63,19 @@ def write_xmp(properties: Mapping[str, str]) -> bytes:
 def read_xmp(packet: bytes) -> dict[str, str]:
     """ "prefix:Name" -> text of every property in the namespaces above; {} for what is no packet.
 
-    Of a list the first entry, in whichever of RDF's forms other programs write it.
+    Of alternatives the first, of another list all, joined by "; ", in whichever of RDF's forms
+    other programs write it. What a packet says of another picture, further down, is left out.
     """
     try:
         # As text, which sets aside what the packet says of its encoding: XMP in these files is
         # UTF-8, and a document type could hide in another.
-        text = packet.decode() if len(packet) <= _LARGEST else ""
+        text = packet.decode("utf-8-sig").rstrip("\0") if len(packet) <= _LARGEST else ""
         root = ElementTree.fromstring("" if "<!DOCTYPE" in text else text)
     except (UnicodeDecodeError, ElementTree.ParseError):
         return {}
     found: dict[str, str] = {}
-    for description in root.iter(f"{_RDF}Description"):
+    descriptions = (one for rdf in root.iter(f"{_RDF}RDF") for one in rdf)
+    for description in descriptions:
         values = [
             *description.attrib.items(),
             *((child.tag, _text(child)) for child in description),
@@ -86,6 +91,8 @@ def _row(name: str, text: str) -> str:
     content = escape(text)
     if name in _ALTERNATIVES:
         content = f'<rdf:Alt><rdf:li xml:lang="x-default">{content}</rdf:li></rdf:Alt>'
+    elif name in _SEQUENCES:
+        content = f"<rdf:Seq><rdf:li>{content}</rdf:li></rdf:Seq>"
     return f"<{name}>{content}</{name}>"
 
 
@@ -96,5 +103,8 @@ def _short(tag: str) -> str:
 
 
 def _text(element: ElementTree.Element) -> str:
-    entry = next(element.iter(f"{_RDF}li"), element)
-    return entry.get(f"{_RDF}resource") or entry.text or ""
+    entries = list(element.iter(f"{_RDF}li")) or [element]
+    if element.find(f"{_RDF}Alt") is not None:
+        entries = entries[:1]
+    texts = (entry.get(f"{_RDF}resource") or entry.text or "" for entry in entries)
+    return "; ".join(text.strip() for text in texts if text.strip())

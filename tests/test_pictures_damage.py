@@ -47,6 +47,10 @@ FILES = {
     "tiff 16": encode(IMAGE, "tiff", depth=16),
     "tiff raw": _pillow("TIFF", "RGB"),
     "tiff lzw": _pillow("TIFF", "RGBA", compression="tiff_lzw"),
+    "tiff palette": _pillow("TIFF", "P"),
+    "tiff cmyk": _pillow("TIFF", "CMYK", compression="packbits"),
+    "tiff big": _pillow("TIFF", "RGB", big_tiff=True),
+    "jpeg restarts": _pillow("JPEG", "RGB", restart_marker_blocks=2),
 }
 WHOLE = {name: read_picture(data, name=name) for name, data in FILES.items()}
 cases = pytest.mark.parametrize("case", FILES)
@@ -230,7 +234,7 @@ def test_where_pillow_insists_on_its_limit_the_message_names_it(
 
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", refuse)
     with pytest.raises(BadPicture, match="raise PIL.Image.MAX_IMAGE_PIXELS"):
-        read_picture(FILES["tiff 8"], name="tiff 8")
+        read_picture(FILES["tiff palette"], name="tiff palette")
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,16 @@ def test_white_is_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", [{"_259": 7}, {"_262": 5}, {"_322": 16, "_323": 16, "_324": 8, "_325": 1536}]
+    ("tag", "reason"),
+    [
+        ({"_259": 7}, "compressed as JPEG"),
+        ({"_259": 50000}, "compressed as number 50000"),
+        ({"_262": 5, "_277": 4}, "CMYK"),
+        ({"_262": 8}, "colours other than grey and RGB"),
+    ],
 )
-def test_a_16_bit_tiff_that_is_not_read_says_what_to_do(tag: dict[str, int]) -> None:
-    with pytest.raises(BadPicture, match="save it in strips, RGB, with LZW or ZIP"):
+def test_a_16_bit_tiff_that_is_not_read_says_what_to_do(tag: dict[str, int], reason: str) -> None:
+    with pytest.raises(BadPicture, match=f"{reason}, .*save it in strips, RGB, with LZW or ZIP"):
         read_picture(deep_tiff(np.zeros((4, 4, 3), np.uint16), **tag), name="t")
 
 
