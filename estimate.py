@@ -12,7 +12,7 @@ from .core.intake import split_pixels
 from .core.money import plain
 from .core.specs import Price
 from .core.types import Backend, Frame
-from .feed import Input
+from .feed import Input, load
 from .records.store import Records
 
 
@@ -85,7 +85,7 @@ def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate 
         if item.only_once:
             continue
         try:
-            pixels, _, _ = split_pixels(item.load(), item.name)
+            pixels, _, _ = split_pixels(load(item).image, item.name)
         except PictureError:
             free.add(item.index)
             continue

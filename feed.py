@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,19 +26,26 @@ from .records.store import Records
 R = TypeVar("R")
 
 
+class Loaded(NamedTuple):
+    """A picture, and what its report is to say of the file that it was read from."""
+
+    image: Tensor
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Input:
     """One picture to work on, loaded when its turn comes.
 
-    load returns (H, W, C) float 0..1, C = 1, 3 or 4, and may raise PictureError; where there are
-    workers, it is one of them that calls it. index is unique
+    load returns (H, W, C) float 0..1, C = 1, 3 or 4, alone or Loaded, and may raise PictureError;
+    where there are workers, it is one of them that calls it. index is unique
     within one run; name is what messages call the picture. at_hand: it is in memory, so loading
     costs nothing. only_once: it cannot be loaded a second time.
     """
 
     index: int
     name: str
-    load: Callable[[], Tensor]
+    load: Callable[[], Tensor | Loaded]
     at_hand: bool = False
     only_once: bool = False
 
@@ -165,9 +172,16 @@ class Feed:
         return hit
 
 
-def _prepare(item: Input, priced: Backend | None) -> Prepared:
+def load(item: Input) -> Loaded:
+    """Load a picture. Raises PictureError. (By what it is made of, not by class: the input may come
+    from this package's other identity.)"""
     loaded = item.load()
+    return Loaded(*loaded) if isinstance(loaded, tuple) else Loaded(loaded)
+
+
+def _prepare(item: Input, priced: Backend | None) -> Prepared:
+    loaded, said = load(item)
     pixels, alpha, warnings = split_pixels(loaded, item.name)
     frame = Frame(item.index, pixels, item.name)
     work = priced.work(frame) if priced else None
-    return Prepared(frame, alpha, loaded.dtype, warnings, work)
+    return Prepared(frame, alpha, loaded.dtype, (*said, *warnings), work)

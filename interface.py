@@ -88,7 +88,7 @@ def remove_background(
     """Cut the subject out of one picture or of a batch.
 
     image: (B, H, W, C) or (H, W, C) float in 0..1 with C = 1, 3 or 4; a PIL image or a list of them
-    of one size; or a uint8, uint16 or float array. An alpha is multiplied with the mask.
+    of one size; or a uint8, uint16, bool or float array. An alpha is multiplied with the mask.
     backend: from `open_backend`, or an id. refine: sharpen the edge of a mask that the model
     answered smaller than the picture. decontaminate: 0..1, how far the old background's colour
     leaves the edge; opaque pixels never change. background: "transparent" or a colour.

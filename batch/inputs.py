@@ -8,14 +8,14 @@ from typing import overload
 
 from torch import Tensor
 
-from ..feed import Input
+from ..feed import Input, Loaded
 from .items import Item
 
 
 class Inputs(Sequence[Input]):
     """load: makes the pixels of an item; it is told the item's number, too."""
 
-    def __init__(self, items: Sequence[Item], load: Callable[[int, Item], Tensor]) -> None:
+    def __init__(self, items: Sequence[Item], load: Callable[[int, Item], Tensor | Loaded]) -> None:
         self._items = items
         self._load = load
 

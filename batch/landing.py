@@ -8,12 +8,13 @@ from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
 from ..feed import Failed
+from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
 from ..pipeline import Done
 from .items import Item
 from .landed import Landed, not_landed
-from .produce import Origin, Product
+from .produce import Product
 from .state import State
 
 

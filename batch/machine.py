@@ -9,12 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
-from torch import Tensor
-
 from ..core.errors import BadOption
 from ..core.stop import StopSwitch
 from ..core.types import Backend
-from ..feed import Failed
+from ..feed import Failed, Loaded
+from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pipeline import Done, Treatment, carry_out
@@ -23,7 +22,7 @@ from .inputs import Inputs
 from .items import Item
 from .landed import Landed, settle_landed
 from .landing import check_place, land, noted
-from .produce import Origin, Product, produce, take
+from .produce import Product, produce, take
 from .recipe import Recipe
 from .state import State
 
@@ -104,11 +103,11 @@ class Waiting(Inputs):
         """It was yielded."""
         del self._untold[landed.key]
 
-    def _read(self, index: int, item: Item) -> Tensor:
+    def _read(self, index: int, item: Item) -> Loaded:
         self._open[index] = item, None
         check_place(item, self._machine.dest, self._machine.places)
         recipe = self._machine.recipe
         picture = read_picture(item.source, name=item.key, max_megapixels=recipe.max_megapixels)
         image, origin = take(picture, recipe)
         self._open[index] = item, origin
-        return image
+        return Loaded(image, picture.warnings)

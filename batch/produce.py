@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -12,23 +12,13 @@ from ..core.licences import OwnWeights
 from ..core.placement import Size
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import Depth
-from ..pictures.metadata import NOTHING, Metadata
-from ..pictures.provenance import provenance_of
+from ..pictures.origin import Origin
+from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture
-from ..pictures.source_type import of_cutout
 from ..pictures.write import check_size, encode
 from ..pipeline import Done
 from .placing import check_fits
 from .recipe import Output, Recipe
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a result takes over from its source; see `pictures.read.Picture`."""
-
-    depth: Depth = 8
-    icc_profile: bytes | None = None
-    source_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,7 @@ def take(picture: Picture, recipe: Recipe) -> tuple[Tensor, Origin]:
     """
     if picture.icc_profile and not recipe.transparent:
         raise BadPicture(OTHER_COLOURS.format(name=picture.name))
-    origin = Origin(picture.depth, picture.icc_profile, picture.source_type)
+    origin = picture.origin
     size, canvas = Size(*picture.pixels.shape[:2]), recipe.canvas
     channels = 4 if recipe.transparent else 3
     try:
@@ -68,7 +58,9 @@ def produce(
     weights: the settings' own, for the provenance. Pure, and may be called by several threads.
     Raises BadPicture for a picture that the format cannot hold.
     """
-    of_mask, of_image = _metadata(done, origin, recipe.output, weights or {})
+    of_image, of_mask = metadata_of_result(
+        done.report.data(), weights or {}, origin, silent=not recipe.output.provenance
+    )
     depth = _depth(origin, recipe.output)
     try:
         image = encode(
@@ -87,18 +79,6 @@ def produce(
     mask_depth: Depth = 16 if depth == 16 else 8
     mask = encode(done.mask[..., None], "png", depth=mask_depth, metadata=of_mask)
     return Product(image, mask)
-
-
-def _metadata(
-    done: Done, origin: Origin, output: Output, weights: Mapping[str, OwnWeights]
-) -> tuple[Metadata, Metadata]:
-    """What the mask and the image say of themselves; a mask is no photograph, so it has no source
-    type."""
-    if not output.provenance:
-        return NOTHING, NOTHING
-    said = provenance_of(done.report.data(), weights)
-    of_image = replace(said, source_type=of_cutout(origin.source_type))
-    return said.metadata(), of_image.metadata()
 
 
 def _depth(origin: Origin, output: Output) -> Depth:

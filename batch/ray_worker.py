@@ -17,6 +17,7 @@ import ray
 from ..core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ..core.types import Job
 from ..feed import Failed
+from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pipeline import Done
 from ..private_files import private
@@ -26,7 +27,6 @@ from .landed import Landed, not_landed, settle_landed
 from .landing import check_place, land
 from .ledger import Ledger, LedgerJob
 from .memory import keep_memory
-from .produce import Origin
 from .ray_pages import COLUMN, Refused, read_page, write_results
 from .recipe import Recipe
 from .workshop import Opener, Order, Workshop

@@ -17,10 +17,10 @@ from ..core.report import Shortfall
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
 from ..feed import Failed
+from ..pictures.origin import Origin
 from ..pipeline import Done, Held, Settle
 from ..settings import Settings, read_settings
 from .ledger import Ledger, LedgerJob
-from .produce import Origin
 from .recipe import Recipe
 from .recipe_file import read_recipe
 from .workshop import Opener, Order, Workshop

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
-from ..feed import Failed, Input
+from ..feed import Failed, Input, Loaded
 from ..pipeline import Done, Settle, Treatment, at_once, carry_out
 from ..settings import Settings
 
@@ -32,7 +32,7 @@ class Piece(Generic[R]):
     before the caller gets the result."""
 
     name: str
-    load: Callable[[], Tensor]
+    load: Callable[[], Tensor | Loaded]
     finish: Callable[[Done | Failed], R]
     hand_over: Callable[[R, Settle], None] = at_once
 

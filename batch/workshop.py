@@ -11,16 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-from torch import Tensor
-
 from ..core.types import Backend, Job
-from ..feed import Failed
+from ..feed import Failed, Loaded
 from ..gate import open_backend
+from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pipeline import Done, Settle, at_once
 from ..settings import Settings
 from .arrangement import open_treatment
-from .produce import Origin, Product, produce, take
+from .produce import Product, produce, take
 from .recipe import Recipe
 from .stream import Piece, Stream, Terms
 
@@ -110,14 +109,14 @@ class Workshop(Generic[R]):
     def _piece(self, order: Order[R]) -> Piece[R]:
         origins: list[Origin] = []
 
-        def load() -> Tensor:
+        def load() -> Loaded:
             order.check()
             picture = read_picture(
                 order.content, name=order.name, max_megapixels=self._recipe.max_megapixels
             )
             image, origin = take(picture, self._recipe)
             origins.append(origin)
-            return image
+            return Loaded(image, picture.warnings)
 
         def finish(result: Done | Failed) -> R:
             return order.finish(result, origins[-1] if origins else None)

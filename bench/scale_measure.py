@@ -28,9 +28,10 @@ from ..batch.items import Item, find_items
 from ..batch.memory import keep_memory
 from ..batch.naming import Naming
 from ..batch.pool import Pool
-from ..batch.produce import Origin, produce, take
+from ..batch.produce import produce, take
 from ..core.types import Backend
 from ..feed import Input
+from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pictures.write import write_atomic
 from ..pipeline import Done, remove

@@ -122,5 +122,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.colour if background is None else background,
         options,
     )
-    write(image[0], out, depth=depth, metadata=signature())
+    write(image[0], out, depth=depth, metadata=signature(foreground.fields))
     return 0

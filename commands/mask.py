@@ -102,11 +102,11 @@ def run(arguments: argparse.Namespace) -> int:
     with torch.inference_mode():
         alpha = adjust_mask(fitting, options, keep, drop)
         if arguments.only_mask:
-            image, profile = alpha[..., None], None
+            image, profile, fields = alpha[..., None], None, picture.fields.of_mask()
         else:
             image = cutout(
                 pixels, alpha, decontaminate=arguments.decontaminate, background=background
             )
-            profile = picture.icc_profile
-    write(image[0], out, depth=picture.depth, icc_profile=profile, metadata=signature())
+            profile, fields = picture.icc_profile, picture.fields
+    write(image[0], out, depth=picture.depth, icc_profile=profile, metadata=signature(fields))
     return 0

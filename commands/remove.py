@@ -7,11 +7,9 @@ import json
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, cast
 
-from torch import Tensor
 from tqdm import tqdm
 
 from ..backends.catalogue import BACKENDS, check_options, find
@@ -22,12 +20,12 @@ from ..core.money import read_amount
 from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
 from ..estimate import look
-from ..feed import Failed, Input
+from ..feed import Failed, Input, Loaded
 from ..gate import allow_unopened, open_backend
-from ..pictures.metadata import NOTHING
-from ..pictures.provenance import Provenance, provenance_of
+from ..pictures.metadata import NOTHING, Metadata
+from ..pictures.origin import Origin
+from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture, read_picture
-from ..pictures.source_type import of_cutout
 from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
 from ..settings import Settings
@@ -127,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
     if arguments.resubmit:
         options["resubmit"] = True
-    origins: dict[int, _Origin] = {}
+    origins: dict[int, Origin] = {}
     check = partial(
         check_held, opaque=treatment.background is not None, only_mask=arguments.only_mask
     )
@@ -175,7 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
                 for result in results:
                     plan = plans[result.index]
                     origin = origins.pop(result.index, None)
-                    said = None if arguments.no_provenance else _provenance(result, settings)
+                    said = _metadata(result, origin, settings, arguments.no_provenance)
                     error = _deliver(result, plan, origin, arguments.only_mask, said)
                     bill.add(result, delivered=error is None)
                     if error is None:
@@ -194,15 +192,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """What a result's file takes over from its source's."""
-
-    depth: int
-    icc_profile: bytes | None
-    source_type: str
-
-
 class _BarJob(Job):
     def __init__(self, bar: tqdm[NoReturn]) -> None:
         self._bar = bar
@@ -215,15 +204,15 @@ def _load(
     plan: Plan,
     max_megapixels: float,
     check: Callable[[Plan, Picture], None],
-    origins: dict[int, _Origin],
+    origins: dict[int, Origin],
     index: int,
-) -> Tensor:
+) -> Loaded:
     picture = read_picture(
         plan.source.content(), name=plan.source.name, max_megapixels=max_megapixels
     )
     check(plan, picture)
-    origins[index] = _Origin(picture.depth, picture.icc_profile, picture.source_type)
-    return picture.image
+    origins[index] = picture.origin
+    return Loaded(picture.image, picture.warnings)
 
 
 def _hand_over(written: set[int], result: Done | Failed, settle: Settle) -> None:
@@ -232,31 +221,31 @@ def _hand_over(written: set[int], result: Done | Failed, settle: Settle) -> None
         settle()
 
 
-def _provenance(result: Done | Failed, settings: Settings) -> Provenance | None:
-    if isinstance(result, Failed):
-        return None
-    return provenance_of(result.report.data(), settings.weights)
+def _metadata(
+    result: Done | Failed, origin: Origin | None, settings: Settings, silent: bool
+) -> tuple[Metadata, Metadata]:
+    """What the files of a picture and of its mask say of themselves."""
+    if isinstance(result, Failed) or origin is None:
+        return NOTHING, NOTHING
+    return metadata_of_result(result.report.data(), settings.weights, origin, silent=silent)
 
 
 def _deliver(
     result: Done | Failed,
     plan: Plan,
-    origin: _Origin | None,
+    origin: Origin | None,
     only_mask: bool,
-    said: Provenance | None,
+    said: tuple[Metadata, Metadata],
 ) -> RmbgError | None:
     """Write what is asked; returns the reason when there is nothing, or no place, to write.
 
-    said: what the files say of themselves. A mask has no source type: it is no photograph.
+    said: what the files of the picture and of its mask say of themselves.
     """
     if isinstance(result, Failed) or origin is None:
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
     paid = result.report.facts.left_machine
-    of_mask = said.metadata() if said else NOTHING
-    of_image = (
-        replace(said, source_type=of_cutout(origin.source_type)).metadata() if said else NOTHING
-    )
+    of_image, of_mask = said
     try:
         if plan.mask is not None:
             write(mask, plan.mask, depth=origin.depth, metadata=of_mask, lasting=paid)

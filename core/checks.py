@@ -14,6 +14,20 @@ CHANNELS = (1, 3, 4)
 #: reported. More means that the values are not 0..1 at all (0..255, -1..1, a latent).
 OVERSHOOT = 0.1
 
+# (lowest value from, below), (highest value above, to) -> what they seem to be
+_SCALES = (
+    ((-1.1, -OVERSHOOT), (-1.1, 1.1), "They seem to be -1..1: halve them and add 0.5, or look"),
+    ((-3, -1.1), (1.1, 3), "A model's mean and deviation seem to be taken off: undo that, or look"),
+    ((-OVERSHOOT, 281), (3, 281), "They seem to be 8-bit levels: divide by 255, or look"),
+    ((-26, -OVERSHOOT), (32, 281), "They seem to be 8-bit levels: divide by 255, or look"),
+    ((-6554, 72090), (281, 72090), "They seem to be 16-bit levels: divide by 65535, or look"),
+)
+_WAYS = {
+    torch.bool: "call .float()",
+    torch.uint8: "divide 8-bit values by 255",
+    torch.uint16: "divide 16-bit values by 65535",
+}
+
 
 def check_values(values: Tensor, name: str) -> None:
     """Raise BadPicture unless `values` holds at least one number, and finite floats only.
@@ -23,7 +37,7 @@ def check_values(values: Tensor, name: str) -> None:
     if not values.is_floating_point():
         raise BadPicture(
             f"The {name} holds {values.dtype} values. Give floats from 0 to 1: "
-            "divide 8-bit values by 255."
+            f"{way_to_floats(values.dtype)}."
         )
     if values.numel() == 0:
         raise BadPicture(f"The {name} is empty: its shape is {tuple(values.shape)}.")
@@ -49,12 +63,28 @@ def within_range(values: Tensor) -> Tensor:
 
 def check_range(values: Tensor, name: str) -> None:
     """Raise BadPicture for values outside 0..1 by more than the overshoot of a resampler."""
-    low, high = (float(bound) for bound in torch.aminmax(values))
-    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
-        raise BadPicture(
-            f"The {name} has values from {low:.3g} to {high:.3g}; they must lie in 0..1. "
-            "Divide by 255, or look at the step before this."
-        )
+    wrong = out_of_range(*(float(bound) for bound in torch.aminmax(values)))
+    if wrong:
+        raise BadPicture(f"The {name} {wrong}")
+
+
+def out_of_range(low: float, high: float) -> str:
+    """What is wrong with values from `low` to `high`, and what to do, as the end of a sentence;
+    empty where they are 0..1 but for the overshoot of a resampler."""
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+        return ""
+    said = f"has values from {low:.3g} to {high:.3g}; they must lie in 0..1."
+    fitting = (
+        way
+        for (least, below), (above, most), way in _SCALES
+        if least <= low < below and above < high <= most
+    )
+    return f"{said} {next(fitting, 'Look')} at the step before this."
+
+
+def way_to_floats(dtype: torch.dtype) -> str:
+    """How values of this type become floats in 0..1, as an instruction."""
+    return _WAYS.get(dtype, "divide 8-bit values by 255, 16-bit values by 65535")
 
 
 def check_image(image: Tensor, name: str) -> None:

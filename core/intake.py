@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import OVERSHOOT
+from .checks import out_of_range, way_to_floats
 from .errors import BackendFailed, BadPicture
 from .types import Matte
 
@@ -28,16 +28,14 @@ def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tupl
     if pixels.numel() == 0:
         raise BadPicture(f"{name} is empty ({shape}); there is nothing to cut out.")
     if not pixels.is_floating_point():
-        raise BadPicture(f"{name} holds {pixels.dtype} values; pass floats in 0..1.")
+        way = way_to_floats(pixels.dtype)
+        raise BadPicture(f"{name} holds {pixels.dtype} values; pass floats in 0..1: {way}.")
     values = pixels.detach().to(torch.float32)
     low, high = (float(bound) for bound in torch.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BadPicture(f"{name} contains NaN or infinite values; look at the step before this.")
-    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
-        raise BadPicture(
-            f"{name} has values from {low:.3g} to {high:.3g}; they must lie in 0..1. "
-            "Divide by 255, or look at the step before this."
-        )
+    if wrong := out_of_range(low, high):
+        raise BadPicture(f"{name} {wrong}")
     warnings: tuple[str, ...] = ()
     if low < 0 or high > 1:
         values = values.clamp(0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..core.checks import check_range
+from ..core.checks import check_range, way_to_floats
 from ..core.errors import BadOption, BadPicture
 from .pil import Array, What, levels_of
 
@@ -43,9 +43,10 @@ def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
     """Any picture in memory to (B, H, W, C) float32 in 0..1, C 1, 3 or 4 (straight alpha).
 
     value: a float tensor (B, H, W, C) or (H, W, C), as ComfyUI has it; a numpy array (H, W),
-    (H, W, C) or (B, H, W, C) of uint8, uint16 or floats in 0..1; a PIL image of any mode, or a list
-    of them of one size. A PIL image is turned upright after its EXIF and converted to sRGB by its
-    profile, as a file would be; a mixed list gets the channels of its richest picture.
+    (H, W, C) or (B, H, W, C) of uint8, uint16, bool or floats in 0..1; a PIL image of any mode, or
+    a list of them of one size. What is bool comes back as uint8, or float32 where it is a tensor.
+    A PIL image is turned upright and converted to sRGB by its profile, as its file would be; a
+    mixed list gets the channels of its richest picture.
     name: what messages call it. Values just outside 0..1 are clamped. The value is never written
     to; a float32 tensor is returned without a copy.
 
@@ -68,8 +69,9 @@ def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
 def to_masks(value: InMemory, name: str = "mask") -> tuple[Tensor, Kind]:
     """Any mask in memory to (B, H, W) float32 in 0..1.
 
-    value: a float tensor (B, H, W) or (H, W); a numpy array of the same shapes, of bool, uint8,
-    uint16 or floats; a PIL image without colour (1, L, I;16), or a list of them of one size.
+    value: a tensor (B, H, W) or (H, W) of floats or bool; a numpy array of the same shapes, of
+    bool, uint8, uint16 or floats; a PIL image without colour (1, L, I;16, I, F), or a list of them
+    of one size. What is bool comes back as bool.
     Raises as `to_images` does.
     """
     values, kind = _opened(value, "mask")
@@ -93,7 +95,8 @@ def like(kind: Kind, values: Tensor) -> Returned:
     if not kind.batched and values.shape[0] != 1:
         raise BadPicture(f"One picture came in, so {values.shape[0]} cannot be returned for it.")
     if isinstance(kind.dtype, torch.dtype):
-        result = values.to(kind.device, kind.dtype)
+        levels = values >= 0.5 if kind.dtype == torch.bool else values
+        result = levels.to(kind.device, kind.dtype)
         return result if kind.batched else result[0]
     if values.ndim == 4 and values.shape[-1] == 1 and (kind.flat or kind.holder == "pil"):
         values = values[..., 0]
@@ -110,15 +113,21 @@ def _opened(value: InMemory, what: What) -> tuple[Tensor, Kind]:
     unbatched = 3 if what == "picture" else 2
     cpu = torch.device("cpu")
     if isinstance(value, Tensor):
-        if not value.is_floating_point():
+        if not value.is_floating_point() and value.dtype != torch.bool:
             raise BadPicture(
-                f"A {what} tensor holds floats in 0..1, not {value.dtype}; divide by its maximum."
+                f"A {what} tensor holds floats in 0..1, not {value.dtype}; "
+                f"{way_to_floats(value.dtype)}."
             )
         batched = value.ndim > unbatched
-        return value.to(torch.float32), Kind("tensor", batched, False, value.dtype, value.device)
+        kind = Kind("tensor", batched, False, value.dtype, value.device)
+        if what == "picture" and value.dtype == torch.bool:
+            kind = replace(kind, dtype=torch.float32)
+        return value.to(torch.float32), kind
     if isinstance(value, np.ndarray):
         flat = what == "picture" and value.ndim == 2
         kind = Kind("array", value.ndim > unbatched, flat, value.dtype, cpu)
+        if what == "picture" and value.dtype == np.bool_:
+            kind = replace(kind, dtype=np.dtype(np.uint8))
         return _from_array(value, what), kind
     images = [value] if isinstance(value, Image.Image) else value
     if not isinstance(images, Sequence) or not all(isinstance(one, Image.Image) for one in images):
@@ -138,7 +147,7 @@ def _from_array(array: Array, what: What) -> Tensor:
     top = _TOPS.get(array.dtype.newbyteorder("="))
     if top is None:
         raise BadPicture(
-            f"A {what} array holds uint8, uint16 or floats in 0..1, not {array.dtype}."
+            f"A {what} array holds uint8, uint16, bool or floats in 0..1, not {array.dtype}."
         )
     return torch.from_numpy(array.astype(np.float32) / np.float32(top))
 

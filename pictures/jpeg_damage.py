@@ -36,7 +36,7 @@ _MOST_INTERVALS = 4000  # two small decodings each
 class _Scan:
     """The first scan. head: all before its codes. frame_at: of the frame header in it. only:
     nothing but the end follows. first_codes: of the tables it uses for AC, what a code of zeros
-    stands for. restarts: units between two restart markers, 0 for none."""
+    stands for. ended: a marker follows. restarts: units between two restart markers, 0 for none."""
 
     kind: int
     head: bytes
@@ -86,10 +86,9 @@ def _is_blank(scan: _Scan) -> bool:
     In most files a code of zeros stands for a small number, and no picture is made of 63 of them in
     a row; in the others it ends an empty block. Zeros before the end are some encoders' padding.
     """
-    if not scan.ended and scan.codes.endswith(bytes(_ZEROS)):
-        return True
     is_number = any(code & 15 for code in scan.first_codes)
-    return is_number and bytes(_ZEROS) in scan.codes.rstrip(b"\0")
+    codes = scan.codes.rstrip(b"\0") if scan.ended else scan.codes
+    return is_number and bytes(_ZEROS) in codes
 
 
 def _has_other_length(scan: _Scan) -> bool:
@@ -128,7 +127,7 @@ def _frame_of(units: int, scan: _Scan, across: int) -> tuple[int, int] | None:
 def _is_wrong(scan: _Scan, codes: bytes, width: int, height: int) -> bool:
     at = scan.frame_at + 5
     head = scan.head[:at] + struct.pack(">HH", height, width) + scan.head[at + 4 :]
-    padding = len(codes) - len(codes.rstrip(codes[-1:]))
+    padding = len(codes) - len(codes.rstrip(codes[-1:])) if scan.ended else 0
     return (
         not _is_complete(head + codes + _AHEAD, scan, width, height)
         or padding < len(codes)

@@ -23,8 +23,8 @@ What: TypeAlias = Literal["picture", "mask"]
 def levels_of(images: Sequence[Image.Image], what: What) -> Array:
     """Pictures to (B, H, W, C), C 1, 3 or 4 (straight alpha), masks to (B, H, W).
 
-    uint8, or uint16 for mode I;16, or float32 for mode F. Upright, and pictures in sRGB. Of mixed
-    pictures all get the channels of the richest. Raises BadPicture.
+    uint8, or uint16 for modes I;16 and I, or float32 for mode F. Upright, and pictures in sRGB. Of
+    mixed pictures all get the channels of the richest. Raises BadPicture.
     """
     if not images:
         raise BadPicture(f"The list holds no {what}.")
@@ -44,8 +44,8 @@ def _levels_of_one(image: Image.Image, what: What) -> Array:
     try:
         image.load()
         orientation = _orientation(image)
-        if image.mode.startswith("I;16"):
-            planes: list[Array] = [np.asarray(image).astype(np.uint16)]
+        if image.mode.startswith("I"):
+            planes: list[Array] = [_deep_grey(np.asarray(image))]
         elif image.mode == "F":
             planes = [np.asarray(image)]
         else:
@@ -75,6 +75,19 @@ def _held(image: Image.Image) -> int | None:
         return valid(image.getexif().get(ORIENTATION))
     except DECODER_ERRORS:  # EXIF that cannot be read
         return None
+
+
+def _deep_grey(levels: Array) -> NDArray[np.uint16]:
+    """Modes I;16 and I, which has 32 bits and is what Pillow made of 16-bit files for long."""
+    low, high = int(levels.min(initial=0)), int(levels.max(initial=0))
+    if low < 0 or high > 65535:
+        raise Unusable(f"its levels are {low} to {high}, and mode I is read as 0..65535")
+    if levels.dtype.itemsize > 2 and 1 < high <= 255:
+        raise Unusable(
+            f"its highest level is {high}, and mode I is read as 16 bits; if it has 8, convert it "
+            "by Image.fromarray(numpy.asarray(image).astype('uint8'))"
+        )
+    return levels.astype(np.uint16)
 
 
 def _mask(image: Image.Image) -> list[Array]:

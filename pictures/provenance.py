@@ -19,6 +19,8 @@ from ..core.report import JsonValue
 from ..version import __version__
 from .fields import NO_FIELDS, Fields
 from .metadata import Metadata
+from .origin import Origin
+from .source_type import of_cutout
 from .xmp import printable, read_xmp, write_xmp
 
 KEYWORD = "rmbg-nodes"
@@ -128,6 +130,21 @@ def provenance_of(
         architecture=_text(report, "architecture"),
         weights_sha256=weights,
     )
+
+
+def metadata_of_result(
+    report: Mapping[str, JsonValue], own: Mapping[str, OwnWeights], origin: Origin, *, silent: bool
+) -> tuple[Metadata, Metadata]:
+    """What the file of a picture and that of its mask say, from the data of its Report.
+
+    silent: nothing of where they come from; what the source says of itself goes with them even so.
+    A mask has no source type and no author: it is no photograph.
+    """
+    if silent:
+        return Metadata(fields=origin.fields), Metadata(fields=origin.fields.of_mask())
+    said = provenance_of(report, own)
+    of_image = replace(said, source_type=of_cutout(origin.source_type))
+    return of_image.metadata(origin.fields), said.metadata(origin.fields.of_mask())
 
 
 def read_provenance(metadata: Metadata) -> Provenance | None:

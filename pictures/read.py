@@ -21,6 +21,7 @@ from .jpeg import open_jpeg
 from .jpeg_damage import check_jpeg
 from .metadata import metadata_of
 from .orientation import upright
+from .origin import Origin
 from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
@@ -67,6 +68,11 @@ class Picture:
         if self.alpha is None:
             return self.pixels
         return torch.cat([self.pixels, self.alpha[..., None]], dim=-1)
+
+    @property
+    def origin(self) -> Origin:
+        """What a result takes over."""
+        return Origin(self.depth, self.icc_profile, self.source_type, self.fields)
 
 
 def read_picture(source: Path | bytes, *, name: str, max_megapixels: float = 64.0) -> Picture:

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from ..version import __version__
+from .fields import NO_FIELDS, Fields
 from .formats import by_suffix
 from .metadata import Metadata, metadata_of
 from .provenance import read_provenance
@@ -45,10 +46,11 @@ def made_here(path: Path) -> str:
     return BY_FOLDER if _in_batch(path.parent.absolute()) else ""
 
 
-def signature() -> Metadata:
-    """What a file that this package makes says at least: its maker."""
+def signature(fields: Fields = NO_FIELDS) -> Metadata:
+    """What a file that this package makes says at least: its maker, and its source's fields."""
     maker = f"{_SOFTWARE} {__version__}"
-    return Metadata(write_xmp({"xmp:CreatorTool": maker}), {"Software": maker})
+    packet = write_xmp({"xmp:CreatorTool": maker, **fields.properties()})
+    return Metadata(packet, {"Software": maker}, fields=fields)
 
 
 def _says_so(path: Path) -> bool:

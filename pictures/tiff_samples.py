@@ -27,7 +27,8 @@ _INK_SET, _INKS, _CMYK = 332, 334, 1
 # photometric interpretation -> channels that are colours
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
 _WHITE_IS_ZERO, _SEPARATED = 0, 5
-_RAW, _DEFLATE, _UNPACKED_BY_LIBTIFF = 1, (8, 32946), (5, 32773)
+_RAW, _LZW, _DEFLATE, _PACKBITS = 1, 5, (8, 32946), 32773
+_UNPACKED_BY_LIBTIFF = (_LZW, _PACKBITS)
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MOST_CHANNELS = 32  # there is memory for that many
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -69,8 +70,14 @@ def is_plain(page: Directory) -> bool:
         set(bits) in ({8}, {16})
         and page.number(PHOTOMETRIC, 1) in _COLOURS
         and page.number(COMPRESSION, 1) in compressions
-        and page.number(PREDICTOR, 1) in (1, 2)
+        and _predictor(page) in (1, 2)
     )
+
+
+def _predictor(page: Directory) -> int:
+    """What the codes of LZW and deflate hold: 1 = samples, 2 = differences. Others have none."""
+    packed = page.number(COMPRESSION, 1) in (*_DEFLATE, _LZW)
+    return page.number(PREDICTOR, 1) if packed else 1
 
 
 def read_samples(page: Directory) -> Samples:
@@ -119,7 +126,7 @@ def _levels(page: Directory) -> Levels:
         pieces = _unpacked(page, [*packed], rows, row_bytes)
         for number, piece in enumerate(pieces):
             values = np.frombuffer(piece, stored).reshape(-1, grid.wide, grid.samples)
-            if page.number(PREDICTOR, 1) == 2:
+            if _predictor(page) == 2:
                 values = np.cumsum(values, axis=1, dtype=dtype)
             top, left = (
                 at * size

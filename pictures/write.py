@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..core.checks import all_finite
+from ..core.checks import all_finite, way_to_floats
 from ..core.digest import level_blocks
 from ..core.errors import BadOption, BadPicture
 from .deep import encode_deep_png
@@ -132,7 +132,7 @@ def _check_values(image: Tensor) -> None:
         )
     if not image.is_floating_point():
         raise BadPicture(
-            f"A picture needs floats in 0..1, not {image.dtype}; divide by its maximum."
+            f"A picture needs floats in 0..1, not {image.dtype}; {way_to_floats(image.dtype)}."
         )
     if not all_finite(image):
         raise BadPicture("The picture holds values that are not numbers (NaN or infinity).")

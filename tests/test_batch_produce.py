@@ -20,7 +20,7 @@ from rmbg_nodes.batch.arrangement import open_treatment
 from rmbg_nodes.batch.backdrop import open_backdrop
 from rmbg_nodes.batch.placing import on_canvas
 from rmbg_nodes.batch.presets import PRESETS
-from rmbg_nodes.batch.produce import Origin, Product, take
+from rmbg_nodes.batch.produce import Product, take
 from rmbg_nodes.batch.produce import produce as encoded
 from rmbg_nodes.batch.recipe import Canvas, Output, Recipe
 from rmbg_nodes.batch.recipe_file import read_recipe
@@ -30,6 +30,7 @@ from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts
 from rmbg_nodes.feed import Input
 from rmbg_nodes.pictures.metadata import metadata_of
+from rmbg_nodes.pictures.origin import Origin
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode

@@ -106,6 +106,52 @@ def test_16_bit_grey_stays_16_bits() -> None:
     assert coloured.mode == "RGBA"
 
 
+def test_mode_i_is_16_bits() -> None:
+    """What Pillow made of 16-bit grey PNG files for long."""
+    levels = RNG.integers(0, 65536, (4, 3)).astype(np.int32)
+    levels[0, 0] = 65535
+    images, kind = to_images(Image.fromarray(levels))
+    assert (images[0, ..., 0].double().numpy() * 65535).round().tolist() == levels.tolist()
+    returned = like(kind, images)
+    assert isinstance(returned, Image.Image)
+    assert (np.asarray(returned) == levels).all()
+    masks, _ = to_masks(Image.fromarray(levels))
+    assert torch.equal(masks, images[..., 0])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_of_either_byte_order(order: str) -> None:
+    levels = RNG.integers(0, 65536, (4, 3)).astype(f"{order}u2")
+    mode = "I;16" if order == "<" else "I;16B"
+    images, _ = to_images(Image.frombytes(mode, (3, 4), levels.tobytes()))
+    assert (images[0, ..., 0].double().numpy() * 65535).round().tolist() == levels.tolist()
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3), (2, 5, 4, 3)])
+def test_a_boolean_picture_comes_back_with_levels(shape: tuple[int, ...]) -> None:
+    """A soft alpha would be lost in two levels."""
+    value = RNG.random(shape) > 0.5
+    images, kind = to_images(value)
+    assert sorted(np.unique(images.numpy())) == [0, 1]
+    half = like(kind, torch.full((len(images), 5, 4, 4), 0.5))
+    assert isinstance(half, np.ndarray)
+    assert (half.dtype, half.flat[0]) == (np.dtype(np.uint8), 128)
+    if len(shape) > 2:
+        _, kind = to_images(torch.from_numpy(value))
+        half = like(kind, torch.full((len(images), 5, 4, 4), 0.5))
+        assert isinstance(half, torch.Tensor)
+        assert (half.dtype, float(half.flatten()[0])) == (torch.float32, 0.5)
+
+
+def test_a_boolean_tensor_is_a_mask() -> None:
+    value = torch.rand(5, 4) > 0.5
+    masks, kind = to_masks(value)
+    assert torch.equal(masks[0], value.float())
+    returned = like(kind, masks * 0.9)
+    assert isinstance(returned, torch.Tensor)
+    assert torch.equal(returned, value)
+
+
 def test_a_mixed_list_gets_the_channels_of_its_richest_picture() -> None:
     grey, colour, cutout = (Image.new(mode, (3, 2), 255) for mode in ("L", "RGB", "RGBA"))
     images, kind = to_images([grey, colour, cutout])
@@ -167,7 +213,16 @@ def test_a_small_overshoot_is_clamped_on_a_copy() -> None:
         (torch.full((8, 8, 3), float("nan")), "NaN"),
         (torch.full((8, 8, 3), float("inf")), "NaN or infinity"),
         (torch.full((8, 8, 3), 255.0), "from 255 to 255"),
-        (torch.linspace(-1, 1, 12).view(2, 2, 3), "from -1 to 1"),
+        (torch.linspace(-1, 1, 12).view(2, 2, 3), "from -1 to 1.*halve them and add 0.5"),
+        (torch.linspace(-2.1, 2.6, 12).view(2, 2, 3), "mean and deviation"),
+        (torch.linspace(0, 255, 12).view(2, 2, 3), "8-bit levels: divide by 255"),
+        (torch.linspace(-9, 264, 12).view(2, 2, 3), "8-bit levels: divide by 255"),
+        (torch.linspace(0, 65535, 12).view(2, 2, 3), "16-bit levels: divide by 65535"),
+        (torch.linspace(-14, 9, 12).view(2, 2, 3), "0..1. Look at the step before this"),
+        (torch.zeros(8, 8, 3, dtype=torch.uint16), "divide 16-bit values by 65535"),
+        (Image.fromarray(np.full((2, 2), 70_000, np.int32)), "levels are 0 to 70000"),
+        (Image.fromarray(np.full((2, 2), -3, np.int32)), "levels are -3 to 0"),
+        (Image.fromarray(np.full((2, 2), 200, np.int32)), "highest level is 200"),
         (torch.rand(0, 8, 8, 3), "no pixels"),
         (np.zeros((4, 4, 3), np.int64), "not int64"),
         (np.zeros((4, 4, 7)), "1, 3 or 4 channels"),

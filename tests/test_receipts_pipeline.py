@@ -21,7 +21,7 @@ from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.core.licences import LICENCES
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.core.types import Failure
-from rmbg_nodes.feed import Failed, Input
+from rmbg_nodes.feed import Failed, Input, load
 from rmbg_nodes.gate import open_backend
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records.clerk import Clerk
@@ -73,7 +73,7 @@ def test_what_a_receipt_says(books: Records) -> None:
     assert said["flags"] == done.report.flags
     assert said["warnings"] == [*done.report.warnings]
     for name, pixels in (
-        ("input", source.load()),
+        ("input", load(source).image),
         ("image", done.image),
         ("mask", done.mask[..., None]),
     ):
