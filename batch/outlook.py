@@ -27,6 +27,7 @@ _WORDS = {
     "missing": "whose results are not there as they were written",
     "failed": "that failed before",
     "asked": "done again because you ask for it",
+    "blocked": "that fail, because their results would replace pictures that are read",
 }
 
 
@@ -92,7 +93,7 @@ def foresee(
     home = Path(dest)
     items = find_all(sources, home, wanted)
     if (home / OWN_FOLDER / FILE).exists():
-        with State(home) as state:
+        with State(home, kept=wanted.picture) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
     else:
         survey = _fresh(items)

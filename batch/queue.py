@@ -20,7 +20,7 @@ UPDATE pictures SET status = 'waiting' WHERE status <> 'waiting' AND id IN (
 )
 """
 _ITEMS = """
-SELECT f.key, f.source, p.target, CASE WHEN f.masked THEN p.mask END
+SELECT f.key, f.source, p.target, CASE WHEN f.masked THEN p.mask END, f.trouble
 FROM {table} q JOIN found f ON f.rank = q.rank JOIN pictures p ON p.id = f.picture
 WHERE q.turn BETWEEN ? AND ? ORDER BY q.turn
 """
@@ -71,6 +71,12 @@ class Queue(Sequence[Item]):
             connection.execute(_BEGUN.format(table=self._table), turns)
             rows = connection.execute(_ITEMS.format(table=self._table), turns).fetchall()
         return tuple(
-            Item(text(key), Path(text(source)), text(target), None if mask is None else text(mask))
-            for key, source, target, mask in rows
+            Item(
+                text(key),
+                Path(text(source)),
+                text(target),
+                None if mask is None else text(mask),
+                trouble=text(trouble),
+            )
+            for key, source, target, mask, trouble in rows
         )

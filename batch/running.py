@@ -99,7 +99,7 @@ def run(
         allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
     items = find_all(sources, home, wanted)  # refuses before anything is made
-    with State(home) as state:
+    with State(home, kept=wanted.picture) as state:
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         state.survey(items, digest, retry=retry, force=force)
         whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())

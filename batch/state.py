@@ -23,7 +23,7 @@ from .landed import Landed
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
 from .state_file import lock, open_state, release, unusable
-from .survey import FOUND, Survey, take_stock
+from .survey import FOUND, Survey, Terms, take_stock
 from .targets import blob, text
 
 _DONE = """
@@ -44,11 +44,13 @@ class State:
     """DEST/.rmbg/state.sqlite, held by one process at a time, which may call it from any thread.
 
     What a method has noted is kept even when the process is killed on its return. Raises BadOption,
-    from every method, when the file cannot be used, and at first when another run holds it.
+    from every method, when the file cannot be used, and at first when another run holds it. kept: a
+    file that no result may replace, beside the sources.
     """
 
-    def __init__(self, dest: Path) -> None:
+    def __init__(self, dest: Path, *, kept: Path | None = None) -> None:
         self._dest = dest
+        self._kept = kept
         self._guard = threading.RLock()
         self._recipe = ""
         self._verdicts: Counter[str] = Counter()
@@ -95,14 +97,14 @@ class State:
 
         A known picture keeps its number, and its target as long as its naming is the same; a new
         one takes a free target (a.png, a-2.png). Names are compared as the strictest file system
-        does. Raises BadOption when one key stands for different files or targets.
+        does. A target that is one of the sources, or the file `kept`, gives the Item a `trouble`.
+        Raises BadOption when one key stands for different files or targets.
         """
+        terms = Terms(recipe, retry, force, self._kept)
         with self._changing() as connection:
             for number in range(self._queues):
                 connection.execute(f"DROP TABLE IF EXISTS queue_{number}")
-            found = take_stock(
-                connection, self._dest, items, recipe=recipe, retry=retry, force=force
-            )
+            found = take_stock(connection, self._dest, items, terms)
         with self._guard:
             self._recipe, self._surveyed, self._cost = recipe, True, Decimal(0)
             self._passed_over, self._unread = found.passed_over, found.unread
@@ -115,11 +117,10 @@ class State:
         self, items: Iterable[Item], recipe: str, *, retry: bool = False, force: bool = False
     ) -> Survey:
         """What `survey` would find; nothing is changed."""
+        terms = Terms(recipe, retry, force, self._kept)
         with self._changing() as connection:
             connection.execute("SAVEPOINT preview")
-            found = take_stock(
-                connection, self._dest, items, recipe=recipe, retry=retry, force=force
-            )
+            found = take_stock(connection, self._dest, items, terms)
             connection.execute("ROLLBACK TO preview")
         return found
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.results import made_here
+from ..pictures.sources import identity
 from ..pictures.unread import UnreadKind, Unreads, why_unread
 from .items import Item
 from .targets import Known, Targets, blob, text
@@ -34,16 +35,19 @@ CREATE TEMP TABLE found (
     named INTEGER NOT NULL,
     size INTEGER,
     modified INTEGER,
+    device INTEGER,
+    inode INTEGER,
     twice INTEGER NOT NULL DEFAULT 0,
     picture INTEGER,
     verdict TEXT,
     passed_over TEXT,
+    trouble BLOB NOT NULL DEFAULT '',
     repeat INTEGER NOT NULL DEFAULT 0
 )
 """
 _ADD = """
-INSERT INTO found (key, source, wanted, masked, named, size, modified)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO found (key, source, wanted, masked, named, size, modified, device, inode)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET twice = 1
 WHERE source <> excluded.source OR wanted <> excluded.wanted
 """
@@ -58,7 +62,9 @@ SELECT f.rank, f.key, f.source, f.named, f.wanted, f.masked, f.size, f.modified,
 FROM found f LEFT JOIN pictures p ON p.key = f.key
 WHERE f.rank > ? ORDER BY f.rank LIMIT ?
 """
-_JUDGED = "UPDATE found SET picture = ?, verdict = ? WHERE rank = ?"
+_BY_FILE = "CREATE INDEX by_file ON found (inode, device)"
+_WHOSE = "SELECT source FROM found WHERE inode = ? AND device = ? LIMIT 1"
+_JUDGED = "UPDATE found SET picture = ?, verdict = ?, trouble = ? WHERE rank = ?"
 _LEFT = "UPDATE found SET verdict = 'passed over', passed_over = ? WHERE rank = ?"
 
 
@@ -66,9 +72,9 @@ _LEFT = "UPDATE found SET verdict = 'passed over', passed_over = ? WHERE rank = 
 class Survey:
     """How the pictures of the sources stand. reasons: why those that wait do -> how many: "new",
     "changed" (the file), "recipe" or "naming" (another one), "missing" (the result is not there as
-    it was written), "failed" (before), "asked" (by force or retry). passed_over: how many are
-    results of this package; they are not counted elsewhere. unread: pictures of kinds that are not
-    read, nor are these."""
+    it was written), "failed" (before), "asked" (by force or retry), "blocked" (its result would
+    replace a picture of the sources: it fails). passed_over: how many are results of this package;
+    they are not counted elsewhere. unread: pictures of kinds that are not read, nor are these."""
 
     total: int
     done: int
@@ -80,20 +86,20 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class Terms:
+    """See `State.survey`, and for kept `State`."""
+
     recipe: str
     retry: bool
     force: bool
+    kept: Path | None = None
 
 
 def take_stock(
     connection: sqlite3.Connection,
     dest: Path,
     items: Iterable[Item],
-    *,
-    recipe: str,
-    retry: bool,
-    force: bool,
+    terms: Terms,
 ) -> Survey:
     """See `State.survey`; inside a transaction."""
     connection.execute("DROP TABLE IF EXISTS found")
@@ -101,15 +107,15 @@ def take_stock(
     for page in _pages(items):
         connection.executemany(_ADD, (_row(item) for item in page))
     _refuse_twice(connection)
+    connection.execute(_BY_FILE)
     connection.execute(_RELEASE)
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     passed_over = 0
     unread = Unreads()
-    targets = Targets(connection)
-    terms = _Terms(recipe, retry, force)
+    targets = Targets(connection, dest)
     for known in _compared(connection):
-        judged: list[tuple[int, str, int]] = []
+        judged: list[tuple[int, str, bytes, int]] = []
         left: list[tuple[str, int]] = []
         for one in known:
             if why := "" if one.named else why_unread(Path(text(one.source))):
@@ -121,9 +127,12 @@ def take_stock(
             picture, target, mask = targets.settle(one)
             moved = one.wanted_before != one.wanted
             verdict, reason = _verdict(one, moved, dest, target, mask, terms)
+            trouble = ""
+            if verdict == "waiting":
+                trouble = _would_replace(connection, dest, target, mask, terms.kept)
+                reasons["blocked" if trouble else reason] += 1
             verdicts[verdict] += 1
-            reasons[reason] += verdict == "waiting"
-            judged.append((picture, verdict, one.rank))
+            judged.append((picture, verdict, blob(trouble), one.rank))
         targets.write()
         connection.executemany(_JUDGED, judged)
         connection.executemany(_LEFT, left)
@@ -140,7 +149,7 @@ def take_stock(
 
 
 def _verdict(
-    one: Known, moved: bool, dest: Path, target: str, mask: str | None, terms: _Terms
+    one: Known, moved: bool, dest: Path, target: str, mask: str | None, terms: Terms
 ) -> tuple[str, str]:
     """What is to be done with it, and why when it waits."""
     if one.id is None or one.status == "waiting":
@@ -171,6 +180,24 @@ def _result(one: Known) -> str:
     return made_here(Path(text(one.source)))
 
 
+def _would_replace(
+    connection: sqlite3.Connection, dest: Path, target: str, mask: str | None, kept: Path | None
+) -> str:
+    """Which picture that is read the result's file is, in words; empty where it is none. A link to
+    a folder in DEST, or a folder that is mounted twice, may lead back to the sources."""
+    for name in filter(None, (target, mask)):
+        path = dest / name
+        found = identity(path)
+        if found is None:
+            continue
+        device, inode = found
+        row = connection.execute(_WHOSE, (inode & _LARGEST, device & _LARGEST)).fetchone()
+        source = kept if kept and identity(kept) == found else row and text(row[0])
+        if source:
+            return f"{path} is {source}, a picture that is read; choose another DEST."
+    return ""
+
+
 def _is_there(dest: Path, target: str, size: int | None) -> bool:
     try:
         found = os.stat(os.path.join(dest, target))
@@ -179,14 +206,15 @@ def _is_there(dest: Path, target: str, size: int | None) -> bool:
     return stat.S_ISREG(found.st_mode) and bool(found.st_size == size)
 
 
-def _row(item: Item) -> tuple[bytes, bytes, bytes, bool, bool, int | None, int | None]:
+def _row(item: Item) -> tuple[bytes | bool | int | None, ...]:
     paths = blob(item.key), blob(str(item.source)), blob(item.target)
     names = *paths, item.mask is not None, item.named
     try:
         found = os.stat(item.source)
     except (OSError, ValueError):  # its reading will say why
-        return *names, None, None
-    return *names, found.st_size, found.st_mtime_ns & _LARGEST
+        return *names, None, None, None, None
+    modified, device, inode = found.st_mtime_ns, found.st_dev, found.st_ino
+    return *names, found.st_size, *(number & _LARGEST for number in (modified, device, inode))
 
 
 def _refuse_twice(connection: sqlite3.Connection) -> None:

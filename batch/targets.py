@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from .naming import mask_of, numbered, place, variant
 
@@ -58,9 +60,13 @@ def text(data: bytes) -> str:
 
 
 class Targets:
-    """Who has which path under DEST. A picture keeps what it has; a new one takes what is free."""
+    """Who has which path under DEST. A picture keeps what it has; a new one takes what is free:
+    by real folders, so that two that are linked to each other hold no result twice."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, dest: Path) -> None:
+        self._dest = dest
+        self._real = os.path.realpath(dest)
+        self._real_folder = lru_cache(maxsize=4096)(self._follow)
         self._run = connection.execute
         self._many = connection.executemany
         (self._last,) = self._run("SELECT coalesce(max(id), 0) FROM pictures").fetchone()
@@ -106,7 +112,7 @@ class Targets:
         """The wanted path, or the first of name-2, name-3 and so on that is free."""
         folder, _, name = variant(wanted, 1).rpartition("/")
         wanted = f"{self._folder(folder)}/{name}" if folder else name
-        first, count, path = blob(place(wanted)), 1, wanted
+        first, count, path = blob(self._place(wanted)), 1, wanted
         while not self._claim(path, picture):
             if count == 1:
                 (count,) = self._run(
@@ -129,11 +135,22 @@ class Targets:
         return path
 
     def _claim(self, path: str, picture: int | None) -> bool:
-        row = (blob(place(path)), picture)
+        row = (blob(self._place(path)), picture)
         added = self._run("INSERT OR IGNORE INTO places (place, picture) VALUES (?, ?)", row)
         return bool(added.rowcount == 1)
 
+    def _place(self, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        return place("/".join(filter(None, (self._real_folder(folder), name))))
+
+    def _follow(self, folder: str) -> str:
+        """The folder under DEST with all links followed; elsewhere, its whole path."""
+        real = Path(os.path.realpath(self._dest / folder))
+        inside = real.is_relative_to(self._real)
+        name = (real.relative_to(self._real) if inside else real).as_posix()
+        return "" if name == "." else name
+
     def _is_folder(self, path: str) -> bool:
-        row = (blob(place(path)),)
+        row = (blob(self._place(path)),)
         taken = self._run("SELECT picture FROM places WHERE place = ?", row).fetchone()
         return bool(taken == (None,))

@@ -13,6 +13,7 @@ from ..core.placement import ANCHORS, FITS
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.read import Picture
 from ..pictures.results import signature
+from ..pictures.sources import Taken
 from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = CompositeOptions()
@@ -100,9 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         shadow=arguments.shadow,
     )
     named = [arguments.foreground, arguments.background, arguments.mask]
-    inputs = [Path(name).resolve() for name in named if name not in (None, STDOUT)]
+    inputs = Taken(Path(name) for name in named if name not in (None, STDOUT))
     out = None if arguments.output == STDOUT else Path(arguments.output)
-    if out is not None and out.resolve() in inputs:
+    if out is not None and out in inputs:
         raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
     foreground = read(arguments.foreground, arguments.max_megapixels)
     depth, mask, background = foreground.depth, None, None

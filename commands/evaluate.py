@@ -17,6 +17,7 @@ from ..core.errors import BadOption, BadPicture, PictureError
 from ..core.metrics import THRESHOLDS, Scores, f_curve, score
 from ..core.resize import resize_mask
 from ..pictures.read import Picture, read_picture
+from ..pictures.sources import Taken
 from ..pictures.write import write_atomic
 from .pairs import Pair, make_pairs
 from .shared import add_reading, fail
@@ -99,8 +100,7 @@ def mask_of(picture: Picture) -> Tensor:
 def _check_table(path: Path | None, pairs: Sequence[Pair]) -> None:
     if path is None:
         return
-    read = {file.resolve() for pair in pairs for file in (pair.truth, pair.prediction) if file}
-    if path.resolve() in read:
+    if path in Taken(file for pair in pairs for file in (pair.truth, pair.prediction) if file):
         raise BadOption(f"{path} is one of the pictures that are read; choose another name.")
 
 

@@ -14,6 +14,7 @@ from ..core.errors import BadOption, BadPicture
 from ..core.finish import upsample_mask
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.results import signature
+from ..pictures.sources import Taken
 from .shared import STDOUT, add_reading, fail, read, write
 
 _DEFAULTS = MaskOptions()
@@ -75,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     if named.count(STDOUT) > 1:
         raise BadOption("Only one of the pictures can come from standard input.")
     out = None if arguments.output == STDOUT else Path(arguments.output)
-    inputs = [Path(name).resolve() for name in named if name not in (None, STDOUT)]
-    if out is not None and out.resolve() in inputs:
+    inputs = Taken(Path(name) for name in named if name not in (None, STDOUT))
+    if out is not None and out in inputs:
         raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
 
     picture = read(arguments.image, arguments.max_megapixels)

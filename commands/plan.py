@@ -14,9 +14,11 @@ from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
 from ..pictures.places import Places
 from ..pictures.read import Picture
+from ..pictures.results import MASK
 from ..pictures.sources import Source, expand, none_found, output_paths
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import check_size
+from .earlier import not_to_replace
 from .shared import STDOUT, say_passed_over
 
 
@@ -61,14 +63,15 @@ def make_plans(
     if not sources or none_found(sources):
         said = [source.reason for source in sources if source.reason]
         raise BadOption(" ".join(["There is nothing to cut out.", *said, *say_left_out(left_out)]))
+    kept = not_to_replace([one for one in left_out if one.passed_over], silent=silent)
     if output == STDOUT:
         if len(sources) != 1:
             raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
         outputs: list[Path | None] = [None]
     else:
         folders = [_base(argument) for argument in inputs]
-        outputs = output_paths(sources, output, suffix, silent=silent, beside=folders)
-    masks = _mask_paths(sources, mask, [path for path in outputs if path is not None])
+        outputs = output_paths(sources, output, suffix, avoid=kept, silent=silent, beside=folders)
+    masks = _mask_paths(sources, mask, [*kept, *filter(None, outputs)])
     for path in outputs:
         row = by_suffix(path) if path is not None else None
         if row is not None and 4 not in row.channels and not opaque:
@@ -140,10 +143,10 @@ def _base(argument: str) -> Path:
 
 
 def _mask_paths(
-    sources: Sequence[Source], mask: str | None, outputs: Sequence[Path]
+    sources: Sequence[Source], mask: str | None, avoid: Sequence[Path]
 ) -> list[Path | None]:
     if mask is None:
         return [None] * len(sources)
     if mask == STDOUT:
         raise BadOption("The mask cannot go to standard output; use --only-mask -o - for that.")
-    return output_paths(sources, mask, mark="-mask", avoid=outputs)
+    return output_paths(sources, mask, mark=MASK, avoid=avoid)

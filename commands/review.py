@@ -20,7 +20,7 @@ from ..demo.sheet import CELL, Row, contact_sheet
 from ..pictures.formats import FORMATS
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
-from ..pictures.sources import Source, expand, none_found
+from ..pictures.sources import Source, Taken, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
 from .evaluate import mask_of
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.output
     format = format_for(out)
     looked = _look(arguments)
-    if any(one.path.resolve() == out.resolve() for one in looked.seen):
+    if out in Taken(one.path for one in looked.seen):
         raise BadOption(f"{out} is one of the results; choose another name for the sheet.")
     doubtful = sorted(
         (one for one in looked.seen if one.flags.warnings),

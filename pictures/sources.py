@@ -105,14 +105,12 @@ def output_paths(
     what they are, so their names do (`shoe-cutout.png`) where the next run may find them: beside a
     source, and in the folders `beside`.
     No result takes the name of any source, of another result, or of a path to avoid: a.jpg and
-    a.webp give a.png and a-2.png. Names are compared as the strictest file system does (links
-    followed, case and Unicode form ignored). A name that Windows reserves gets a `_` before it.
-    Raises BadOption when `out` cannot be meant.
+    a.webp give a.png and a-2.png. See `Taken` for how they are compared. A name that Windows
+    reserves gets a `_` before it. Raises BadOption when `out` cannot be meant.
     """
-    avoided = {_key(path) for path in avoid}
     if out is not None and _means_file(out):
-        return [_single_file(sources, Path(out), avoided)]
-    taken = avoided | {_key(source.path) for source in sources if source.path is not None}
+        return [_single_file(sources, Path(out), Taken(avoid))]
+    taken = Taken([*avoid, *(source.path for source in sources if source.path is not None)])
     next_number: dict[str, int] = {}
     if silent and not mark and (out is None or _lies_in(Path(out), [*beside, *_folders(sources)])):
         mark = CUTOUT
@@ -184,6 +182,34 @@ def _missing(argument: str, what: str) -> Source:
     return Source(argument, reason=f"{argument} {what}.")
 
 
+class Taken:
+    """Files that no result may replace. Names are compared as the strictest file system does (links
+    followed, case and Unicode form ignored), and files that exist by device and inode: a hard link
+    is the same file, and so is one in a folder that is mounted twice."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        paths = list(paths)
+        self._keys = {_key(path) for path in paths}
+        self._files = {identity(path) for path in paths} - {None}
+
+    def __contains__(self, path: Path) -> bool:
+        return _key(path) in self._keys or identity(path) in self._files
+
+    def add(self, path: Path) -> None:
+        """It is going to be written."""
+        self._keys.add(_key(path))
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """(device, inode) of a file, links followed; None where there is none, or the disk has no such
+    numbers."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
 def _key(path: Path) -> str:
     """One string for all the names that some file system takes for the same file."""
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
@@ -200,15 +226,15 @@ def _means_file(out: str) -> bool:
     return False
 
 
-def _single_file(sources: Sequence[Source], out: Path, avoided: set[str]) -> Path | None:
+def _single_file(sources: Sequence[Source], out: Path, avoided: Taken) -> Path | None:
     if len(sources) != 1:
         raise BadOption(f"{out} is one file, but there are {len(sources)} pictures; name a folder.")
     (source,) = sources
     if source.reason is not None:
         return None
-    if source.path is not None and _key(source.path) == _key(out):
+    if source.path is not None and out in Taken([source.path]):
         raise BadOption(f"{out} is the picture that is read; choose another name for the result.")
-    if _key(out) in avoided:
+    if out in avoided:
         raise BadOption(f"{out} is named twice; a mask and a result need a name each.")
     return out
 
@@ -229,7 +255,7 @@ def _lies_in(folder: Path, others: Sequence[Path]) -> bool:
     return bool({real, *real.parents} & {Path(os.path.realpath(one)) for one in others})
 
 
-def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: set[str]) -> Path:
+def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: Taken) -> Path:
     if source.path is not None:
         stem, beside = source.path.stem, source.path.parent
     elif out is not None:
@@ -242,17 +268,17 @@ def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: set[
     plain = beside / name
     if mark or not plain.exists():
         return plain
-    earlier = source.found and _key(plain) not in taken and made_here(plain) == IN_FILE
+    earlier = source.found and plain not in taken and made_here(plain) == IN_FILE
     return plain if earlier else beside / f"{stem}{CUTOUT}{suffix}"
 
 
-def _free(wanted: Path, taken: set[str], next_number: dict[str, int]) -> Path:
+def _free(wanted: Path, taken: Taken, next_number: dict[str, int]) -> Path:
     """The wanted name, or the first of name-2, name-3 and so on that is not taken; then it is."""
     first = _key(wanted)
     path = wanted
-    while _key(path) in taken:
+    while path in taken:
         number = next_number.get(first, 2)
         next_number[first] = number + 1
         path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-    taken.add(_key(path))
+    taken.add(path)
     return path
