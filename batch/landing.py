@@ -12,6 +12,7 @@ from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
 from ..pipeline import Done
+from ..records.delivered import DeliveredFiles
 from .items import Item
 from .landed import Landed, not_landed
 from .produce import Product
@@ -35,10 +36,11 @@ def land(
     origin: Origin | None,
     dest: Path,
     produce: Callable[[Done, Origin], Product],
+    files: DeliveredFiles,
 ) -> Landed:
     """Write the files of one picture, each as a whole or not at all.
 
-    origin: None when the picture was not read.
+    origin: None when the picture was not read. files: where their hashes are kept.
     """
     if isinstance(result, Failed):
         error, cost = result.failure.error, result.failure.cost
@@ -49,23 +51,24 @@ def land(
     assert origin is not None  # what was not read has failed
     try:
         product = produce(result, origin)
-        files = {item.target: product.image}
+        written = {item.target: product.image}
         if item.mask is not None and product.mask is not None:
-            files[item.mask] = product.mask
+            written[item.mask] = product.mask
         # Of what is paid for nobody keeps another copy from here on.
         paid = report.facts.left_machine
         write = partial(write_atomic, lasting=True) if paid else write_atomic
-        for target, data in files.items():
+        for target, data in written.items():
             write(dest / target, data)
     except (PictureError, BadOption) as error:
         return not_landed(item.key, error, report.receipt, report.facts.cost, full=is_full(error))
+    trouble = files.note(report.receipt, product.parts)
     return Landed(
         item.key,
-        written={target: len(data) for target, data in files.items()},
+        written={target: len(data) for target, data in written.items()},
         seconds=report.facts.seconds,
         cost=report.facts.cost,
         receipt=report.receipt,
-        warnings=report.warnings,
+        warnings=(*report.warnings, *trouble),
     )
 
 

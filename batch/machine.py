@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..core.stop import StopSwitch
 from ..core.types import Backend
@@ -90,7 +91,14 @@ class Waiting(Inputs):
     def deliver(self, result: Done | Failed) -> Landed:
         """Write one result, and note it."""
         item, origin = self._open.pop(result.index)
-        landed = land(item, result, origin, self._machine.dest, self._machine.produce)
+        landed = land(
+            item,
+            result,
+            origin,
+            self._machine.dest,
+            self._machine.produce,
+            open_books(self._machine.settings).files,
+        )
         ended = self._untold[item.key] = noted(self._machine.state, landed)
         return ended
 

@@ -17,6 +17,7 @@ from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture
 from ..pictures.write import check_size, encode
 from ..pipeline import Done
+from ..records.delivered import Part
 from .placing import check_fits
 from .recipe import Output, Recipe
 
@@ -27,6 +28,12 @@ class Product:
 
     image: bytes
     mask: bytes | None = None
+
+    @property
+    def parts(self) -> dict[Part, bytes]:
+        """What there is of it."""
+        parts: dict[Part, bytes] = {"image": self.image}
+        return parts if self.mask is None else {**parts, "mask": self.mask}
 
 
 def take(picture: Picture, recipe: Recipe) -> tuple[Tensor, Origin]:

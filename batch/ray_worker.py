@@ -166,7 +166,8 @@ class Hand:
         )
 
     def _land(self, item: Item, result: Done | Failed, origin: Origin | None) -> Landed:
-        return land(item, result, origin, self._orders.dest, self._shop.produce)
+        shop = self._shop
+        return land(item, result, origin, self._orders.dest, shop.produce, shop.files)
 
 
 class _Stoppable(Job):

@@ -157,17 +157,20 @@ class Remover:
             assert isinstance(result, Failed)
             return _failed(name, result.failure, result.receipt)
         try:
-            product = self._workshop().produce(result, origin)
+            shop = self._workshop()
+            product = shop.produce(result, origin)
         except PictureError as error:
             facts = result.report.facts
             failure = Failure(error, facts.request_id, facts.cost)
             return _failed(name, failure, result.report.receipt)
+        report = result.report
+        trouble = shop.files.note(report.receipt, product.parts)
         return {
             "image": product.image,
             "mask": product.mask,
             "error": None,
             "error_type": None,
-            "report": json.dumps(result.report.data()),
+            "report": json.dumps(replace(report, warnings=(*report.warnings, *trouble)).data()),
         }
 
 

@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
+from ..bookkeeping import open_books
 from ..core.types import Backend, Job
 from ..feed import Failed, Loaded
 from ..gate import open_backend
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pipeline import Done, Settle, at_once
+from ..records.delivered import DeliveredFiles
 from ..settings import Settings
 from .arrangement import open_treatment
 from .produce import Product, produce, take
@@ -71,6 +73,11 @@ class Workshop(Generic[R]):
     def backend(self) -> Backend:
         """The open backend. Raises what it refuses."""
         return self._opened()[0]
+
+    @property
+    def files(self) -> DeliveredFiles:
+        """Where the hashes of written files are kept."""
+        return open_books(self._settings).files
 
     def work(self, orders: Sequence[Order[R]]) -> list[Future[R]]:
         """What becomes of each order, in their sequence; see `Stream.work`.

@@ -1,6 +1,7 @@
-"""`rmbg inspect`: what a picture says of itself, and whether a receipt knows its pixels.
+"""`rmbg inspect`: what a picture says of itself, and which receipt knows it.
 
-The first can be edited by anybody, the second is proof: a receipt holds the sha256 of the pixels.
+The first can be edited by anybody. A receipt holds the sha256 of the pixels, and the records that
+of the file's bytes, see records/delivered.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..bookkeeping import open_books
-from ..core.digest import pixel_digests
 from ..core.errors import BadOption, BadPicture
 from ..core.report import JsonValue
 from ..pictures.formats import Readable, sniff
@@ -21,9 +21,14 @@ from ..pictures.metadata import metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.workflow import has_workflow
-from ..records.chain import Receipt
+from .matching import Match, match_file
 from .shared import STDOUT, add_reading
 
+_EXIT = (
+    "Exit status: 0: this very file was written with a receipt that is here, or a receipt has its "
+    "pixels; 1: it only names a receipt (it was changed or saved again since), or there is none; "
+    "2: it, or the receipts, cannot be read. --json has it as `match`: bytes, pixels, id or none."
+)
 # Provenance -> what people read.
 _LABELS = {
     "software": "written by",
@@ -43,6 +48,7 @@ _LABELS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EXIT
     parser.add_argument("file", metavar="FILE", help="a picture file; - is stdin")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_reading(parser)
@@ -50,17 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class _Findings:
-    """format, picture, said: what the file holds. matching: the receipts of its very pixels."""
+    """format, picture, said: what the file holds. match: the receipts that it belongs to."""
 
     format: Readable
     picture: Picture
     said: Provenance | None
     workflow: bool
-    matching: tuple[Receipt, ...]
+    match: Match
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0: a receipt matches; 1: none does; 2: the file cannot be read."""
+    """The status is that of _EXIT."""
     try:
         findings = _inspect(arguments.file, arguments.max_megapixels)
     except BadPicture as error:
@@ -70,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_data(arguments.file, findings), indent=2))
     else:
         print("\n".join(_lines(arguments.file, findings)))
-    return 0 if findings.matching else 1
+    return 0 if findings.match.proved else 1
 
 
 def _inspect(file: str, max_megapixels: float) -> _Findings:
@@ -80,31 +86,19 @@ def _inspect(file: str, max_megapixels: float) -> _Findings:
     format = sniff(data)
     assert format is not None  # it was read
     metadata = metadata_of(data)
-    return _Findings(
-        format, picture, read_provenance(metadata), has_workflow(metadata), _matching(picture)
-    )
-
-
-def _matching(picture: Picture) -> tuple[Receipt, ...]:
-    digests = pixel_digests(picture.image, deep=picture.depth == 16)
-    receipts = open_books().receipts
+    said = read_provenance(metadata)
     try:
-        found = [
-            receipt
-            for digest in (digests.levels16, digests.levels8)
-            if digest is not None
-            for receipt in receipts.matching(digest)
-        ]
+        match = match_file(data, picture, said, open_books())
     except sqlite3.Error as error:
         raise BadOption(
             f"The receipts cannot be read ({error}), so nothing can be said of {picture.name}. "
             "`rmbg receipts verify` says more."
         ) from error
-    return tuple({receipt.hash: receipt for receipt in found}.values())
+    return _Findings(format, picture, said, has_workflow(metadata), match)
 
 
 def _data(file: str, findings: _Findings) -> dict[str, JsonValue]:
-    picture, said = findings.picture, findings.said
+    picture, said, match = findings.picture, findings.said, findings.match
     height, width = picture.pixels.shape[:2]
     return {
         "file": file,
@@ -116,7 +110,9 @@ def _data(file: str, findings: _Findings) -> dict[str, JsonValue]:
         "says": None if said is None else {k: v for k, v in asdict(said).items() if v},
         "source_type": picture.source_type,
         "workflow": findings.workflow,
-        "receipts": [receipt.id for receipt in findings.matching],
+        "match": match.kind,
+        "part": match.part,
+        "receipts": [receipt.id for receipt in match.receipts] if match.proved else [],
         "verdict": _verdict(findings),
     }
 
@@ -146,21 +142,32 @@ def _one_line(text: str) -> str:
 
 def _verdict(findings: _Findings) -> str:
     claimed = _one_line(findings.said.receipt) if findings.said else ""
-    known = {receipt.id: receipt for receipt in findings.matching}
-    if known:
-        named = claimed if claimed in known else [*known][-1]
-        time = str(known[named].data().get("time", ""))[:19].replace("T", " ")
-        others = f", and of {len(known) - 1} more" if len(known) > 1 else ""
-        wrong = f" The file names another one, {claimed}." if claimed not in ("", named) else ""
-        return f"Its pixels are those of receipt {named} of {time} UTC{others}.{wrong}"
-    if findings.format.id == "jpeg":
-        return "No receipt has these pixels: JPEG changes them. Keep a PNG where it must be proved."
+    match = findings.match
+    receipt = match.receipt(claimed)
+    if receipt is None:
+        return _verdict_of_none(claimed)
+    time = str(receipt.data().get("time", ""))[:19].replace("T", " ")
+    named = f"{receipt.id} of {time} UTC"
+    if not match.proved:
+        return (
+            f"Only the id matches. No receipt has these pixels, although the file names {named}, "
+            "and no file of these bytes is noted: it was changed or saved again since, or written "
+            "before files were noted."
+        )
+    others = f", and of {len(match.receipts) - 1} more" if len(match.receipts) > 1 else ""
+    wrong = f" The file names another one, {claimed}." if claimed not in ("", receipt.id) else ""
+    if match.kind == "pixels":
+        return f"Its pixels are those of receipt {named}{others}; its bytes are others.{wrong}"
+    return f"Its bytes are those of the file written with receipt {named}{others}.{wrong}"
+
+
+def _verdict_of_none(claimed: str) -> str:
     if claimed:
         return (
-            f"No receipt has these pixels, although the file names {claimed}: it was changed, made "
-            "on another machine, or written with other bits than its receipt."
+            f"No receipt has these pixels, although the file names {claimed}, which is not here: "
+            "it was made on another machine, or its receipts were deleted."
         )
-    return "No receipt here has these pixels."
+    return "No receipt here has these pixels, and no file of these bytes is noted."
 
 
 def _name(file: str) -> str:

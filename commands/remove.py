@@ -28,6 +28,7 @@ from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
+from ..records.delivered import DeliveredFiles, Part
 from ..settings import Settings
 from .bill import Bill
 from .dry_run import print_left_out, say_plans, say_refusal, usable
@@ -156,6 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
     bill.say_beforehand(usable(plans))
     failed = 0
     written: set[int] = set()
+    files = open_books(settings).files
     try:
         with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
             results = remove(
@@ -174,7 +176,7 @@ def run(arguments: argparse.Namespace) -> int:
                     plan = plans[result.index]
                     origin = origins.pop(result.index, None)
                     said = _metadata(result, origin, settings, arguments.no_provenance)
-                    error = _deliver(result, plan, origin, arguments.only_mask, said)
+                    error = _deliver(result, plan, origin, arguments.only_mask, said, files)
                     bill.add(result, delivered=error is None)
                     if error is None:
                         written.add(result.index)
@@ -236,23 +238,27 @@ def _deliver(
     origin: Origin | None,
     only_mask: bool,
     said: tuple[Metadata, Metadata],
+    files: DeliveredFiles,
 ) -> RmbgError | None:
     """Write what is asked; returns the reason when there is nothing, or no place, to write.
 
-    said: what the files of the picture and of its mask say of themselves.
+    said: what the files of the picture and of its mask say of themselves. files: where their hashes
+    are kept.
     """
     if isinstance(result, Failed) or origin is None:
         return result.failure.error if isinstance(result, Failed) else None
     mask = result.mask[..., None]
     paid = result.report.facts.left_machine
     of_image, of_mask = said
+    write_mask = partial(write, mask, depth=origin.depth, metadata=of_mask, lasting=paid)
+    made: dict[Part, bytes] = {}
     try:
         if plan.mask is not None:
-            write(mask, plan.mask, depth=origin.depth, metadata=of_mask, lasting=paid)
+            made["mask"] = write_mask(plan.mask)
         if only_mask:
-            write(mask, plan.output, depth=origin.depth, metadata=of_mask, lasting=paid)
+            made["mask"] = write_mask(plan.output)
         else:
-            write(
+            made["image"] = write(
                 result.image,
                 plan.output,
                 depth=origin.depth,
@@ -262,6 +268,9 @@ def _deliver(
             )
     except RmbgError as error:
         return error
+    for words in files.note(result.report.receipt, made):
+        with tqdm.external_write_mode(file=sys.stderr):
+            fail(plan.source.name, words)
     return None
 
 

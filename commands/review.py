@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..core.errors import BadOption, BadPicture, PictureError
-from ..core.inspect import QualityFlags, quality_flags
+from ..bookkeeping import open_books
+from ..core.errors import BadOption, PictureError
 from ..core.layers import Layer
 from ..core.resize import resize_layer
 from ..demo.sheet import CELL, Row, contact_sheet
 from ..pictures.formats import FORMATS
 from ..pictures.read import read_picture
-from ..pictures.results import CUTOUT, MASK, signature
+from ..pictures.results import CUTOUT, MASK, is_signed_only, signature
 from ..pictures.sources import Source, Taken, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
 from .evaluate import mask_of
+from .judging import Seen, Unjudged, judge
 from .shared import add_reading, fail
 
 #: As many rows as the side of a JPEG allows, and a page that people still look through.
@@ -31,33 +32,14 @@ _MOST = 100
 _QUALITY = 90
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """One result. is_mask: it has no colours of its own."""
-
-    path: Path
-    flags: QualityFlags
-    is_mask: bool
-
-    @property
-    def reason(self) -> str:
-        """Why it is worth a look, in one line."""
-        return "; ".join(self.flags.warnings)
-
-    def data(self) -> dict[str, object]:
-        """For programs."""
-        warnings = [*self.flags.warnings]
-        return {"picture": str(self.path), "warnings": warnings, "flags": self.flags.data()}
-
-
 @dataclass
 class _Looked:
-    """What was found: results, pictures that are none, those of kinds that are not read, and how
-    many could not be read."""
+    """What was found: results, pictures that cannot be judged, those of kinds that are not read,
+    and how many failed."""
 
-    seen: list[_Seen] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    unjudged: list[Unjudged] = field(default_factory=list)
     unread: list[Source] = field(default_factory=list)
-    passed_over: int = 0
     failed: int = 0
 
     def fail(self, name: str, reason: str) -> None:
@@ -87,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.output
     format = format_for(out)
     looked = _look(arguments)
-    if out in Taken(one.path for one in looked.seen):
+    everything: list[Seen | Unjudged] = [*looked.seen, *looked.unjudged]
+    if out in Taken(one.path for one in everything):
         raise BadOption(f"{out} is one of the results; choose another name for the sheet.")
     doubtful = sorted(
         (one for one in looked.seen if one.flags.warnings),
@@ -109,15 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
         quality = _QUALITY if format in ("jpeg", "webp") else None
         write_atomic(out, encode(pixels, format, quality=quality, metadata=signature()))
     if arguments.json:
-        objects = [one.data() for one in looked.seen]
+        objects = [one.data() for one in everything]
         objects += [{"picture": one.name, "not_read": one.unread} for one in looked.unread]
         print("\n".join(map(json.dumps, objects)))
     else:
-        print("\n".join(f"{one.path}: {one.reason}" for one in doubtful) or "Nothing is doubtful.")
+        lines = [f"{one.path}: {one.reason}" for one in doubtful] or ["Nothing is doubtful."]
+        lines += [f"{one.path}: not judged: {one.reason}" for one in looked.unjudged]
+        print("\n".join(lines))
     words = f"{len(doubtful)} of {len(looked.seen)} results are doubtful."
     words += f" The {len(worst)} worst are in {out}." if worst else " No sheet was written."
-    if looked.passed_over:
-        words += f" {looked.passed_over} pictures have no transparency and were passed over."
+    if looked.unjudged:
+        words += (
+            f" {len(looked.unjudged)} pictures have no transparency and no receipt, and were not "
+            "judged."
+        )
     unread = say_unread(Unreads((one.name, one.unread) for one in looked.unread).kinds())
     print(f"{words} {unread}".rstrip(), file=sys.stderr)
     return 1 if looked.failed else 0
@@ -131,9 +119,10 @@ def _count(text: str) -> int:
 
 
 def _look(arguments: argparse.Namespace) -> _Looked:
-    """Measure every result; one picture is in memory at a time. What a folder holds beside its
-    results (the inputs) is passed over, a picture that was named is not."""
+    """Judge every result; one picture is in memory at a time. That the inputs in a folder, beside
+    its results, cannot be judged is no failure; that a picture which was named cannot be is one."""
     looked = _Looked()
+    books = open_books()
     sources = expand(arguments.results, recursive=arguments.recursive)
     if none_found(sources):
         reasons = [source.reason for source in sources if source.reason]
@@ -146,37 +135,41 @@ def _look(arguments: argparse.Namespace) -> _Looked:
             looked.fail(source.name, source.reason or "A result needs a file; name it.")
             continue
         try:
-            picture = read_picture(
-                source.path, name=source.name, max_megapixels=arguments.max_megapixels
-            )
-        except PictureError as error:
+            data = source.path.read_bytes()
+            picture = read_picture(data, name=source.name, max_megapixels=arguments.max_megapixels)
+        except (PictureError, OSError) as error:
             looked.fail(source.name, str(error))
             continue
-        try:
-            alpha = mask_of(picture)
-        except BadPicture as error:
+        judged = judge(source.path, data, picture, books)
+        if isinstance(judged, Seen):
+            looked.seen.append(judged)
+        elif not _is_old_sheet(source.path, arguments.output):
+            looked.unjudged.append(judged)
             if source.name in arguments.results:
-                looked.fail(source.name, str(error))
-            else:
-                looked.passed_over += 1
-            continue
-        looked.seen.append(_Seen(source.path, quality_flags(alpha), alpha is not picture.alpha))
+                looked.fail(source.name, f"{source.name} holds no mask: {judged.reason}")
     cuts = {(one.path.parent, one.path.stem) for one in looked.seen if not one.is_mask}
     looked.seen = [one for one in looked.seen if not (one.is_mask and cuts & set(_cuts_of(one)))]
     return looked
 
 
-def _cuts_of(mask: _Seen) -> list[tuple[Path, str]]:
+def _is_old_sheet(path: Path, out: Path) -> bool:
+    return out in Taken([path]) and is_signed_only(path)
+
+
+def _cuts_of(mask: Seen) -> list[tuple[Path, str]]:
     """What the cut-out of the same picture is called, where `rmbg remove --mask` wrote both."""
     stem = mask.path.stem.removesuffix(MASK)
     return [(mask.path.parent, name) for name in (stem, f"{stem}{CUTOUT}")]
 
 
-def _row(one: _Seen, max_megapixels: float) -> Row:
+def _row(one: Seen, max_megapixels: float) -> Row:
     """Read again, and kept no larger than its cell: a hundred rows would not fit into memory."""
     picture = read_picture(one.path, name=str(one.path), max_megapixels=max_megapixels)
-    alpha = mask_of(picture)
-    colour = torch.zeros_like(picture.pixels) if one.is_mask else picture.pixels
+    colour, alpha = picture.pixels, picture.alpha
+    if one.is_mask:
+        colour, alpha = torch.zeros_like(colour), mask_of(picture)
+    elif alpha is None:
+        alpha = torch.ones_like(colour[..., 0])
     height, width = alpha.shape
     scale = min(1.0, CELL / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))

@@ -90,8 +90,9 @@ def write(
     icc_profile: bytes | None = None,
     metadata: Metadata = NOTHING,
     lasting: bool = False,
-) -> None:
-    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None).
+) -> bytes:
+    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None);
+    returns what was written.
 
     metadata: what the file says of itself. lasting: see `write_atomic`.
     """
@@ -114,3 +115,4 @@ def write(
             raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:
         write_atomic(out, data, lasting=lasting)
+    return data

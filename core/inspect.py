@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,20 @@ class QualityFlags:
             "is_uncertain": self.is_uncertain,
             "in_pieces": self.in_pieces,
         }
+
+
+def read_flags(data: JsonValue) -> QualityFlags | None:
+    """What `QualityFlags.data` has written; None where this is something else."""
+    if not isinstance(data, dict):
+        return None
+    shares = [data.get(name) for name in ("coverage", "uncertain", "border")]
+    islands, sides = data.get("islands"), data.get("sides")
+    if not all(isinstance(share, (int, float)) for share in shares) or not isinstance(islands, int):
+        return None
+    if not isinstance(sides, list):
+        return None
+    coverage, uncertain, border = (float(cast("float", share)) for share in shares)
+    return QualityFlags(coverage, uncertain, islands, tuple(map(str, sides)), border)
 
 
 def quality_flags(alpha: Tensor) -> QualityFlags:

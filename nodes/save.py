@@ -10,6 +10,7 @@ from typing import cast
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..bookkeeping import open_books
 from ..core.checks import common_batch
 from ..core.composite import CompositeOptions, compose
 from ..core.cutout import background_colour, cutout
@@ -17,8 +18,8 @@ from ..core.errors import BadOption
 from ..core.intake import split_pixels
 from ..core.report import JsonValue
 from ..pictures.formats import Depth, FormatId
-from ..pictures.metadata import NOTHING, Metadata
-from ..pictures.provenance import provenance_of
+from ..pictures.metadata import NOTHING
+from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
@@ -131,29 +132,34 @@ class SaveCutout(io.ComfyNode):
         if masks is not None:
             sizes["mask"] = len(masks)
         count = common_batch(sizes)
-        said = _metadata(report, _SOURCES[source], count)
+        said = _said(report, _SOURCES[source], count)
         workflow = workflow_of(cls.hidden) if keep_workflow else {}
         kind = _KINDS[format]
         folder, name, counter, subfolder = save_place(filename_prefix, width, height)
         saved = []
+        trouble: list[str] = []
+        files = open_books().files
         with comfy_job(count) as job:
             for index in range(count):
                 job.check()
                 alpha = None if masks is None else pick(masks, index)[0]
                 ready = _ready(pick(image, index)[0], alpha, kind, color, name_of(index, count))
+                about = said[index]
                 data = encode(
                     ready,
                     kind.format,
                     depth=kind.depth,
-                    metadata=with_workflow(said[index], workflow),
+                    metadata=with_workflow(about.metadata() if about else NOTHING, workflow),
                 )
                 stem = name.replace("%batch_num%", str(index))
                 file = f"{stem}_{counter + index:05}_.{kind.suffix}"
                 write_atomic(folder / file, data)
+                if about:
+                    trouble += files.note(about.receipt or None, {"image": data})
                 saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
                 job.step(1)
         empty = () if masks is None else nothing_left(masks)
-        told = tell("Save Cut-out (RMBG)", *fitted.warnings, *empty)
+        told = tell("Save Cut-out (RMBG)", *fitted.warnings, *empty, *trouble)
         return io.NodeOutput(ui={"images": saved, "text": told})
 
 
@@ -176,18 +182,18 @@ def _ready(picture: Tensor, mask: Tensor | None, kind: _Kind, color: str, name: 
     return compose(cut[None], None, backdrop, CompositeOptions())[0][0]
 
 
-def _metadata(report: str | None, source_type: str, count: int) -> list[Metadata]:
+def _said(report: str | None, source_type: str, count: int) -> list[Provenance | None]:
     """What each of `count` files says of itself.
 
     A picture that failed and was passed through says nothing; one that was left out has no file.
     """
     if not report:
-        return [NOTHING] * count
+        return [None] * count
     own = read_settings().weights
     said = [
-        provenance_of(row, own, source_type=source_type).metadata()
+        provenance_of(row, own, source_type=source_type)
         if row.get("outcome") == "delivered"
-        else NOTHING
+        else None
         for row in _rows(report)
         if row.get("on_failure") != "leave out"
     ]

@@ -16,7 +16,7 @@ from ..version import __version__
 from .fields import NO_FIELDS, Fields
 from .formats import by_suffix
 from .metadata import Metadata, metadata_of
-from .provenance import read_provenance
+from .provenance import Provenance, read_provenance
 from .still import DECODER_ERRORS
 from .xmp import read_xmp, write_xmp
 
@@ -44,6 +44,20 @@ def made_here(path: Path) -> str:
     if _is_named_so(path):
         return BY_NAME
     return BY_FOLDER if _in_batch(path.parent.absolute()) else ""
+
+
+def is_mask(path: Path, said: Provenance | None) -> bool:
+    """Whether a picture file says that it is a mask of ours: by its name, `shoe-mask.png`, or as a
+    grey one with provenance and no source type. Grey alone says nothing. said: its provenance."""
+    named = _NAMED.fullmatch(path.stem)
+    if named is not None and named[1] == MASK:
+        return True
+    return said is not None and not said.source_type and _is_grey(path)
+
+
+def is_signed_only(path: Path) -> bool:
+    """Whether a file says that it was made here and not from which picture: a contact sheet."""
+    return _says_so(path) and read_provenance(metadata_of(path.read_bytes())) is None
 
 
 def signature(fields: Fields = NO_FIELDS) -> Metadata:

@@ -10,9 +10,11 @@ from datetime import datetime, timezone
 from ..core.report import JsonValue
 from .chain import LARGEST, NONE_BEFORE, Receipt, fault_of, hash_part, seal, sha256
 from .database import Database
+from .delivered import Part
 
 _PAGE = 500
 _COLUMNS = "number, hash, body"
+_PARTS: tuple[Part, ...] = ("mask", "image")
 # Rows with other numbers were not written here: `verify` names them, nothing else counts them.
 _WRITTEN = f"number BETWEEN 1 AND {LARGEST}"
 
@@ -79,7 +81,7 @@ class Receipts:
     def matching(self, digest: str) -> list[Receipt]:
         """Those of which this is the sha256 of a result's pixels, image or mask, oldest first."""
         found = self._where("instr(body, ?)", (digest,))
-        return [receipt for receipt in found if digest in _results(receipt)]
+        return [receipt for receipt in found if digest in results_of(receipt)]
 
     def licence_text(self, digest: str) -> str | None:
         """The text of a licence row by its sha256."""
@@ -157,16 +159,16 @@ def _verdict(last: Receipt | None, fault: str | None) -> Verdict:
     return Verdict(last.number if last else 0, last.hash if last else NONE_BEFORE, fault)
 
 
-def _results(receipt: Receipt) -> set[JsonValue]:
+def results_of(receipt: Receipt) -> dict[str, Part]:
+    """What went out, by the sha256 of its pixels; of an image that equals its mask the image."""
     try:
         said = receipt.data()
     except ValueError:  # somebody has changed it; `verify` tells
-        return set()
-    pictures = [said.get(name) for name in ("image", "mask")]
-    return {
-        picture.get(form)
-        for picture in pictures
-        if isinstance(picture, dict)
-        for form in ("sha256", "sha256_16")
-        if isinstance(picture.get(form), str)
-    }
+        return {}
+    results: dict[str, Part] = {}
+    for part in _PARTS:
+        picture = said.get(part)
+        forms = picture if isinstance(picture, dict) else {}
+        digests = [forms.get(form) for form in ("sha256", "sha256_16")]
+        results |= {digest: part for digest in digests if isinstance(digest, str)}
+    return results

@@ -118,6 +118,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         END
         """,
     ),
+    (
+        # See delivered.py. receipt: its id.
+        """
+        CREATE TABLE delivered_files (
+            sha256 TEXT NOT NULL,
+            receipt TEXT NOT NULL,
+            part TEXT NOT NULL CHECK (part IN ('image', 'mask')),
+            PRIMARY KEY (sha256, receipt, part)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 _MADE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX|TRIGGER) (\w+)")

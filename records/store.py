@@ -1,4 +1,4 @@
-"""The journal, the cache, the receipts and the spending of one data folder."""
+"""The journal, the cache, the receipts, the spending and the files' hashes of one data folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from .budget import Spending
 from .cache import ResultCache
 from .database import Database
+from .delivered import DeliveredFiles
 from .journal import Journal
 from .receipts import Receipts
 
@@ -21,6 +22,7 @@ class Records:
     cache: ResultCache
     receipts: Receipts
     spending: Spending
+    files: DeliveredFiles
 
     def close(self) -> None:
         """Let go of the file of journal, receipts and spending."""
@@ -31,4 +33,10 @@ def open_records(folder: Path, cache_bytes: int) -> Records:
     """Never fails: see `Database`. cache_bytes: what results may take on disk; 0 keeps none."""
     database = Database(folder)
     cache = ResultCache(folder / "results", cache_bytes)
-    return Records(Journal(database), cache, Receipts(database), Spending(database))
+    return Records(
+        Journal(database),
+        cache,
+        Receipts(database),
+        Spending(database),
+        DeliveredFiles(database),
+    )

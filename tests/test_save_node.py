@@ -198,7 +198,7 @@ def test_with_a_report_each_file_says_its_own(node, comfy: Control, format: str)
         assert str(comfy.base) not in path.read_bytes().decode("latin-1")
 
 
-@pytest.mark.parametrize("format", ["png", "webp"])
+@pytest.mark.parametrize("format", ["png", "png 16 bit", "webp", "jpeg"])
 def test_the_receipt_matches_what_was_saved(node, comfy: Control, format: str) -> None:
     batch = run(1)
     path = saved_path(comfy, node, batch.image, report=batch.report, format=format)
