@@ -14,7 +14,7 @@ from ..core.errors import BadOption
 from ..pictures.formats import READ_LABELS
 from ..pictures.unread import Unreads, say_unread, why_unread
 from .folders import Tree, within
-from .manifest import Manifest, is_manifest
+from .manifest import Manifest, Row, is_manifest
 from .naming import Naming, mask_of
 
 
@@ -37,7 +37,14 @@ class Item:
     trouble: str = ""
 
 
-def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool) -> Iterator[Item]:
+def find_items(
+    sources: Sequence[str],
+    dest: Path,
+    naming: Naming,
+    *,
+    mask: bool,
+    encoding: str | None = None,
+) -> Iterator[Item]:
     """The pictures of folders, patterns and files, or of one manifest.
 
     A folder gives the pictures in it and in its folders, sorted as people count (2 before 10), the
@@ -49,7 +56,9 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
     Pictures of kinds that are not read come, too, for `State.survey` to count.
 
     What cannot be looked into, or is not there though the manifest names it, is an Item that cannot
-    be read. Targets are the wished ones: `State.survey` tells those apart that are the same.
+    be read. A row that leaves a column empty which the naming pattern asks for is an Item with
+    that trouble. Targets are the wished ones: `State.survey` tells those apart that are the same.
+    encoding: see `Manifest`.
 
     Results never lie among the pictures, where the next run would take them for pictures: raises
     BadOption for a source in DEST. Also for one that does not exist, for a pattern that matches
@@ -63,7 +72,7 @@ def find_items(sources: Sequence[str], dest: Path, naming: Naming, *, mask: bool
     if lists:
         if len(sources) > 1:
             raise BadOption(f"{lists[0]} lists pictures; name it alone, without other sources.")
-        manifest = Manifest(Path(lists[0]))
+        manifest = Manifest(Path(lists[0]), encoding)
         naming.check(manifest.columns)
         if next(manifest.rows(), None) is None:
             raise BadOption(f"{manifest.file} lists no pictures; add a row for each.")
@@ -167,13 +176,26 @@ def _listed(manifest: Manifest, dest: Path, naming: Naming, mask: bool) -> Itera
         folder = "/".join(name for name in inside[:-1] if name != "..")
         try:
             if row.output is None:
-                item = replace(_item(naming, source, key, folder, row.columns, mask), named=True)
+                missing = naming.missing(row.columns)
+                columns = {**row.columns, **dict.fromkeys(missing, "_")}
+                item = replace(
+                    _item(naming, source, key, folder, columns, mask),
+                    named=True,
+                    trouble=_unnamed(manifest, row, missing),
+                )
             else:
                 target = naming.stated(row.output)
                 item = Item(key, source, target, mask_of(target) if mask else None, named=True)
         except BadOption as error:
             raise manifest.error(row.line, str(error)) from error
         yield item
+
+
+def _unnamed(manifest: Manifest, row: Row, missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    what = f"the column {missing[0]} is empty, and the naming pattern asks for it; fill it in"
+    return str(manifest.error(row.line, what))
 
 
 def _item(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from ..core.errors import BadOption
+from .encodings import NotUtf8, encoding_of, lines_of
+from .tables import NotTable, table
 
 PATH, OUTPUT = "path", "output"
-_DELIMITERS = (",", ";", "\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +27,19 @@ class Row:
 
 
 class Manifest:
-    """A `.csv` or `.jsonl` file, UTF-8 with or without a byte order mark. CSV: the first line names
-    the columns, and says whether , or ; or a tab stands between them. JSONL: one object a line.
+    """A `.csv` or `.jsonl` file: UTF-8, what its byte order mark says (UTF-16 as Excel writes it
+    among them), or `encoding`. CSV: a header names the columns, blanks around names and cells do
+    not count, and , ; | or a tab stands between them. JSONL: one object a line, texts as they are.
 
-    columns: the names, of the first object where it is JSONL. Raises BadOption, with the number of
-    the line, for a file that cannot be read, for one without a column `path`, and, from `rows`, for
-    a row that has none.
+    encoding: of a file without a mark, as Python names it; "utf-8" keeps bytes that are none, which
+    may be the name of a file. columns: the names, of the first object where it is JSONL. Raises
+    BadOption, with the number of the line, for a file that cannot be read, for one without a column
+    `path`, and, from `rows`, for a row that has none.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, encoding: str | None = None) -> None:
         self.file = file
+        self._encoding = encoding_of(encoding)
         self._read = _READERS[file.suffix.lower()]
         with closing(self._lines(True)) as lines:
             self.columns: tuple[str, ...] = next((tuple(cells) for _, cells in lines), ())
@@ -56,11 +58,15 @@ class Manifest:
 
     def _lines(self, head: bool) -> Generator[tuple[int, dict[str, str]], None, None]:
         try:
-            # Bytes that are not UTF-8 are kept: they may be the name of a file.
-            with self.file.open(
-                encoding="utf-8-sig", errors="surrogateescape", newline=""
-            ) as opened:
-                yield from self._read(opened, self.error, head)
+            with closing(lines_of(self.file, self._encoding)) as lines:
+                yield from self._read(lines, self.error, head)
+        except NotUtf8 as error:
+            raise self.error(error.line, str(error)) from error
+        except UnicodeError as error:
+            raise BadOption(
+                f"{self.file} cannot be read as text ({error}); name its encoding, such as "
+                "--encoding cp1252."
+            ) from error
         except OSError as error:
             raise BadOption(f"{self.file} cannot be read ({error.strerror}).") from error
 
@@ -73,42 +79,29 @@ def is_manifest(file: Path) -> bool:
 _Blame = Callable[[int, str], BadOption]
 
 
-def _csv(lines: IO[str], blame: _Blame, head: bool) -> Iterator[tuple[int, dict[str, str]]]:
+def _csv(lines: Iterator[str], blame: _Blame, head: bool) -> Iterator[tuple[int, dict[str, str]]]:
     """Cells by column, the header's own as the first where `head`. A cell too many is left out."""
-    header = lines.readline()
-    columns, delimiter = _columns(header, blame)
-    if head:
-        yield 1, dict.fromkeys(columns, "")
-        return
-    # strict: a quote that is never closed would swallow the rest of the file as one cell.
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 2
-        try:
-            cells = next(reader)
-        except StopIteration:
+    rows = table(lines, _is_header)
+    try:
+        line, header = next(rows)
+        columns = [*map(_column, header)]
+        named = [name for name in columns if name]
+        if len({*named}) < len(named):
+            raise blame(line, "two columns have the same name")
+        if head:
+            yield line, dict.fromkeys(named, "")
             return
-        except csv.Error as error:
-            raise blame(line, f"this is no row of a CSV file ({error})") from error
-        if any(cell.strip() for cell in cells):
-            yield line, dict(zip(columns, cells, strict=False))
+        for line, cells in rows:
+            yield line, {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+    except NotTable as error:
+        raise blame(error.line, str(error)) from error
 
 
-def _columns(header: str, blame: _Blame) -> tuple[list[str], str]:
-    """The names of the columns and what stands between them."""
-    for delimiter in _DELIMITERS:
-        try:
-            names = [_column(name) for name in next(csv.reader([header], delimiter=delimiter), [])]
-        except csv.Error as error:
-            raise blame(1, f"this is no header of a CSV file ({error})") from error
-        if PATH in names:
-            if len({*names}) < len(names):
-                raise blame(1, "two columns have the same name")
-            return names, delimiter
-    raise blame(1, f"there is no column {PATH}; the first line of a UTF-8 file names the columns")
+def _is_header(names: list[str]) -> bool:
+    return PATH in map(_column, names)
 
 
-def _jsonl(lines: IO[str], blame: _Blame, head: bool) -> Iterator[tuple[int, dict[str, str]]]:
+def _jsonl(lines: Iterator[str], blame: _Blame, head: bool) -> Iterator[tuple[int, dict[str, str]]]:
     """The texts of each object; what is a list or an object itself is left out."""
     for line, text in enumerate(lines, 1):
         if not text.strip():

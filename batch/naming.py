@@ -64,6 +64,11 @@ class Naming:
                 choice = ", ".join(f"{{{name}}}" for name in allowed)
                 raise self._bad(f"has the unknown field {{{field}}}; there are {choice}")
 
+    def missing(self, columns: Mapping[str, str]) -> list[str]:
+        """The columns that the pattern asks for, and that a row leaves empty."""
+        asked = dict.fromkeys(field for _, field, _ in self._parts if field not in (None, *_FIELDS))
+        return [name for name in asked if name and not columns.get(name, "").strip()]
+
     def target(self, folder: str, stem: str, columns: Mapping[str, str]) -> str:
         """The path under DEST. A number in it stands open until `numbered` gives it.
 

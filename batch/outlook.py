@@ -80,6 +80,7 @@ def foresee(
     *,
     force: bool = False,
     retry: bool = False,
+    encoding: str | None = None,
     settings: Settings | None = None,
 ) -> Outlook:
     """What `run` with the same arguments would do on this day; no picture is read or made.
@@ -91,7 +92,7 @@ def foresee(
     spec = find(wanted.backend)
     _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
-    items = find_all(sources, home, wanted)
+    items = find_all(sources, home, wanted, encoding)
     if (home / OWN_FOLDER / FILE).exists():
         with State(home, kept=wanted.picture) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)

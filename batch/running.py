@@ -73,6 +73,7 @@ def run(
     pool: Pool | None = None,
     force: bool = False,
     retry: bool = False,
+    encoding: str | None = None,
     settings: Settings | None = None,
     watch: Watch | None = None,
 ) -> Summary:
@@ -82,7 +83,8 @@ def run(
     recipe: what becomes of each picture; by default a transparent PNG. backend: what opens one,
     instead of the recipe's. engine: "ray" needs the extra `ray`, and takes `pool`. workers: threads
     beside the model, by default one for each core, at most 8. force: do again what is done. retry:
-    try again what is quarantined.
+    try again what is quarantined. encoding: of a manifest without a byte order mark (by default
+    UTF-8), such as "cp1252".
 
     Interrupted at any moment, it is taken up again by the same call. A picture that fails is listed
     in DEST/.rmbg/quarantine.jsonl and never ends the run of the others. Raises LicenceRefused,
@@ -98,7 +100,7 @@ def run(
     if backend is None:
         allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
-    items = find_all(sources, home, wanted)  # refuses before anything is made
+    items = find_all(sources, home, wanted, encoding)  # refuses before anything is made
     with State(home, kept=wanted.picture) as state:
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         state.survey(items, digest, retry=retry, force=force)
@@ -128,12 +130,21 @@ def pinned(recipe: Recipe, settings: Settings) -> Recipe:
 
 
 def find_all(
-    sources: str | Path | Sequence[str | Path], dest: Path, recipe: Recipe
+    sources: str | Path | Sequence[str | Path],
+    dest: Path,
+    recipe: Recipe,
+    encoding: str | None,
 ) -> Iterator[Item]:
     """The pictures, with the names that the recipe gives to their results. Raises BadOption."""
     named = [sources] if isinstance(sources, (str, Path)) else sources
     naming = Naming(recipe.output.naming, recipe.output.format)
-    return find_items([str(name) for name in named], dest, naming, mask=recipe.output.mask)
+    return find_items(
+        [str(name) for name in named],
+        dest,
+        naming,
+        mask=recipe.output.mask,
+        encoding=encoding,
+    )
 
 
 @dataclass

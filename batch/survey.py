@@ -33,6 +33,7 @@ CREATE TEMP TABLE found (
     wanted BLOB NOT NULL,
     masked INTEGER NOT NULL,
     named INTEGER NOT NULL,
+    trouble BLOB NOT NULL,
     size INTEGER,
     modified INTEGER,
     device INTEGER,
@@ -41,13 +42,12 @@ CREATE TEMP TABLE found (
     picture INTEGER,
     verdict TEXT,
     passed_over TEXT,
-    trouble BLOB NOT NULL DEFAULT '',
     repeat INTEGER NOT NULL DEFAULT 0
 )
 """
 _ADD = """
-INSERT INTO found (key, source, wanted, masked, named, size, modified, device, inode)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO found (key, source, wanted, masked, named, trouble, size, modified, device, inode)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET twice = 1
 WHERE source <> excluded.source OR wanted <> excluded.wanted
 """
@@ -64,7 +64,7 @@ WHERE f.rank > ? ORDER BY f.rank LIMIT ?
 """
 _BY_FILE = "CREATE INDEX by_file ON found (inode, device)"
 _WHOSE = "SELECT source FROM found WHERE inode = ? AND device = ? LIMIT 1"
-_JUDGED = "UPDATE found SET picture = ?, verdict = ?, trouble = ? WHERE rank = ?"
+_JUDGED = "UPDATE found SET picture = ?, verdict = ?, trouble = coalesce(?, trouble) WHERE rank = ?"
 _LEFT = "UPDATE found SET verdict = 'passed over', passed_over = ? WHERE rank = ?"
 
 
@@ -115,7 +115,7 @@ def take_stock(
     unread = Unreads()
     targets = Targets(connection, dest)
     for known in _compared(connection):
-        judged: list[tuple[int, str, bytes, int]] = []
+        judged: list[tuple[int, str, bytes | None, int]] = []
         left: list[tuple[str, int]] = []
         for one in known:
             if why := "" if one.named else why_unread(Path(text(one.source))):
@@ -132,7 +132,7 @@ def take_stock(
                 trouble = _would_replace(connection, dest, target, mask, terms.kept)
                 reasons["blocked" if trouble else reason] += 1
             verdicts[verdict] += 1
-            judged.append((picture, verdict, blob(trouble), one.rank))
+            judged.append((picture, verdict, blob(trouble) if trouble else None, one.rank))
         targets.write()
         connection.executemany(_JUDGED, judged)
         connection.executemany(_LEFT, left)
@@ -208,7 +208,7 @@ def _is_there(dest: Path, target: str, size: int | None) -> bool:
 
 def _row(item: Item) -> tuple[bytes | bool | int | None, ...]:
     paths = blob(item.key), blob(str(item.source)), blob(item.target)
-    names = *paths, item.mask is not None, item.named
+    names = *paths, item.mask is not None, item.named, blob(item.trouble)
     try:
         found = os.stat(item.source)
     except (OSError, ValueError):  # its reading will say why

@@ -37,6 +37,7 @@ _ENGINES: tuple[Engine, ...] = ("local", "ray")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", nargs="+", metavar="SOURCE", help="folders, files, patterns, or one manifest")
+    add("--encoding", metavar="NAME", help="of a manifest that is not UTF-8, such as cp1252")
     add("-o", "--output", metavar="DEST", required=True, help="the folder for the results")
     add("--recipe", metavar="FILE", help="what becomes of each picture: a TOML file")
     add("--preset", choices=(*PRESETS,), help="what a marketplace asks for, or a neutral one")
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             recipe,
             force=arguments.force,
             retry=arguments.retry_quarantined,
+            encoding=arguments.encoding,
             settings=settings,
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
@@ -100,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         pool=Pool(arguments.actors, arguments.gpus_per_actor, arguments.cpus_per_actor),
         force=arguments.force,
         retry=arguments.retry_quarantined,
+        encoding=arguments.encoding,
         settings=settings,
         watch=watch,
     )

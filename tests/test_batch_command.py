@@ -134,3 +134,26 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(shots: Path, tmp_path: Path) 
     said = json.loads((out / ".rmbg" / "summary.json").read_text())
     assert said["done_before"] + said["done_now"] == 42
     assert said["done_before"] in (before - 1, before, before + 1)
+
+
+def test_a_manifest_of_excel_with_an_empty_cell(
+    shots: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shots / "a.png").rename(shots / "köpfe.png")
+    rows, out = "path;sku\r\nköpfe.png;A1\r\nshoes/b.jpg;{}\r\n", shots.parent / "out"
+    file = shots / "list.csv"
+    file.write_bytes(rows.format("").encode("cp1252"))
+    asked = ["batch", str(file), "-o", str(out), "--backend", "keyer", "--naming", "{sku}{suffix}"]
+    assert main(asked) == 2
+    assert "list.csv, line 2: these bytes are no UTF-8." in capsys.readouterr().err
+    asked += ["--encoding", "cp1252", "--json"]
+    assert main([*asked, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["to_do"] == 2
+    assert main(asked) == 1
+    said = capsys.readouterr()
+    assert "list.csv, line 3: the column sku is empty" in said.err
+    summary = json.loads(said.out)
+    assert (summary["done_now"], summary["failed"], summary["quarantined"]) == (1, 1, 0)
+    file.write_bytes(rows.format("B2").encode("cp1252"))
+    assert main(asked) == 0
+    assert sorted(path.name for path in out.glob("*.png")) == ["A1.png", "B2.png"]

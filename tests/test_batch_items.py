@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from itertools import islice
@@ -26,9 +27,16 @@ def put(folder: Path, *files: str) -> Path:
     return folder
 
 
-def found(*sources: object, dest: Path, pattern: str = "", mask: bool = False) -> list[Item]:
+def found(
+    *sources: object,
+    dest: Path,
+    pattern: str = "",
+    mask: bool = False,
+    encoding: str | None = None,
+) -> list[Item]:
     naming = Naming(pattern) if pattern else Naming()
-    return [*find_items([str(source) for source in sources], dest, naming, mask=mask)]
+    named = [str(source) for source in sources]
+    return [*find_items(named, dest, naming, mask=mask, encoding=encoding)]
 
 
 def keys(*sources: object, dest: Path) -> list[str]:
@@ -213,7 +221,7 @@ def test_a_jsonl_manifest(tmp_path: Path, dest: Path) -> None:
 
 @posix
 def test_bytes_of_a_file_name_in_a_manifest(tmp_path: Path, dest: Path) -> None:
-    (item,) = found(listing(tmp_path, b"path\ncaf\xe9.jpg\n"), dest=dest)
+    (item,) = found(listing(tmp_path, b"path\ncaf\xe9.jpg\n"), dest=dest, encoding="UTF8")
     assert os.fsencode(item.source.name) == b"caf\xe9.jpg"
 
 
@@ -231,14 +239,7 @@ def test_bytes_of_a_file_name_in_a_manifest(tmp_path: Path, dest: Path) -> None:
         ("l.csv", "path,output\na.png,C:\\b.png\n", 2, "no path of a file under DEST"),
         ("l.csv", "path,output\na.png,b/\n", 2, "no path of a file under DEST"),
         ("l.csv", "path,output\na.png,b.jpg\n", 2, "another format"),
-        ("l.csv", "path,sku\na.png,1\nb.png\n", 3, "column sku is empty"),
         ("l.csv", "path,sku\nout/a.png,1\n", 2, "where the results go"),
-        (
-            "l.jsonl",
-            '{"path": "a.png", "sku": 1}\n{"path": "b.png", "sku": [1]}',
-            2,
-            "sku is empty",
-        ),
         ("l.jsonl", '{"path": "a.png", "sku": 1}\n["b.png"]', 2, "no JSON object"),
         ("l.jsonl", '{"path": "a.png", "sku": 1}\n{"sku": 1}', 2, "no path"),
         ("l.jsonl", '{"path": "a.png", "sku": 1}\n' + "[" * 100000, 2, "no JSON object"),
@@ -251,6 +252,69 @@ def test_a_damaged_manifest(
     columns = "{sku}" if "sku" in text.splitlines()[:1].__str__() else "{stem}"
     with pytest.raises(BadOption, match=f"{name}, line {line}: .*{words}"):
         found(listing(tmp_path, text, name), dest=dest, pattern=f"{columns}{{suffix}}")
+
+
+_ROWS = "path{0}sku\r\nköpfe.jpg{0}A1\r\n"
+_EXCEL = {
+    "Unicode text": codecs.BOM_UTF16_LE + _ROWS.format("\t").encode("utf-16-le"),
+    "big endian": codecs.BOM_UTF16_BE + _ROWS.format("\t").encode("utf-16-be"),
+    "CSV UTF-8": codecs.BOM_UTF8 + _ROWS.format(";").encode(),
+    "sep": b"sep=;\r\n" + _ROWS.format(";").encode(),
+    "sep with a mark": codecs.BOM_UTF8 + b'"SEP=|"\r\n' + _ROWS.format("|").encode(),
+    "sep, a tab": b"sep=\t\r\n" + _ROWS.format("\t").encode(),
+    "pipes": _ROWS.format("|").encode(),
+    "blanks": " Path ,\u00a0sku \r\n\u00a0köpfe.jpg , A1\u00a0\r\n".encode(),
+    "quotes and blanks": b' "PATH" , "sku" \r\n "k\xc3\xb6pfe.jpg" , "A1" \r\n',
+    "blank lines": b"\r\n;;\r\n" + _ROWS.format(";").encode() + b"\r\n;;\r\n",
+    "empty columns": b"path,sku,,\r\nk\xc3\xb6pfe.jpg,A1,,,\r\n",
+    "lines in a name": b'"note\r\nof ours";path;sku\r\n"a\nb";k\xc3\xb6pfe.jpg;A1\r\n',
+    "old Mac": _ROWS.format(",").replace("\r\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("content", _EXCEL.values(), ids=_EXCEL)
+def test_manifests_as_spreadsheets_write_them(tmp_path: Path, dest: Path, content: bytes) -> None:
+    items = found(listing(tmp_path, content), dest=dest, pattern="{sku}{suffix}")
+    assert [(item.key, item.target) for item in items] == [("köpfe.jpg", "A1.png")]
+
+
+def test_lines_are_counted_as_an_editor_does(tmp_path: Path, dest: Path) -> None:
+    text = 'sep=;\r\n\r\n"a\r\nb";path\r\n"c\r\nd";x.png\r\n\r\n;\r\ne;\r\n'
+    with pytest.raises(BadOption, match=r"line 9: .*no path"):
+        found(listing(tmp_path, text), dest=dest)
+
+
+def test_a_jsonl_manifest_with_a_mark(tmp_path: Path, dest: Path) -> None:
+    for encoding in ("utf-8-sig", "utf-16"):
+        file = listing(tmp_path, '{"path": " ö.png"}\n'.encode(encoding), "list.jsonl")
+        assert [item.key for item in found(file, dest=dest)] == [" ö.png"]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl"])
+def test_another_encoding_is_said_and_can_be_named(tmp_path: Path, dest: Path, name: str) -> None:
+    text = "path\na.png\nköpfe.jpg\n" if name == "list.csv" else '{"path": "köpfe.jpg"}\n'
+    file = listing(tmp_path, text.encode("cp1252"), name)
+    line = 3 if name == "list.csv" else 1
+    with pytest.raises(BadOption, match=rf"{name}, line {line}: .*--encoding cp1252"):
+        found(file, dest=dest)
+    assert found(file, dest=dest, encoding="cp1252")[-1].key == "köpfe.jpg"
+    with pytest.raises(BadOption, match="name its encoding"):
+        found(file, dest=dest, encoding="utf-16")
+    for wrong in ("klingon", "hex"):
+        with pytest.raises(BadOption, match=f"no encoding '{wrong}'"):
+            found(file, dest=dest, encoding=wrong)
+
+
+def test_an_empty_cell_costs_its_row_alone(tmp_path: Path, dest: Path) -> None:
+    for file in (
+        listing(tmp_path, "path,sku,output\na.png,1,\nb.png\nc.png, ,c\n"),
+        listing(tmp_path, '{"path": "a.png", "sku": 1}\n{"path": "b.png", "sku": [1]}\n'
+                '{"path": "c.png", "output": "c"}', "l.jsonl"),
+    ):  # fmt: skip
+        items = found(file, dest=dest, pattern="{sku}{suffix}")
+        assert [item.target for item in items] == ["1.png", "_.png", "c.png"]
+        assert [bool(item.trouble) for item in items] == [False, True, False]
+        assert "column sku is empty" in items[1].trouble
 
 
 def test_a_manifest_is_read_row_by_row(tmp_path: Path, dest: Path) -> None:

@@ -59,7 +59,7 @@ def look(
     mask: bool = False,
     **how: bool,
 ) -> Survey:
-    items = find_items([str(source)], dest, Naming(pattern), mask=mask)
+    items = find_items([str(source)], dest, Naming(pattern), mask=mask, encoding="utf-8")
     return state.survey(items, recipe, **how)
 
 
