@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from glob import has_magic
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.patterns import split_pattern
 from ..pictures.sources import natural
 from ..pictures.unread import is_picture
 
@@ -51,10 +51,8 @@ class Tree:
 
     @classmethod
     def of_pattern(cls, pattern: str) -> Tree:
-        """The base is what comes before the first name with a wildcard."""
-        parts = Path(pattern).parts
-        first = next(number for number, part in enumerate(parts) if has_magic(part))
-        return cls(Path(*parts[:first]), parts[first:])
+        """The base is the folder that is there as it stands; the rest may hold wildcards."""
+        return cls(*split_pattern(pattern))
 
     def pictures(self, dest: Path) -> Iterator[Found]:
         """The picture files of a folder before those of its folders. `dest` is not looked into.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.formats import READ_LABELS
+from ..pictures.patterns import NOT_FETCHED, address, is_pattern
 from ..pictures.unread import Unreads, say_unread, why_unread
 from .folders import Tree, within
 from .manifest import Manifest, Row, is_manifest
@@ -115,6 +115,8 @@ class _Found:
                     yield replace(item, named=named)
 
     def _take(self, source: str) -> None:
+        if shown := address(source):
+            raise BadOption(f"{shown} {NOT_FETCHED}.")
         path = Path(source)
         try:
             exists, is_folder = path.exists(), path.is_dir()
@@ -130,7 +132,7 @@ class _Found:
             return
         if is_folder:
             tree = Tree(path)
-        elif glob.has_magic(source):
+        elif is_pattern(source):
             tree = Tree.of_pattern(source)
         else:
             raise BadOption(f"{source} does not exist; name a folder, a file or a manifest.")
@@ -166,6 +168,8 @@ def _listed(manifest: Manifest, dest: Path, naming: Naming, mask: bool) -> Itera
         return within(folder, dest)
 
     for row in manifest.rows():
+        if shown := address(row.path):
+            raise manifest.error(row.line, f"{shown} {NOT_FETCHED}")
         source = manifest.file.parent / row.path
         if in_dest(source.parent):
             raise manifest.error(

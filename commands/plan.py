@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 from ..core.errors import BadOption, BadPicture
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
+from ..pictures.patterns import is_pattern, split_pattern
 from ..pictures.places import Places
 from ..pictures.read import Picture
 from ..pictures.results import MASK
@@ -137,9 +135,7 @@ def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -
 
 def _base(argument: str) -> Path:
     """The folder that an argument looks into: itself, or what comes before a wildcard."""
-    parts = Path(argument).parts
-    plain = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
-    return Path(argument) if os.path.isdir(argument) else Path(*plain)
+    return split_pattern(argument)[0] if is_pattern(argument) else Path(argument)
 
 
 def _mask_paths(

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..core.errors import BadOption, BadPicture
 from .formats import LABELS, by_suffix, is_readable, unread
 from .names import portable
+from .patterns import NOT_FETCHED, address, is_pattern, split_pattern
 from .results import CUTOUT, IN_FILE, made_here
 from .unread import Unreads, is_picture, name_unread, why_unread
 
@@ -137,6 +138,8 @@ def _by_value(run: re.Match[str]) -> str:
 def _expand_one(argument: str, recursive: bool) -> list[Source]:
     if argument == STDIN:
         return [Source("standard input")]
+    if shown := address(argument):
+        return [_missing(shown, NOT_FETCHED)]
     path = Path(argument)
     try:
         if path.is_dir():
@@ -147,9 +150,11 @@ def _expand_one(argument: str, recursive: bool) -> list[Source]:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         return [_missing(argument, f"cannot be looked into ({reason})")]
-    if not glob.has_magic(argument):
+    if not is_pattern(argument):
         return [_missing(argument, "does not exist")]
-    matches = (Path(match) for match in glob.iglob(argument, recursive=True))
+    base, names = split_pattern(argument)
+    matched = glob.iglob(os.path.join(*names), root_dir=base, recursive=True)
+    matches = (base / match for match in matched)
     return _pictures(matches, argument, "matches")
 
 

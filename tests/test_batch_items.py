@@ -448,3 +448,26 @@ def test_no_output_of_a_manifest_leaves_dest(output: str) -> None:
     except BadOption:
         return
     stays_inside(variant(target, 2))
+
+
+@posix
+def test_patterns_in_folders_whose_names_read_like_patterns(tmp_path: Path, dest: Path) -> None:
+    put(tmp_path / "shots [2]", "a.png", "b*/c.png", "d.png")
+    at = tmp_path / "shots [2]"
+    assert keys(at / "*.png", dest=dest) == ["a.png", "d.png"]
+    assert keys(at / "**/[ac].png", dest=dest) == ["a.png", "b*/c.png"]
+    assert keys(at / "b*/*.png", dest=dest) == ["c.png"]
+    with pytest.raises(BadOption, match="does not exist"):
+        keys(at / "none.png", dest=dest)
+
+
+def test_addresses_are_not_fetched_and_keep_their_secrets(tmp_path: Path, dest: Path) -> None:
+    where = "https://me:key@host/a.png?sign=key"
+    file = listing(tmp_path, f"path\na.png\n{where}\n")
+    for source, words in (
+        (where, "^https://host/a.png is an addr"),
+        (file, "line 3: https://host/a"),
+    ):
+        with pytest.raises(BadOption, match=words) as caught:
+            found(source, dest=dest)
+        assert "key" not in str(caught.value)

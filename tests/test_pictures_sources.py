@@ -193,3 +193,24 @@ def test_5000_pictures_of_one_name_are_named_quickly(tmp_path: Path) -> None:
     result = output_paths(sources, str(tmp_path))
     assert len({str(path) for path in result}) == 5000
     assert result[-1] == tmp_path / "f-5000.png"
+
+
+def test_patterns_in_folders_whose_names_read_like_patterns(tmp_path: Path) -> None:
+    paths("shots [2]/a.png", "shots [2]/b*/c.png", "shots 2/d.png", folder=tmp_path)
+    at = tmp_path / "shots [2]"
+    assert names(expand([str(at / "*.png")])) == ["a.png"]
+    assert names(expand([str(at / "**/*.png")])) == ["a.png", "c.png"]
+    assert names(expand([str(at / "b*/[c].png")])) == ["c.png"]
+    assert names(expand([str(tmp_path / "shots [0-9]/*.png")])) == ["d.png"]
+    (gone,) = expand([str(at / "none.png")])
+    assert "does not exist" in str(gone.reason)
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS", "s3", "file"])
+def test_addresses_are_not_fetched_and_keep_their_secrets(scheme: str) -> None:
+    (source,) = expand([f"{scheme}://me:key@host/a*.png?sign=key#key"])
+    assert source.reason == (
+        f"{scheme}://host/a*.png is an address, and addresses are not fetched; download the "
+        "picture and name its file."
+    )
+    assert "key" not in source.name
