@@ -12,14 +12,17 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def split_pattern(argument: str) -> tuple[Path, tuple[str, ...]]:
-    """The folder that is there as it stands, and the names behind it, which may hold wildcards.
+    """The folder that is there as it stands, and the names behind it, from the first wildcard on.
 
     A folder's own name is none, though it may read like one: in `shots [2]/*.jpg` the folder is
     `shots [2]`.
     """
     parts = Path(argument).parts
     base, used = Path(), 0
-    while used < len(parts) and os.path.isdir(base / parts[used]):
+    last = max((n for n, part in enumerate(parts) if glob.has_magic(part)), default=0)
+    while used < len(parts) and (
+        os.path.isdir(base / parts[used]) or (used < last and not glob.has_magic(parts[used]))
+    ):
         base, used = base / parts[used], used + 1
     return base, parts[used:]
 
