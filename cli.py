@@ -55,6 +55,12 @@ def _settled(given: list[str], *, own_process: bool) -> int:
     except BrokenPipeError:
         # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
         return 1
+    except (
+        OSError
+    ) as error:  # of what no picture could be made without: folders, devices, libraries
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rmbg: {where}{error.strerror or error}. Nothing more was done.", file=sys.stderr)
+        return 2
 
 
 def _run(given: list[str], *, own_process: bool) -> int:

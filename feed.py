@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .core.errors import PictureError
 from .core.intake import split_pixels
+from .core.remarks import Remark
 from .core.types import Backend, Failure, Frame, Job, Matte, Outcome
 from .lane import Lane
 from .records.paid import PaidJob
@@ -184,4 +185,5 @@ def _prepare(item: Input, priced: Backend | None) -> Prepared:
     pixels, alpha, warnings = split_pixels(loaded, item.name)
     frame = Frame(item.index, pixels, item.name)
     work = priced.work(frame) if priced else None
-    return Prepared(frame, alpha, loaded.dtype, (*said, *warnings), work)
+    of_file = (Remark(words, "file") for words in said)
+    return Prepared(frame, alpha, loaded.dtype, (*of_file, *warnings), work)

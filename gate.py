@@ -114,6 +114,35 @@ def allow_unopened(
     return allow(_with_own_file(spec, chosen, PlainHost()), usage, settings)
 
 
+def check_ready(
+    backend_id: str,
+    options: Mapping[str, OptionValue],
+    usage: Usage | None,
+    settings: Settings,
+) -> None:
+    """Raise what would keep a run from beginning: its licence, Offline, weights that are not there,
+    a key that is not set. Nothing is fetched, loaded or sent."""
+    _, chosen = _chosen(backend_id, options, settings)
+    fetches = bool(chosen.get("download")) and not settings.offline
+    own = str(chosen.get("weights", "")).strip()
+    held_back = {**options, "download": False} if fetches else options
+    try:
+        open_backend(backend_id, usage=usage, settings=settings, options=held_back).close()
+    except WeightsMissing:
+        if own or not fetches:
+            raise
+    check_key(backend_id, options, settings)
+
+
+def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Settings) -> None:
+    """Raise KeyMissing where the backend asks for a key and none is set."""
+    spec, chosen = _chosen(backend_id, options, settings)
+    if spec.location == "hosted":
+        from .backends.hosted.keys import find_key
+
+        find_key(spec, str(chosen.get("profile", "")))
+
+
 def _chosen(
     backend_id: str, options: Mapping[str, OptionValue], settings: Settings
 ) -> tuple[BackendSpec, Mapping[str, OptionValue]]:

@@ -6,6 +6,7 @@ Python interface call it.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ import torch
 from .bookkeeping import circumstances, open_books
 from .core.errors import OverBudget, Refusal
 from .core.licences import licence_of
+from .core.remarks import Remark
 from .core.types import Backend, Job, Outcome, Usage
 from .estimate import Estimate, estimate, look
 from .feed import Failed, Feed, Input, Prepared
@@ -38,6 +40,10 @@ R = TypeVar("R")
 Settle: TypeAlias = "Callable[[], None]"
 #: What was delivered, and the identity of the paid work that is handed over with it.
 _Handed: TypeAlias = "tuple[R, str | None]"
+
+# Of a path that leads to no file: nothing of the name, a file in the place of a folder, links in a
+# circle, and what can be no name.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
@@ -82,11 +88,12 @@ def remove(
     hand_over: see `carry_out`.
 
     A picture that cannot be read, used or delivered is a Failed and never ends the run of the
-    others. Delivered or not, each leaves a receipt; one that cannot be written is a warning in the
-    report. Raises LicenceRefused or Offline before anything is loaded; OverBudget before anything
-    is sent where `inputs` is a sequence, else when the next picture would pass `max_cost` or the
-    budget; Cancelled and the backend's refusals later. At most the backend's window of pictures is
-    in memory, and as many again that were paid for earlier.
+    others. Delivered or not, each leaves a receipt, but for files that are not there; a receipt
+    that cannot be written is a warning in the report. Raises LicenceRefused or Offline before
+    anything is loaded; OverBudget before anything is sent where `inputs` is a sequence, else when
+    the next picture would pass `max_cost` or the budget; Cancelled and the backend's refusals
+    later. At most the backend's window of pictures is in memory, and as many again that were paid
+    for earlier.
     """
     return carry_out(
         inputs,
@@ -141,6 +148,8 @@ def carry_out(
     clerk = Clerk(kept.receipts, about)
 
     def unusable(failed: Failed) -> _Handed[R]:
+        if not _was_there(failed.failure.error):
+            return deliver(failed), None
         return deliver(replace(failed, receipt=clerk.failed(failed.failure, None))), None
 
     def finished(outcome: Outcome, prepared: Prepared) -> _Handed[R]:
@@ -149,7 +158,8 @@ def carry_out(
             result = replace(result, report=replace(result.report, estimate=str(expected)))
         if isinstance(result, Done):
             result = _with_licence(result, current)
-        warnings = run.paid.warnings if run.paid else ()
+        said = run.paid.warnings if run.paid else ()
+        warnings = [Remark(words, "records") for words in said]
         work = None if isinstance(result, Failed) else prepared.work
         return deliver(_receipted(result, prepared, clerk, warnings)), work
 
@@ -183,6 +193,16 @@ def carry_out(
     finally:
         lane.close()
         run.close()
+
+
+def _was_there(error: BaseException) -> bool:
+    """Whether there was a file, by what its reading failed with."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NOT_THERE:
+            return False
+        cause = cause.__cause__
+    return True
 
 
 def _as_it_is(result: Done | Failed) -> Done | Failed:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.errors import BadOption, BadPicture
 from ..core.layers import SUBJECT_LEVEL, subject_box
+from ..core.remarks import Remark
 from ..core.report import JsonValue
 from ..pipeline import Done, Treatment
 from ..treatment import Part
@@ -81,5 +82,5 @@ class Arranged:
         report = done.report
         if placed.enlarged >= _ENLARGED:
             soft = f"the subject was enlarged {placed.enlarged:.1f} times, it may look soft"
-            report = replace(report, warnings=(*report.warnings, soft))
+            report = replace(report, warnings=(*report.warnings, Remark(soft, "enlarged")))
         return replace(done, image=placed.image, mask=placed.coverage, report=report)

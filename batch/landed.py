@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ..core.errors import BadPicture, NoPlainBackdrop, RmbgError
+from ..core.remarks import Remark, kinds_of
 from ..pipeline import Settle
 
 #: Whoever asks again gets the same answer, until the file or the recipe is another one.
@@ -21,7 +22,8 @@ class Landed:
     """key: of its Item. written: target -> bytes, empty for one that failed. error: why, in words;
     kind: the name of its class. lasting: it is the picture's fault, so that trying again would be
     in vain. full: nothing more can be written under DEST. seconds: that the model took. cost: what
-    was paid, in the backend's currency, of one that failed too. receipt: its id."""
+    was paid, in the backend's currency, of one that failed too. receipt: its id. kinds: of the
+    warnings, ids of rows of `core.remarks.KINDS`; of one that failed, that of its reason if any."""
 
     key: str
     written: Mapping[str, int] = field(default_factory=dict)
@@ -33,6 +35,7 @@ class Landed:
     cost: Decimal = Decimal(0)
     receipt: str | None = None
     warnings: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def may_repeat(self) -> bool:
@@ -57,6 +60,7 @@ def not_landed(
         full=full,
         cost=cost,
         receipt=receipt,
+        kinds=kinds_of(words for words in error.args if isinstance(words, Remark)),
     )
 
 

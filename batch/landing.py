@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
+from ..core.remarks import kinds_of
 from ..feed import Failed
 from ..pictures.origin import Origin
 from ..pictures.places import Places
@@ -69,6 +70,7 @@ def land(
         cost=report.facts.cost,
         receipt=report.receipt,
         warnings=(*report.warnings, *trouble),
+        kinds=kinds_of((*report.warnings, *trouble)),
     )
 
 

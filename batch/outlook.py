@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..backends.catalogue import find
+from ..bookkeeping import open_books
+from ..core.errors import BadOption, Refusal
 from ..core.report import JsonValue
 from ..estimate import Estimate
 from ..gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
+from ..records.purse import Purse
 from ..settings import Settings, read_settings
 from .items import Item
 from .recipe import Recipe
-from .running import find_all, pinned
+from .running import Engine, check_recipe, find_all, pinned
 from .state import State
 from .state_file import FILE
 from .survey import Survey
@@ -34,12 +38,14 @@ _WORDS = {
 @dataclass(frozen=True)
 class Outlook:
     """survey: how the pictures stand. ground: why this use is allowed. expected: what the waiting
-    ones cost at most; None where nothing costs anything."""
+    ones cost at most; None where nothing costs anything. refusal: why the run would be refused as
+    things stand, empty where it would not."""
 
     survey: Survey
     backend: str
     ground: str
     expected: Estimate | None
+    refusal: str = ""
 
     def text(self) -> str:
         """For people."""
@@ -70,6 +76,7 @@ class Outlook:
             "reasons": {**survey.reasons},
             "cost_at_most": str(self.expected.total) if self.expected else "0",
             "currency": self.expected.price.currency if self.expected else "USD",
+            "refusal": self.refusal,
         }
 
 
@@ -81,18 +88,24 @@ def foresee(
     force: bool = False,
     retry: bool = False,
     encoding: str | None = None,
+    engine: Engine = "local",
     settings: Settings | None = None,
 ) -> Outlook:
     """What `run` with the same arguments would do on this day; no picture is read or made.
 
-    Raises what `run` would refuse beforehand, LicenceRefused and BadOption among it.
+    What is missing (weights, a key) and a budget that would be passed are told in the outlook.
+    Raises the rest of what `run` would refuse, LicenceRefused and BadOption among it.
     """
     current = settings or read_settings()
     wanted = pinned(recipe or Recipe(), current)
     spec = find(wanted.backend)
     _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
-    items = find_all(sources, home, wanted, encoding)
+    try:
+        items = find_all(sources, home, wanted, encoding)
+    except BadOption:
+        check_recipe(wanted, current, engine)
+        raise
     if (home / OWN_FOLDER / FILE).exists():
         with State(home, kept=wanted.picture) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
@@ -100,7 +113,23 @@ def foresee(
         survey = _fresh(items)
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
-    return Outlook(survey, spec.id, ground, expected)
+    refusal = _refusal(wanted, current, engine, expected) if survey.waiting else ""
+    return Outlook(survey, spec.id, ground, expected, refusal)
+
+
+def _refusal(recipe: Recipe, settings: Settings, engine: Engine, expected: Estimate | None) -> str:
+    books = open_books(settings)
+    try:
+        check_recipe(recipe, settings, engine)
+        # What was paid for earlier costs nothing, and which it is only the pictures tell.
+        if expected and books.cache.empty and not books.journal.pending():
+            purse = Purse(books.spending, settings.budget, recipe.max_cost)
+            purse.afford(expected.price, expected.paid)
+    except Refusal as error:
+        return str(error)
+    except sqlite3.Error:  # the run itself says so, picture by picture
+        return ""
+    return ""
 
 
 def _fresh(items: Iterable[Item]) -> Survey:

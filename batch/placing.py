@@ -10,6 +10,7 @@ from ..core.errors import BadPicture
 from ..core.layers import split, subject_box
 from ..core.overlay import overlay
 from ..core.placement import MOST_PIXELS, Box, Size, place
+from ..core.remarks import NO_SUBJECT, Remark
 from ..core.resize import resize_layer
 from .backdrop import Backdrop
 from .recipe import Canvas
@@ -60,7 +61,8 @@ def check_fits(picture: Size, canvas: Canvas, name: str) -> None:
 
 def no_subject(name: str) -> BadPicture:
     """What is said of a picture that would come out as plain background."""
-    return BadPicture(f"{name}: no subject was found in it. Look at it, or try another backend.")
+    said = f"{name}: no subject was found in it. Look at it, or try another backend."
+    return BadPicture(Remark(said, NO_SUBJECT))
 
 
 def _places(source: Size, canvas: Canvas, picture: Size, name: str) -> tuple[Size, Box]:

@@ -107,11 +107,13 @@ def on_ray(
     try:
         from . import ray_run
         from .ray_worker import Orders
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "ray":
+    except ImportError as error:
+        what = (error.name or "").partition(".")[0]
+        if what == _PACKAGE:
             raise
+        missing = "is not installed" if what == "ray" else f"cannot be loaded ({error})"
         raise BackendMissing(
-            "Ray is not installed. Run `pip install rmbg-nodes[ray]`, or choose the local engine."
+            f"Ray {missing}. Run `pip install rmbg-nodes[ray]`, or choose the local engine."
         ) from error
     current = settings or read_settings()
     spec = None if backend else find(current.backend or recipe.backend)

@@ -104,5 +104,5 @@ def read_results(page: str) -> Iterator[Landed | Refused]:
 
 def _landed(values: dict[str, Any]) -> Landed:
     values["cost"] = Decimal(values["cost"])
-    values["warnings"] = tuple(values["warnings"])
+    values["warnings"], values["kinds"] = tuple(values["warnings"]), tuple(values["kinds"])
     return Landed(**values)

@@ -20,7 +20,7 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from ..core.errors import BadOption, Cancelled
+from ..core.errors import BackendMissing, BadOption, Cancelled
 from ..core.specs import BackendSpec
 from ..core.types import Job
 from .pool import Pool
@@ -106,27 +106,38 @@ def connected() -> Iterator[None]:
                 f"{ADDRESS_VARIABLE} is {address}: run on a machine of the cluster instead, as "
                 "with `ray job submit`; the state and the budget of a batch are kept where it runs."
             )
-        if address and address != "local":
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except ConnectionError as error:
-                raise BadOption(
-                    f"{ADDRESS_VARIABLE} is {address}, and no Ray answers there; unset it for a "
-                    "Ray of this machine's own."
-                ) from error
-        else:
-            with _variables(_OWN_RAY):
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=_OBJECT_STORE,
-                )
         try:
+            _start(address)
             yield
         finally:
             ray.shutdown()
+
+
+def _start(address: str) -> None:
+    """Raises BadOption where there is no cluster, BackendMissing where Ray does not start."""
+    try:
+        if address and address != "local":
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        with _variables(_OWN_RAY):
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE,
+            )
+    except ConnectionError as error:
+        raise BadOption(
+            f"{ADDRESS_VARIABLE} is {address}, and no Ray answers there; unset it for a "
+            "Ray of this machine's own."
+        ) from error
+    except Exception as error:  # of a node that does not come up Ray raises just that
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise BackendMissing(
+            f"Ray does not start here ({reason}). Look at RAY_TMPDIR, {ADDRESS_VARIABLE} and the "
+            "memory that is free, or choose the local engine."
+        ) from error
 
 
 def shape(pool: Pool, spec: BackendSpec | None) -> Shape:

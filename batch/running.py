@@ -19,7 +19,7 @@ from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..estimate import Estimate, estimate
-from ..gate import allow_unopened
+from ..gate import allow_unopened, check_key, check_ready
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
 from .counts import PassedOver
@@ -100,10 +100,18 @@ def run(
     if backend is None:
         allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
-    items = find_all(sources, home, wanted, encoding)  # refuses before anything is made
+    try:
+        items = find_all(sources, home, wanted, encoding)  # refuses before anything is made
+    except BadOption:
+        if backend is None:  # what no picture could be made without is said first
+            check_recipe(wanted, current, engine)
+        raise
     with State(home, kept=wanted.picture) as state:
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
-        state.survey(items, digest, retry=retry, force=force)
+        survey = state.survey(items, digest, retry=retry, force=force)
+        # Else what is kept may be all that is asked for.
+        if backend is None and survey.waiting and open_books(current).cache.empty:
+            check_key(wanted.backend, wanted.options, current)
         whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())
         if count := state.counts().passed_over:
             whole.watch.passed_over(count, state.passed_over(_MOST_NAMED))
@@ -127,6 +135,16 @@ def pinned(recipe: Recipe, settings: Settings) -> Recipe:
     spec = find(settings.backend)
     same = spec.provider == find(recipe.backend).provider
     return replace(recipe, backend=spec.id, options=recipe.options if same else {})
+
+
+def check_recipe(recipe: Recipe, settings: Settings, engine: Engine) -> None:
+    """Raise what would keep a run from beginning; see `gate.check_ready`. Weights may lie on the
+    machines of a Ray, and not on this one."""
+    asked = recipe.backend, recipe.options, recipe.usage, settings
+    if engine == "ray" and find(recipe.backend).location == "local":
+        allow_unopened(*asked)
+    else:
+        check_ready(*asked)
 
 
 def find_all(
@@ -164,6 +182,7 @@ class _Whole:
     cost: Decimal = Decimal(0)
     model_seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
 
     def here(self, workers: int) -> None:
@@ -220,6 +239,7 @@ class _Whole:
             currency=self.currency,
             estimate="" if self.expected is None else str(self.expected),
             reasons=dict(self.reasons),
+            warnings=dict(self.warnings),
             passed_over=self.state.passed_over(_MOST_NAMED),
             unread=self.state.unread,
         )
@@ -236,4 +256,6 @@ class _Whole:
         self.model_seconds += picture.seconds
         if picture.error is not None and final:
             self.reasons[picture.kind] += 1
+        if final:
+            self.warnings.update(set(picture.kinds))
         self.watch.landed(picture, final)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from ..core.errors import PictureError
+from ..core.errors import PictureError, Refusal
 from ..pictures.unread import UnreadKind
 from ..records.schema import transaction
 from .counts import Counts as Counts
@@ -22,7 +22,7 @@ from .items import Item
 from .landed import Landed
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
-from .state_file import lock, open_state, release, unusable
+from .state_file import lock, open_state, unusable
 from .survey import FOUND, Survey, Terms, take_stock
 from .targets import blob, text
 
@@ -59,6 +59,7 @@ class State:
         self._unread: Sequence[UnreadKind] = ()
         self._surveyed = False
         self._queues = 0
+        self._ended = False
         self._lock = lock(dest)
         try:
             self._connection = open_state(dest)
@@ -69,7 +70,7 @@ class State:
                 self._connection.close()
                 raise
         except BaseException:
-            release(self._lock)
+            self._lock.discard()
             raise
         self._closed = False
 
@@ -82,7 +83,12 @@ class State:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        refused = kind is not None and issubclass(kind, Refusal)
+        nothing = kind is None and not self._verdicts.total()
+        if self._lock.made and not self._ended and (refused or nothing):
+            self._withdraw()
+        else:
+            self.close()
 
     def survey(
         self, items: Iterable[Item], recipe: str, *, retry: bool = False, force: bool = False
@@ -257,7 +263,15 @@ class State:
                     write_quarantine(self._dest, self.quarantined())
             finally:
                 self._connection.close()
-                release(self._lock)
+                self._lock.release()
+
+    def _withdraw(self) -> None:
+        """Let go of a new DEST in which no picture has ended: nothing stays behind."""
+        with self._guard:
+            if not self._closed:
+                self._closed = True
+                self._connection.close()
+                self._lock.discard()
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -291,6 +305,7 @@ class State:
                     (verdict, repeat, rank),
                 )
                 yield connection, picture, size, modified
+            self._ended = True
             self._verdicts[before] -= 1
             self._verdicts[verdict] += 1
 

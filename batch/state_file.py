@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from ..core.errors import BadOption
@@ -56,19 +60,47 @@ _SCHEMA = (
 )
 
 
-def lock(dest: Path) -> int:
-    """Make DEST/.rmbg and take it for this process, until `release` or its end. What a killed
-    process was in the middle of writing is taken away.
+@dataclass(frozen=True)
+class Held:
+    """DEST/.rmbg in the hands of this process. file: its open lock. made: the folders that were not
+    there before, the deepest first; empty where there was a DEST/.rmbg."""
+
+    file: int
+    made: Sequence[Path]
+
+    def release(self) -> None:
+        """Let go of it. A new one in which there is nothing yet stays."""
+        os.ftruncate(self.file, 0)
+        os.close(self.file)
+
+    def discard(self) -> None:
+        """Let go of it; of what this process has made, nothing stays behind."""
+        for own in self.made[:1]:
+            shutil.rmtree(own, ignore_errors=True)
+        self.release()
+        for own in self.made[:1] if os.name == "nt" else ():  # an open file keeps its place there
+            shutil.rmtree(own, ignore_errors=True)
+        for folder in self.made[1:]:
+            with suppress(OSError):  # something of another program's lies in it
+                folder.rmdir()
+
+
+def lock(dest: Path) -> Held:
+    """Make DEST/.rmbg and take it for this process, until it is released or the process ends. What
+    a killed process was in the middle of writing is taken away.
 
     Raises BadOption when another run has it, or when it cannot be made.
     """
     folder = dest / OWN_FOLDER
+    path = folder / "lock"
     try:
+        made = [*takewhile(lambda place: not place.exists(), (folder, *folder.parents))]
         dest.mkdir(parents=True, exist_ok=True)  # for whom the umask says: it holds the results
         make_private(folder)
-        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            held = hold(file)
+            # Between the two, another run may have discarded it.
+            held = hold(file) and os.path.samestat(os.fstat(file), os.stat(path))
         except OSError:
             os.close(file)
             raise
@@ -86,13 +118,7 @@ def lock(dest: Path) -> int:
                 part.unlink()
     else:
         os.write(file, b"at work\n")
-    return file
-
-
-def release(file: int) -> None:
-    """Let go of what `lock` has taken."""
-    os.ftruncate(file, 0)
-    os.close(file)
+    return Held(file, made)
 
 
 def open_state(dest: Path) -> sqlite3.Connection:

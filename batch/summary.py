@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..core.money import plain
+from ..core.remarks import KINDS
 from ..core.report import JsonValue
 from ..invocation import command
 from ..pictures.unread import UnreadKind
@@ -29,7 +30,8 @@ class Summary:
     hosted model the waiting, which overlaps. reasons: kind of error -> how many pictures of this
     run ended with it. cost: of this run. estimate: what it was expected to cost, if anything.
     passed_over: the first of the results of this package that were found among the sources.
-    unread: pictures among them of kinds that are not read, which are not counted elsewhere."""
+    unread: pictures among them of kinds that are not read, which are not counted elsewhere.
+    warnings: kind of warning, a row of `core.remarks.KINDS` -> of how many pictures of this run."""
 
     backend: str
     recipe: str
@@ -42,6 +44,7 @@ class Summary:
     reasons: Mapping[str, int] = field(default_factory=dict)
     passed_over: Sequence[PassedOver] = ()
     unread: Sequence[UnreadKind] = ()
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -79,7 +82,9 @@ class Summary:
         lines += [f"{'':<12} {kind.count} x {kind.text()}" for kind in self.unread]
         most = sorted(self.reasons.items(), key=lambda row: -row[1])[:_MOST_REASONS]
         lines += [f"{'':<12} {count} x {reason}" for reason, count in most]
-        return "\n".join(lines)
+        counted = [(self.warnings.get(kind, 0), words) for kind, words in KINDS.items()]
+        said = [f"{count} x {words}" for count, words in counted if count]
+        return "\n".join([*lines, *(f"{'warnings':<12} {words}" for words in said)])
 
     @property
     def may_be_billed(self) -> int:
@@ -119,6 +124,7 @@ class Summary:
             "currency": self.currency,
             "estimate": self.estimate,
             "reasons": {**self.reasons},
+            "warnings": {**self.warnings},
         }
 
     def save(self, dest: Path) -> None:

@@ -85,11 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
             force=arguments.force,
             retry=arguments.retry_quarantined,
             encoding=arguments.encoding,
+            engine=arguments.engine,
             settings=settings,
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
         _refuse_nothing(outlook.survey.total, outlook.survey.passed_over, outlook.survey.unread)
-        return 0
+        if outlook.refusal:
+            print(f"rmbg: It would be refused. {outlook.refusal}", file=sys.stderr)
+        return 2 if outlook.refusal else 0
     if arguments.own_process:
         keep_memory()
     watch = _Bar(arguments.json)

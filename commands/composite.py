@@ -14,7 +14,7 @@ from ..pictures.colour import OTHER_COLOURS
 from ..pictures.read import Picture
 from ..pictures.results import signature
 from ..pictures.sources import Taken
-from .shared import STDOUT, add_reading, fail, read, write
+from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
 
 _DEFAULTS = CompositeOptions()
 
@@ -81,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0..1",
         help="a soft shadow where the subject stands on the ground (0)",
     )
+    add_allow_empty(parser)
     add_reading(parser)
 
 
@@ -117,11 +118,11 @@ def run(arguments: argparse.Namespace) -> int:
         background = picture.image[None]
         depth = max(depth, picture.depth)
         _check_colours(picture)
-    image, _ = compose(
+    image, coverage = compose(
         foreground.image[None],
         mask,
         arguments.colour if background is None else background,
         options,
     )
     write(image[0], out, depth=depth, metadata=signature(foreground.fields))
-    return 0
+    return empty_status(arguments, bool(coverage.any()), "nothing of the foreground is seen")

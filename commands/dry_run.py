@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from ..bookkeeping import open_books
-from ..core.errors import OverBudget
+from ..core.errors import Refusal
 from ..core.specs import BackendSpec
 from ..estimate import Estimate
 from ..pictures.sources import Source
@@ -22,18 +22,29 @@ def usable(plans: Sequence[Plan]) -> int:
     return sum(plan.source.reason is None for plan in plans)
 
 
-def say_refusal(expected: Estimate | None, settings: Settings, max_cost: Decimal | None) -> None:
-    """On stderr, why the run would not be begun, or nothing sent, as things stand."""
-    if expected is None:
-        return
+def refused(
+    expected: Estimate | None,
+    ready: Callable[[], None],
+    settings: Settings,
+    max_cost: Decimal | None,
+) -> bool:
+    """Whether the run would not be begun, or nothing sent, as things stand; why is said on stderr.
+
+    ready: raises what is missing, without which nothing can be made.
+    """
     books = open_books(settings)
-    for warning in books.journal.warnings:
+    for warning in books.journal.warnings if expected else ():
         print(f"rmbg: {warning}", file=sys.stderr)
     try:
-        purse = Purse(books.spending, settings.budget, max_cost)
-        purse.afford(expected.price, expected.paid)
-    except OverBudget as error:
+        if expected is None or expected.paid:
+            ready()
+        if expected is not None:
+            purse = Purse(books.spending, settings.budget, max_cost)
+            purse.afford(expected.price, expected.paid)
+    except Refusal as error:
         print(f"rmbg: It would be refused. {error}", file=sys.stderr)
+        return True
+    return False
 
 
 def print_left_out(sources: Sequence[Source]) -> None:

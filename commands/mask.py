@@ -15,7 +15,7 @@ from ..core.finish import upsample_mask
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.results import signature
 from ..pictures.sources import Taken
-from .shared import STDOUT, add_reading, fail, read, write
+from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
 
 _DEFAULTS = MaskOptions()
 # Each number of MaskOptions: the option's word, what stands for its value, and what it does.
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--background", default="transparent", metavar="COLOUR", help="transparent, or a colour")
     add("--only-mask", action="store_true", help="write the corrected mask, not the cut-out")
+    add_allow_empty(parser)
     add_reading(parser)
 
 
@@ -110,4 +111,4 @@ def run(arguments: argparse.Namespace) -> int:
             )
             profile, fields = picture.icc_profile, picture.fields
     write(image[0], out, depth=picture.depth, icc_profile=profile, metadata=signature(fields))
-    return 0
+    return empty_status(arguments, bool(alpha.any()), "the mask is 0 everywhere")

@@ -51,11 +51,15 @@ def make_plans(
     """A plan for every source, those with a reason included.
 
     opaque: the results have no alpha, so JPEG can hold them. silent: they will not say in the file
-    what they are. Raises BadOption for what could only fail later: one file for many pictures,
+    what they are. Raises BadOption for an argument that leads nowhere, and for what could only fail
+    later: one file for many pictures,
     transparency in a JPEG, one name for two results; and where folders and patterns hold nothing to
     cut out.
     """
     found = expand(inputs, recursive=recursive, results=False)
+    astray = [source.reason for source in found if source.reason and not source.found]
+    if astray:
+        raise BadOption(" ".join([*astray, "Nothing was done."]))
     sources = [source for source in found if not (source.passed_over or source.unread)]
     left_out = [source for source in found if source.passed_over or source.unread]
     if not sources or none_found(sources):

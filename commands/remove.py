@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 from tqdm import tqdm
 
-from ..backends.catalogue import BACKENDS, check_options, find
+from ..backends.catalogue import BACKENDS, find
 from ..bookkeeping import open_books
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, RmbgError
@@ -21,7 +21,7 @@ from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
 from ..estimate import look
 from ..feed import Failed, Input, Loaded
-from ..gate import allow_unopened, open_backend
+from ..gate import allow_unopened, check_key, check_ready, open_backend
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
@@ -31,10 +31,11 @@ from ..pipeline import Done, Settle, Treatment, remove
 from ..records.delivered import DeliveredFiles, Part
 from ..settings import Settings
 from .bill import Bill
-from .dry_run import print_left_out, say_plans, say_refusal, usable
+from .dry_run import print_left_out, refused, say_plans, usable
 from .options import parse_options
+from .outcome import is_empty, say_empty, say_outcome
 from .plan import Plan, check_held, make_plans, say_left_out, with_places
-from .shared import STDOUT, add_reading, add_usage, fail, settings_for, write
+from .shared import STDOUT, add_allow_empty, add_reading, add_usage, fail, settings_for, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not write model, licence and receipt into the pictures (see `rmbg inspect`); "
         "beside their sources, and in folders there, names then end in -cutout",
     )
+    add_allow_empty(parser)
     add("--json", action="store_true", help="print one JSON object a picture on stdout")
     add("--dry-run", action="store_true", help="say what would be done, and what it would cost")
     add_reading(parser)
@@ -109,23 +111,28 @@ def run(arguments: argparse.Namespace) -> int:
     _, ground = allow_unopened(arguments.backend, options, arguments.usage, settings)
     if arguments.json and arguments.output == STDOUT:
         raise BadOption("The picture and --json cannot share standard output; name a file.")
-    planned = make_plans(
-        arguments.inputs,
-        output=arguments.output,
-        mask=arguments.mask,
-        suffix=f".{arguments.format}",
-        opaque=arguments.only_mask or treatment.background is not None,
-        recursive=arguments.recursive,
-        silent=arguments.no_provenance,
-    )
+    if arguments.resubmit:
+        options["resubmit"] = True
+    ready = partial(check_ready, arguments.backend, options, arguments.usage, settings)
+    try:
+        planned = make_plans(
+            arguments.inputs,
+            output=arguments.output,
+            mask=arguments.mask,
+            suffix=f".{arguments.format}",
+            opaque=arguments.only_mask or treatment.background is not None,
+            recursive=arguments.recursive,
+            silent=arguments.no_provenance,
+        )
+    except BadOption:
+        ready()  # what no picture could be made without is said first
+        raise
     plans = with_places(planned.made, trying=not arguments.dry_run)
     for sentence in say_left_out(planned.left_out):
         print(f"rmbg: {sentence}", file=sys.stderr)
     if arguments.json:
         print_left_out(planned.left_out)
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
-    if arguments.resubmit:
-        options["resubmit"] = True
     origins: dict[int, Origin] = {}
     check = partial(
         check_held, opaque=treatment.background is not None, only_mask=arguments.only_mask
@@ -139,23 +146,22 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for index, plan in enumerate(plans)
     ]
-    if arguments.dry_run and spec.price is None:
-        check_options(spec, options if spec.provider == find(arguments.backend).provider else {})
-        return say_plans(plans, spec, ground, None, as_json=arguments.json)
-    backend = open_backend(
-        arguments.backend, usage=arguments.usage, settings=settings, options=options
+    opened = partial(
+        open_backend, arguments.backend, usage=arguments.usage, settings=settings, options=options
     )
     if arguments.dry_run:
         readable = [
             item for item, plan in zip(inputs, plans, strict=True) if plan.source.reason is None
         ]
-        expected = look(readable, backend, open_books(settings))
-        status = say_plans(plans, backend.spec, ground, expected, as_json=arguments.json)
-        say_refusal(expected, settings, max_cost)
-        return status
+        expected = look(readable, opened(), open_books(settings)) if spec.price else None
+        status = say_plans(plans, spec, ground, expected, as_json=arguments.json)
+        return 2 if refused(expected, ready, settings, max_cost) else status
+    backend = opened()
+    if open_books(settings).cache.empty:  # else what is kept may be all that is asked for
+        check_key(arguments.backend, options, settings)
     bill = Bill(backend.spec, settings)
     bill.say_beforehand(usable(plans))
-    failed = 0
+    failed = empty = 0
     written: set[int] = set()
     files = open_books(settings).files
     try:
@@ -180,10 +186,11 @@ def run(arguments: argparse.Namespace) -> int:
                     bill.add(result, delivered=error is None)
                     if error is None:
                         written.add(result.index)
+                        empty += is_empty(result)
                     else:
                         failed += 1
-                        with bar.external_write_mode(file=sys.stderr):
-                            fail(plan.source.name, str(error))
+                    with bar.external_write_mode(file=sys.stderr):
+                        say_outcome(plan, result, error)
                     if arguments.json:
                         print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
                     if error is not None and is_full(error):
@@ -191,6 +198,9 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         backend.close()
         bill.say_afterwards()
+    if empty and not arguments.allow_empty:
+        say_empty(empty)
+        return 1
     return 1 if failed else 0
 
 

@@ -74,12 +74,32 @@ def say_passed_over(pictures: Sequence[tuple[str, str]], count: int) -> str:
     return f"{what} of this package: {names}. Name a file to have it cut out again."
 
 
-def read(path: str, max_megapixels: float) -> Picture:
-    """One picture named by a single argument; "-" is standard input."""
-    content = sys.stdin.buffer.read() if path == STDOUT else Path(path)
-    return read_picture(
-        content, name="standard input" if path == STDOUT else path, max_megapixels=max_megapixels
+def add_allow_empty(parser: argparse.ArgumentParser) -> None:
+    """What becomes of a result in which nothing is."""
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="end with status 0 also when nothing of the subject is in a result",
     )
+
+
+def empty_status(arguments: argparse.Namespace, something: bool, why: str) -> int:
+    """The status of a result that is written; where nothing is in it, that is said on stderr."""
+    if something:
+        return 0
+    fail(arguments.output, f"Warning: {why}.")
+    return 0 if arguments.allow_empty else 1
+
+
+def read(path: str, max_megapixels: float) -> Picture:
+    """One picture named by a single argument; "-" is standard input. What there is to say of its
+    file goes to stderr."""
+    content = sys.stdin.buffer.read() if path == STDOUT else Path(path)
+    name = "standard input" if path == STDOUT else path
+    picture = read_picture(content, name=name, max_megapixels=max_megapixels)
+    for said in picture.warnings:
+        fail(name, f"Warning: {said}.")
+    return picture
 
 
 def write(

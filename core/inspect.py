@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from .remarks import NO_SUBJECT, Remark
+
 if TYPE_CHECKING:
     from .report import JsonValue
 
@@ -72,15 +74,18 @@ class QualityFlags:
     def warnings(self) -> tuple[str, ...]:
         """Sentences (without a full stop) for the report; empty when all is well."""
         if self.no_subject:
-            return ("no subject found",)
+            return (Remark("no subject found", NO_SUBJECT),)
         if self.nothing_removed:
-            return ("nothing was removed, the whole picture is subject",)
+            said = "nothing was removed, the whole picture is subject"
+            return (Remark(said, "nothing-removed"),)
+        sides = ", ".join(self.sides)
+        border = f"the subject touches the picture's border ({sides})"
         found = {
-            f"the subject touches the picture's border ({', '.join(self.sides)})": (
-                self.touches_border
+            Remark(border, "touches-border"): self.touches_border,
+            Remark(f"{self.uncertain:.0%} of the picture is uncertain", "uncertain"): (
+                self.is_uncertain
             ),
-            f"{self.uncertain:.0%} of the picture is uncertain": self.is_uncertain,
-            f"the mask has {self.islands} separate pieces": self.in_pieces,
+            Remark(f"the mask has {self.islands} separate pieces", "in-pieces"): self.in_pieces,
         }
         return tuple(words for words, holds in found.items() if holds)
 

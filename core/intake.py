@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .checks import out_of_range, way_to_floats
 from .errors import BackendFailed, BadPicture
+from .remarks import Remark
 from .types import Matte
 
 
@@ -39,7 +40,7 @@ def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tupl
     warnings: tuple[str, ...] = ()
     if low < 0 or high > 1:
         values = values.clamp(0, 1)
-        warnings = ("values a little outside 0..1 were clipped",)
+        warnings = (Remark("values a little outside 0..1 were clipped", "clipped"),)
     if values.shape[-1] == 4:
         return values[..., :3], values[..., 3], warnings
     return values.expand(-1, -1, 3), None, warnings

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
 from .errors import BadOption
+from .remarks import kinds_of
 from .types import Facts, Failure, Usage
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
@@ -56,10 +57,14 @@ class Report:
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
-        for words in self.warnings:
-            label = "Note" if words in facts.notes else "Warning"
-            lines.append(f"{label}: {words.removesuffix('.')}.")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.remarks])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The warnings as sentences, each with what it is: "Warning: ..." or "Note: ..."."""
+        labels = ("Note" if words in self.facts.notes else "Warning" for words in self.warnings)
+        said = zip(labels, self.warnings, strict=True)
+        return tuple(f"{label}: {words.removesuffix('.')}." for label, words in said)
 
     def data(self) -> dict[str, JsonValue]:
         """The same, for programs. Money is a decimal text, so that nothing is rounded."""
@@ -72,6 +77,7 @@ class Report:
             "usage": self.usage,
             "ground": self.ground,
             "warnings": [*self.warnings],
+            "warning_kinds": [*kinds_of(self.warnings)],
             "flags": {**self.flags},
             "receipt": self.receipt,
             "run_estimate": self.estimate,

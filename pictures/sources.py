@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -45,7 +46,8 @@ class Source:
         Raises BadPicture with the reason where there is one.
         """
         if self.reason is not None:
-            raise BadPicture(self.reason)
+            nothing = None if self.path else FileNotFoundError(errno.ENOENT, self.reason)
+            raise BadPicture(self.reason) from nothing
         return sys.stdin.buffer.read() if self.path is None else self.path
 
 

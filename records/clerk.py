@@ -9,6 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..core.digest import pixel_digests, work_digests
+from ..core.remarks import Remark
 from ..core.report import JsonValue, Report
 from ..core.types import Failure
 from .contents import Circumstances, delivered, failed, licence_text
@@ -51,13 +52,15 @@ class Clerk:
     ) -> tuple[str | None, tuple[str, ...]]:
         try:
             with self._pause.attempt():
-                return self._receipts.add(content, text).id, tuple(self._receipts.warnings)
+                receipt = self._receipts.add(content, text).id
+            said = (Remark(words, "records") for words in self._receipts.warnings)
+            return receipt, tuple(said)
         except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
             if self._receipts.lasting:
-                return None, (
-                    f"no receipt was kept ({error}); look at the disk of the data folder",
-                )
-        return None, (
+                why = f"no receipt was kept ({error}); look at the disk of the data folder"
+                return None, (Remark(why, "no-receipt"),)
+        why = (
             "no receipt was kept, because the data folder cannot be written; set RMBG_DATA to one "
-            "that can",
+            "that can"
         )
+        return None, (Remark(why, "no-receipt"),)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from ..core.remarks import Remark
 from .chain import hash_part
 from .database import Database
 from .pause import Pause
@@ -63,10 +64,11 @@ class DeliveredFiles:
             with self._pause.attempt(), self._database.changing() as connection:
                 connection.executemany(_NOTE, rows)
         except (sqlite3.Error, OSError) as error:
-            return (
+            why = (
                 f"the file's hash was not kept with receipt {receipt} ({error}), so `rmbg inspect` "
-                "can only compare pixels; look at the disk of the data folder",
+                "can only compare pixels; look at the disk of the data folder"
             )
+            return (Remark(why, "records"),)
         return ()
 
     def find(self, data: bytes) -> list[Delivered]:

@@ -94,7 +94,10 @@ def test_a_recipe_a_preset_and_the_command_line(
     assert "quality" in said
 
 
-def test_a_dry_run_counts_and_does_nothing(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_counts_and_does_nothing(
+    shots: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "k" * 20)
     assert batch(shots, "--dry-run") == 0
     assert "2 pictures with keyer" in capsys.readouterr().out
     arguments = ["--backend", "fal", "--usage", "commercial", "--dry-run", "--json"]

@@ -99,7 +99,7 @@ def test_one_bad_file_never_stops_the_others(shot: Path, tmp_path: Path, capsys)
     (tmp_path / "cut-off.png").write_bytes(shot.read_bytes()[:900])
     (tmp_path / "text.jpg").write_text("hello")
     noise(tmp_path / "noise.png")
-    names = ["empty.png", "cut-off.png", "text.jpg", "noise.png", "missing.png"]
+    names = ["empty.png", "cut-off.png", "text.jpg", "noise.png"]
     inputs = [str(tmp_path / name) for name in names]
     out = tmp_path / "out"
     assert main(["remove", *inputs, str(shot), "-o", str(out), *KEYER]) == 1
@@ -146,7 +146,10 @@ def test_json_is_one_object_a_picture(shot: Path, tmp_path: Path, capsys) -> Non
     assert rows[1]["output"] is None
 
 
-def test_a_dry_run_does_nothing_and_names_the_price(shot: Path, tmp_path: Path, capsys) -> None:
+def test_a_dry_run_does_nothing_and_names_the_price(
+    shot: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("BRIA_API_TOKEN", "k" * 20)
     out = tmp_path / "out"
     assert main(["remove", str(shot), "-o", str(out), "--backend", "bria", "--dry-run"]) == 0
     said = capsys.readouterr().out
@@ -319,7 +322,8 @@ def test_names_that_no_console_can_show(tmp_path: Path) -> None:
 
 def test_a_dry_run_tells_bad_options_and_missing_files(shot: Path, capsys) -> None:
     assert main(["remove", str(shot), *KEYER, "--dry-run", "--option", "mode=x"]) == 2
-    assert main(["remove", str(shot), "missing.png", *KEYER, "--dry-run"]) == 1
+    assert main(["remove", str(shot), "missing.png", *KEYER, "--dry-run"]) == 2
+    assert "missing.png does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("limit", ["nan", "0", "-3", "inf"])
