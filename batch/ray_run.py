@@ -129,8 +129,7 @@ def _start(address: str) -> None:
             )
     except ConnectionError as error:
         raise BadOption(
-            f"{ADDRESS_VARIABLE} is {address}, and no Ray answers there; unset it for a "
-            "Ray of this machine's own."
+            f"{ADDRESS_VARIABLE} is {address}, and no Ray answers there; unset it to start one."
         ) from error
     except Exception as error:  # of a node that does not come up Ray raises just that
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__

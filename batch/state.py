@@ -59,18 +59,11 @@ class State:
         self._unread: Sequence[UnreadKind] = ()
         self._surveyed = False
         self._queues = 0
-        self._ended = False
         self._lock = lock(dest)
         try:
-            self._connection = open_state(dest)
-            try:
-                with self._changing() as connection:
-                    connection.execute(FOUND)
-            except BaseException:
-                self._connection.close()
-                raise
+            self._connection = open_state(dest, FOUND)
         except BaseException:
-            self._lock.discard()
+            self._lock.release(vain=True)
             raise
         self._closed = False
 
@@ -84,11 +77,7 @@ class State:
         trace: TracebackType | None,
     ) -> None:
         refused = kind is not None and issubclass(kind, Refusal)
-        nothing = kind is None and not self._verdicts.total()
-        if self._lock.made and not self._ended and (refused or nothing):
-            self._withdraw()
-        else:
-            self.close()
+        self._let_go(vain=refused or (kind is None and not self._verdicts.total()))
 
     def survey(
         self, items: Iterable[Item], recipe: str, *, retry: bool = False, force: bool = False
@@ -254,24 +243,21 @@ class State:
     def close(self) -> None:
         """Write DEST/.rmbg/quarantine.jsonl, one object a line, and let go of DEST. Calling it
         twice is harmless."""
+        self._let_go(vain=False)
+
+    def _let_go(self, *, vain: bool) -> None:
+        """vain: of a new DEST in which no picture has ended, nothing stays behind."""
         with self._guard:
             if self._closed:
                 return
             self._closed = True
+            vain = vain and bool(self._lock.made)
             try:
-                if self._surveyed:
+                if self._surveyed and not vain:
                     write_quarantine(self._dest, self.quarantined())
             finally:
                 self._connection.close()
-                self._lock.release()
-
-    def _withdraw(self) -> None:
-        """Let go of a new DEST in which no picture has ended: nothing stays behind."""
-        with self._guard:
-            if not self._closed:
-                self._closed = True
-                self._connection.close()
-                self._lock.discard()
+                self._lock.release(vain=vain)
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -305,7 +291,7 @@ class State:
                     (verdict, repeat, rank),
                 )
                 yield connection, picture, size, modified
-            self._ended = True
+            self._lock.made = ()  # they are to stay
             self._verdicts[before] -= 1
             self._verdicts[verdict] += 1
 

@@ -60,7 +60,7 @@ _SCHEMA = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
     """DEST/.rmbg in the hands of this process. file: its open lock. made: the folders that were not
     there before, the deepest first; empty where there was a DEST/.rmbg."""
@@ -68,20 +68,17 @@ class Held:
     file: int
     made: Sequence[Path]
 
-    def release(self) -> None:
-        """Let go of it. A new one in which there is nothing yet stays."""
+    def release(self, *, vain: bool = False) -> None:
+        """Let go of it. vain: what was made for it goes."""
+        own, above = (self.made[:1], self.made[1:]) if vain else ((), ())
+        for folder in own:
+            shutil.rmtree(folder, ignore_errors=True)
         os.ftruncate(self.file, 0)
         os.close(self.file)
-
-    def discard(self) -> None:
-        """Let go of it; of what this process has made, nothing stays behind."""
-        for own in self.made[:1]:
-            shutil.rmtree(own, ignore_errors=True)
-        self.release()
-        for own in self.made[:1] if os.name == "nt" else ():  # an open file keeps its place there
-            shutil.rmtree(own, ignore_errors=True)
-        for folder in self.made[1:]:
-            with suppress(OSError):  # something of another program's lies in it
+        for folder in own if os.name == "nt" else ():  # an open file keeps its place there
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in above:
+            with suppress(OSError):  # another program has put something into it
                 folder.rmdir()
 
 
@@ -121,14 +118,16 @@ def lock(dest: Path) -> Held:
     return Held(file, made)
 
 
-def open_state(dest: Path) -> sqlite3.Connection:
-    """The tables, for a process that holds the lock. Raises BadOption, which says what to do."""
+def open_state(dest: Path, passing: str) -> sqlite3.Connection:
+    """The tables, for a process that holds the lock. passing: makes those of this process alone.
+    Raises BadOption, which says what to do."""
     path = dest / OWN_FOLDER / FILE
     try:
         with ExitStack() as undo:
             _begin(path)
             connection = undo.enter_context(closing(_connect(path)))
             _prepare(connection)
+            connection.execute(passing)
             undo.pop_all()
     except sqlite3.Error as error:
         raise unusable(dest, error) from error

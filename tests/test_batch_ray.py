@@ -375,6 +375,35 @@ class TestRefusals:
             list(on_ray([], Recipe(), tmp_path, backend=FakeLocal))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ray's sockets there are no files")
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [("RAY_TMPDIR", "AF_UNIX path length"), ("RAY_ADDRESS", "Invalid address")],
+)
+def test_a_ray_that_does_not_start_is_one_sentence(
+    home: Path, source: Path, tmp_path: Path, variable: str, words: str
+) -> None:
+    place = tmp_path / ("x" * 120)
+    place.mkdir()
+    value = {"RAY_TMPDIR": str(place), "RAY_ADDRESS": "nonsense"}[variable]
+    code = "import sys; from rmbg_nodes.cli import main; sys.exit(main())"
+    arguments = ["batch", str(source), "-o", str(tmp_path / "o"), "--backend", "keyer"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--engine", "ray"],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 2
+    assert words in result.stderr
+    (line,) = [one for one in result.stderr.splitlines() if "Ray does not start here" in one]
+    assert line.startswith("rmbg: ")
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_pages_hold_every_item_once(tmp_path: Path) -> None:
     for count in (0, 1, PAGE, PAGE * 9 + 1):
         items = [Item(f"{n}", Path(f"/in/{n} \udcff é"), f"{n}.png", None) for n in range(count)]

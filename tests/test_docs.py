@@ -246,7 +246,7 @@ _READS = {
     "review": ("results",),
 }
 _MAKES = {"remove": ("output", "mask"), "demo": ("output",)}
-_CODE = re.compile(r"```.*?\n(.*?)```|`((?:rmbg|python rmbg-nodes) [^`]* [^`]*)`", re.DOTALL)
+_CODE = re.compile(r"```.*?\n(.*?)```|`((?:rmbg|python rmbg-nodes) [\w-]+ [^`-][^`]*)`", re.DOTALL)
 
 
 def commands(page: str) -> Iterator[list[str]]:
