@@ -38,7 +38,7 @@ def say_empty(count: int) -> None:
     """At the end of a run, of results that are written all the same."""
     what = "1 picture has" if count == 1 else f"{count} pictures have"
     print(
-        f"rmbg: {what} an empty result. Look at it, or try another backend; --allow-empty takes it "
-        "for a success.",
+        f"rmbg: {what} an empty result. Look there, or try another backend; --allow-empty counts "
+        "that as a success.",
         file=sys.stderr,
     )

@@ -129,7 +129,8 @@ def test_no_number_of_pictures(capsys) -> None:
 
 
 def test_what_was_spent_against_the_budget(fal, shots, tmp_path, capsys, monkeypatch) -> None:
-    assert main("remove", *shots, "-o", f"{tmp_path}/out/", "--backend", "fal") == 0
+    arguments = ("remove", *shots, "-o", f"{tmp_path}/out/", "--backend", "fal")
+    assert main(*arguments, "--allow-empty") == 0
     assert fal.bills == 2  # the third is a copy
     assert "up to 3 x 0.018 USD = 0.054 USD" in capsys.readouterr().err
     monkeypatch.setenv("RMBG_BUDGET_USD", "0.04/day,1/month")
@@ -153,10 +154,10 @@ def test_spending_that_is_not_known_is_not_called_nothing(tmp_path, capsys, monk
 def test_max_cost_counts_copies_and_refuses_before_anything_is_sent(
     fal, shots, tmp_path, capsys
 ) -> None:
-    arguments = ("remove", *shots, "-o", f"{tmp_path}/out/", "--backend", "fal")
+    arguments = ("remove", *shots, "-o", f"{tmp_path}/out/", "--backend", "fal", "--allow-empty")
     assert main(*arguments, "--max-cost", "0.035") == 2
     assert "cost 0.036 USD (2 x 0.018 USD), and max_cost allows 0.035" in capsys.readouterr().err
-    assert main(*arguments, "--dry-run", "--max-cost", "0.035") == 0
+    assert main(*arguments, "--dry-run", "--max-cost", "0.035") == 2
     told = capsys.readouterr()
     assert "1 of them not to be sent: copies, or unreadable." in told.out
     assert "Cost: up to 2 x 0.018 USD = 0.036 USD. Nothing was done." in told.out
