@@ -122,6 +122,7 @@ def carry_out(
     books: Records | None = None,
     max_cost: Decimal | None = None,
     hand_over: Callable[[R, Settle], None] = at_once,
+    ending: Callable[[], None] = lambda: None,
 ) -> Iterator[R]:
     """`remove`, with the rest of the work on each picture: yields what `deliver` made of results.
 
@@ -132,7 +133,8 @@ def carry_out(
 
     hand_over: told of each result when the caller asks for the next one; it calls `Settle` when the
     result is where it belongs: at once, by default, or later. What is never settled, and is not in
-    the cache, stays in the journal, and the next run fetches it free.
+    the cache, stays in the journal, and the next run fetches it free. ending: lets go the threads
+    that wait in `Input.load`, before the run waits for them.
     """
     current = settings or read_settings()
     opened_for: Usage | None = getattr(backend, "usage", None)
@@ -191,6 +193,7 @@ def carry_out(
             yield result
             hand_over(result, partial(run.handed_over, work))
     finally:
+        ending()
         lane.close()
         run.close()
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.formats import READ_LABELS
-from ..pictures.patterns import NOT_FETCHED, address, is_pattern
+from ..pictures.patterns import is_pattern
 from ..pictures.unread import Unreads, say_unread, why_unread
+from ..pictures.web import Address, Web, located
 from .folders import Tree, within
 from .manifest import Manifest, Row, is_manifest
 from .naming import Naming, mask_of
@@ -24,7 +25,8 @@ class Item:
 
     key: what messages call it and the state knows it by, unique in a batch: its path under the
     source folder, as the manifest names it, or as it was given; "/" between folders. source: the
-    file. target: the result's path under DEST, "/" between folders. mask: the mask's, or None.
+    file; of an address, which is fetched by its key, the key. target: the result's path under DEST,
+    "/" between folders. mask: the mask's, or None.
     named: as a file, so that it is cut out even where it is a result of this package. trouble: why
     its result must not be written; may be empty.
     """
@@ -44,6 +46,7 @@ def find_items(
     *,
     mask: bool,
     encoding: str | None = None,
+    web: Web | None = None,
 ) -> Iterator[Item]:
     """The pictures of folders, patterns and files, or of one manifest.
 
@@ -58,7 +61,7 @@ def find_items(
     What cannot be looked into, or is not there though the manifest names it, is an Item that cannot
     be read. A row that leaves a column empty which the naming pattern asks for is an Item with
     that trouble. Targets are the wished ones: `State.survey` tells those apart that are the same.
-    encoding: see `Manifest`.
+    encoding: see `Manifest`. web: learns the addresses; without it they are refused.
 
     Results never lie among the pictures, where the next run would take them for pictures: raises
     BadOption for a source in DEST. Also for one that does not exist, for a pattern that matches
@@ -76,30 +79,37 @@ def find_items(
         naming.check(manifest.columns)
         if next(manifest.rows(), None) is None:
             raise BadOption(f"{manifest.file} lists no pictures; add a row for each.")
-        return _listed(manifest, dest, naming, mask)
+        return _listed(manifest, dest, naming, mask, web)
     naming.check(())
-    return _Found(sources, dest, naming, mask).items()
+    return _Found(sources, dest, naming, mask, web).items()
 
 
 class _Found:
     """The sources, looked at before anything is done."""
 
-    def __init__(self, sources: Sequence[str], dest: Path, naming: Naming, mask: bool) -> None:
-        self._dest, self._naming, self._mask = dest, naming, mask
+    def __init__(
+        self, sources: Sequence[str], dest: Path, naming: Naming, mask: bool, web: Web | None
+    ) -> None:
+        self._dest, self._naming, self._mask, self._web = dest, naming, mask, web
         self._trees: list[Tree] = []
         self._files: dict[str, Path] = {}  # by the real path
-        self._order: list[Tree | Path] = []
+        self._order: list[Tree | Path | Address] = []
         for source in dict.fromkeys(sources):
             self._take(source)
         bases = dict.fromkeys(tree.real for tree in self._trees)
         several = len(bases) + len(self._files) > 1
         self._prefixes = _names([*bases]) if several else dict.fromkeys(bases, "")
-        if not self._files and not any(map(self._holds_some, self._trees)):
+        fetched = any(isinstance(entry, Address) for entry in self._order)
+        if not fetched and not self._files and not any(map(self._holds_some, self._trees)):
             raise BadOption(self._nothing())
 
     def items(self) -> Iterator[Item]:
         """Each picture once, by the first source that names it."""
         for number, entry in enumerate(self._order):
+            if isinstance(entry, Address):
+                item = self._item(Path(entry.path), entry.name, "")
+                yield replace(item, source=Path(entry.name), named=True)
+                continue
             if isinstance(entry, Path):
                 if not _come_from(self._trees, _real_folder(entry), entry.name):
                     yield replace(self._item(entry, entry.as_posix(), ""), named=True)
@@ -115,8 +125,9 @@ class _Found:
                     yield replace(item, named=named)
 
     def _take(self, source: str) -> None:
-        if shown := address(source):
-            raise BadOption(f"{shown} {NOT_FETCHED}.")
+        if (found := located(source, self._web)) is not None:
+            self._order.append(found)
+            return
         path = Path(source)
         try:
             exists, is_folder = path.exists(), path.is_dir()
@@ -162,33 +173,38 @@ class _Found:
         return _item(self._naming, path, key, folder, {}, self._mask)
 
 
-def _listed(manifest: Manifest, dest: Path, naming: Naming, mask: bool) -> Iterator[Item]:
+def _listed(
+    manifest: Manifest, dest: Path, naming: Naming, mask: bool, web: Web | None
+) -> Iterator[Item]:
     @lru_cache(maxsize=1024)
     def in_dest(folder: Path) -> bool:
         return within(folder, dest)
 
     for row in manifest.rows():
-        if shown := address(row.path):
-            raise manifest.error(row.line, f"{shown} {NOT_FETCHED}")
-        source = manifest.file.parent / row.path
-        if in_dest(source.parent):
-            raise manifest.error(
-                row.line, f"{row.path} lies in {dest}, where the results go; name another folder"
-            )
-        key = posixpath.normpath(Path(row.path).as_posix())
-        inside = key[len(Path(key).drive) :].split("/")
-        folder = "/".join(name for name in inside[:-1] if name != "..")
         try:
+            if (found := located(row.path, web)) is not None:
+                source, key, inside = Path(found.path), found.name, [*found.path.parts]
+            else:
+                source = manifest.file.parent / row.path
+                if in_dest(source.parent):
+                    raise BadOption(
+                        f"{row.path} lies in {dest}, where the results go; name another folder"
+                    )
+                key = posixpath.normpath(Path(row.path).as_posix())
+                inside = key[len(Path(key).drive) :].split("/")
+            folder = "/".join(name for name in inside[:-1] if name != "..")
             if row.output is None:
                 missing = naming.missing(row.columns)
                 columns = {**row.columns, **dict.fromkeys(missing, "_")}
                 item = replace(
                     _item(naming, source, key, folder, columns, mask),
+                    source=source if found is None else Path(key),
                     named=True,
                     trouble=_unnamed(manifest, row, missing),
                 )
             else:
                 target = naming.stated(row.output)
+                source = source if found is None else Path(key)
                 item = Item(key, source, target, mask_of(target) if mask else None, named=True)
         except BadOption as error:
             raise manifest.error(row.line, str(error)) from error

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..core.stop import StopSwitch
@@ -17,6 +18,7 @@ from ..feed import Failed, Loaded
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.read import read_picture
+from ..pictures.web import Web
 from ..pipeline import Done, Treatment, carry_out
 from ..settings import Settings
 from .inputs import Inputs
@@ -30,7 +32,8 @@ from .state import State
 
 @dataclass(frozen=True)
 class Machine:
-    """What all passes of one run have in common. workers: threads beside the model."""
+    """What all passes of one run have in common. workers: threads beside the model.
+    fetcher: fetches the pictures of `web`, where there are any."""
 
     state: State
     recipe: Recipe
@@ -39,6 +42,8 @@ class Machine:
     settings: Settings
     workers: int
     places: Places = field(default_factory=Places)
+    fetcher: Fetcher | None = None
+    web: Web | None = None
 
     def waiting(self) -> Waiting:
         """The pictures of the next pass."""
@@ -52,6 +57,8 @@ class Machine:
         Raises what the backend refuses, and BadOption where nothing more can be written.
         """
         stop = StopSwitch("The batch was stopped.")
+        if self.fetcher is not None:
+            self.fetcher.go_on()
         results = carry_out(
             pictures,
             backend,
@@ -63,6 +70,7 @@ class Machine:
             job=stop,
             max_cost=max_cost,
             hand_over=settle_landed,
+            ending=self._stop_fetching,
         )
         with closing(cast("Generator[Landed, None, None]", results)):
             try:
@@ -73,6 +81,16 @@ class Machine:
                         raise BadOption(landed.error)
             finally:
                 stop.pressed.set()
+
+    def content(self, item: Item) -> Path | bytes:
+        """What `read_picture` takes; an address is fetched now."""
+        if self.web is not None and item.key in self.web:
+            return self.web.content(item.key)
+        return item.source
+
+    def _stop_fetching(self) -> None:
+        if self.fetcher is not None:
+            self.fetcher.stop()
 
     def produce(self, done: Done, origin: Origin) -> Product:
         """The files of one result."""
@@ -115,7 +133,8 @@ class Waiting(Inputs):
         self._open[index] = item, None
         check_place(item, self._machine.dest, self._machine.places)
         recipe = self._machine.recipe
-        picture = read_picture(item.source, name=item.key, max_megapixels=recipe.max_megapixels)
+        content = self._machine.content(item)
+        picture = read_picture(content, name=item.key, max_megapixels=recipe.max_megapixels)
         image, origin = take(picture, recipe)
         self._open[index] = item, origin
         return Loaded(image, picture.warnings)

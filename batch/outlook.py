@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..backends.catalogue import find
+from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.errors import BadOption, Refusal
 from ..core.report import JsonValue
@@ -15,6 +16,7 @@ from ..estimate import Estimate
 from ..gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
+from ..pictures.web import Web
 from ..records.purse import Purse
 from ..settings import Settings, read_settings
 from .items import Item
@@ -89,9 +91,10 @@ def foresee(
     retry: bool = False,
     encoding: str | None = None,
     engine: Engine = "local",
+    fetch: bool = False,
     settings: Settings | None = None,
 ) -> Outlook:
-    """What `run` with the same arguments would do on this day; no picture is read or made.
+    """What `run` with the same arguments would do on this day; no picture is read, fetched or made.
 
     What is missing (weights, a key) and a budget that would be passed are told in the outlook.
     Raises the rest of what `run` would refuse, LicenceRefused and BadOption among it.
@@ -101,8 +104,9 @@ def foresee(
     spec = find(wanted.backend)
     _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
+    web = Web(Fetcher(current)) if fetch else None
     try:
-        items = find_all(sources, home, wanted, encoding)
+        items = find_all(sources, home, wanted, encoding, web)
     except BadOption:
         check_recipe(wanted, current, engine)
         raise

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption
+from ..pictures.patterns import address
 from ..pictures.results import OWN_FOLDER
 from ..private_files import private
 from .targets import text
@@ -28,7 +29,7 @@ WHERE f.verdict = 'quarantined' AND f.rank > ? ORDER BY f.rank LIMIT ?
 @dataclass(frozen=True)
 class Quarantined:
     """A picture that is not tried again by itself. source: the file, from DEST where both are on
-    one drive. error: the name of its class. when: ISO 8601, UTC."""
+    one drive; its key where it was fetched. error: the name of its class. when: ISO 8601, UTC."""
 
     key: str
     source: str
@@ -49,7 +50,7 @@ def listed(
         if not page:
             return
         for _, key, source, reason, error, tries, when in page:
-            seen = _from(dest, text(source))
+            seen = text(key) if address(text(key)) else _from(dest, text(source))
             yield Quarantined(text(key), seen, text(reason), error, tries, when)
         rank = page[-1][0]
 

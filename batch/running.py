@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..backends.catalogue import find
+from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..estimate import Estimate, estimate
 from ..gate import allow_unopened, check_key, check_ready
+from ..pictures.web import Web
 from ..settings import Settings, read_settings
 from .arrangement import open_treatment
 from .counts import PassedOver
@@ -74,6 +76,7 @@ def run(
     force: bool = False,
     retry: bool = False,
     encoding: str | None = None,
+    fetch: bool = False,
     settings: Settings | None = None,
     watch: Watch | None = None,
 ) -> Summary:
@@ -84,7 +87,8 @@ def run(
     instead of the recipe's. engine: "ray" needs the extra `ray`, and takes `pool`. workers: threads
     beside the model, by default one for each core, at most 8. force: do again what is done. retry:
     try again what is quarantined. encoding: of a manifest without a byte order mark (by default
-    UTF-8), such as "cp1252".
+    UTF-8), such as "cp1252". fetch: http(s) addresses among the sources and in the manifest are
+    fetched, each when its turn comes (the local engine only); without it they are refused.
 
     Interrupted at any moment, it is taken up again by the same call. A picture that fails is listed
     in DEST/.rmbg/quarantine.jsonl and never ends the run of the others. Raises LicenceRefused,
@@ -95,13 +99,17 @@ def run(
         raise BadOption(f"There is no engine {engine!r}; choose local or ray.")
     if workers is not None and workers < 1:
         raise BadOption(f"{workers} workers can do nothing; give 1 or more.")
+    if fetch and engine == "ray":
+        raise BadOption("Addresses are fetched by the local engine only; leave --engine ray out.")
     current = settings or read_settings()
     wanted = pinned(recipe or Recipe(), current)
     if backend is None:
         allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
+    fetcher = Fetcher(current) if fetch else None
+    web = Web(fetcher) if fetcher else None
     try:
-        items = find_all(sources, home, wanted, encoding)  # refuses before anything is made
+        items = find_all(sources, home, wanted, encoding, web)  # refuses before anything is made
     except BadOption:
         if backend is None:  # what no picture could be made without is said first
             check_recipe(wanted, current, engine)
@@ -119,7 +127,7 @@ def run(
             if engine == "ray":
                 whole.on_ray(pool)
             else:
-                whole.here(workers or min(_MOST_WORKERS, os.cpu_count() or 1))
+                whole.here(workers or min(_MOST_WORKERS, os.cpu_count() or 1), fetcher, web)
         finally:
             summary = whole.summary()
             whole.watch.ended(summary)
@@ -152,6 +160,7 @@ def find_all(
     dest: Path,
     recipe: Recipe,
     encoding: str | None,
+    web: Web | None = None,
 ) -> Iterator[Item]:
     """The pictures, with the names that the recipe gives to their results. Raises BadOption."""
     named = [sources] if isinstance(sources, (str, Path)) else sources
@@ -162,6 +171,7 @@ def find_all(
         naming,
         mask=recipe.output.mask,
         encoding=encoding,
+        web=web,
     )
 
 
@@ -185,10 +195,19 @@ class _Whole:
     warnings: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
 
-    def here(self, workers: int) -> None:
+    def here(self, workers: int, fetcher: Fetcher | None, web: Web | None) -> None:
         """On this machine."""
         treatment = open_treatment(self.recipe)
-        machine = Machine(self.state, self.recipe, treatment, self.dest, self.settings, workers)
+        machine = Machine(
+            self.state,
+            self.recipe,
+            treatment,
+            self.dest,
+            self.settings,
+            workers,
+            fetcher=fetcher,
+            web=web,
+        )
         waiting = machine.waiting()
         if not waiting:
             return

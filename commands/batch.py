@@ -29,7 +29,7 @@ from ..estimate import Estimate
 from ..pictures.formats import FORMATS
 from ..pictures.unread import UnreadKind, say_unread
 from .options import parse_options
-from .shared import add_usage, fail, say_passed_over, settings_for
+from .shared import add_fetch, add_usage, fail, say_passed_over, settings_for
 
 _ENGINES: tuple[Engine, ...] = ("local", "ray")
 
@@ -37,6 +37,7 @@ _ENGINES: tuple[Engine, ...] = ("local", "ray")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", nargs="+", metavar="SOURCE", help="folders, files, patterns, or one manifest")
+    add_fetch(parser)
     add("--encoding", metavar="NAME", help="of a manifest that is not UTF-8, such as cp1252")
     add("-o", "--output", metavar="DEST", required=True, help="the folder for the results")
     add("--recipe", metavar="FILE", help="what becomes of each picture: a TOML file")
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             retry=arguments.retry_quarantined,
             encoding=arguments.encoding,
             engine=arguments.engine,
+            fetch=arguments.fetch,
             settings=settings,
         )
         print(json.dumps(outlook.data()) if arguments.json else outlook.text())
@@ -106,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         retry=arguments.retry_quarantined,
         encoding=arguments.encoding,
+        fetch=arguments.fetch,
         settings=settings,
         watch=watch,
     )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
+from ..feed import Loaded
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
+from ..pictures.origin import Origin
 from ..pictures.patterns import is_pattern, split_pattern
 from ..pictures.places import Places
-from ..pictures.read import Picture
+from ..pictures.read import Picture, read_picture
 from ..pictures.results import MASK
 from ..pictures.sources import Source, expand, none_found, output_paths
 from ..pictures.unread import Unreads, say_unread
+from ..pictures.web import Fetch
 from ..pictures.write import check_size
 from .earlier import not_to_replace
 from .shared import STDOUT, say_passed_over
@@ -47,6 +50,7 @@ def make_plans(
     opaque: bool,
     recursive: bool,
     silent: bool = False,
+    fetch: bool = False,
 ) -> Plans:
     """A plan for every source, those with a reason included.
 
@@ -56,7 +60,7 @@ def make_plans(
     transparency in a JPEG, one name for two results; and where folders and patterns hold nothing to
     cut out.
     """
-    found = expand(inputs, recursive=recursive, results=False)
+    found = expand(inputs, recursive=recursive, results=False, fetch=fetch)
     astray = [source.reason for source in found if source.reason and not source.found]
     if astray:
         raise BadOption(" ".join([*astray, "Nothing was done."]))
@@ -116,8 +120,7 @@ def _with_place(plan: Plan, places: Places) -> Plan:
         return plan
     paths = [path for path in (plan.output, plan.mask) if path]
     reason = next(filter(None, map(places.trouble, paths)), None)
-    source = Source(plan.source.name, plan.source.path, reason)
-    return replace(plan, source=source) if reason else plan
+    return replace(plan, source=replace(plan.source, reason=reason)) if reason else plan
 
 
 def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -> None:
@@ -135,6 +138,26 @@ def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -
             check_size(row, width, height, count * depth // 8)
         except BadOption as error:
             raise BadPicture(f"{picture.name}: {error}") from error
+
+
+def load(
+    plan: Plan,
+    max_megapixels: float,
+    check: Callable[[Plan, Picture], None],
+    origins: dict[int, Origin],
+    index: int,
+    fetch: Fetch | None,
+) -> Loaded:
+    """Read the picture of a plan, by `fetch` where it lies at an address, and keep its origin.
+
+    Raises PictureError for one that cannot be used.
+    """
+    picture = read_picture(
+        plan.source.content(fetch), name=plan.source.name, max_megapixels=max_megapixels
+    )
+    check(plan, picture)
+    origins[index] = picture.origin
+    return Loaded(picture.image, picture.warnings)
 
 
 def _base(argument: str) -> Path:

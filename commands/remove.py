@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from typing import NoReturn, cast
@@ -13,6 +13,7 @@ from typing import NoReturn, cast
 from tqdm import tqdm
 
 from ..backends.catalogue import BACKENDS, find
+from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, RmbgError
@@ -20,12 +21,11 @@ from ..core.money import read_amount
 from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
 from ..estimate import look
-from ..feed import Failed, Input, Loaded
+from ..feed import Failed, Input
 from ..gate import allow_unopened, check_key, check_ready, open_backend
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
-from ..pictures.read import Picture, read_picture
 from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
 from ..records.delivered import DeliveredFiles, Part
@@ -34,8 +34,17 @@ from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable
 from .options import parse_options
 from .outcome import is_empty, say_empty, say_outcome
-from .plan import Plan, check_held, make_plans, say_left_out, with_places
-from .shared import STDOUT, add_allow_empty, add_reading, add_usage, fail, settings_for, write
+from .plan import Plan, check_held, load, make_plans, say_left_out, with_places
+from .shared import (
+    STDOUT,
+    add_allow_empty,
+    add_fetch,
+    add_reading,
+    add_usage,
+    fail,
+    settings_for,
+    write,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for one picture, else a folder; - is stdout (default: NAME.png beside each "
         "picture, NAME-cutout.png where that file exists)",
     )
+    add_fetch(parser)
     add("-r", "--recursive", action="store_true", help="also the folders inside folders")
     add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
     add_usage(parser)
@@ -114,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resubmit:
         options["resubmit"] = True
     ready = partial(check_ready, arguments.backend, options, arguments.usage, settings)
+    fetcher = Fetcher(settings) if arguments.fetch else None
     try:
         planned = make_plans(
             arguments.inputs,
@@ -123,6 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
             opaque=arguments.only_mask or treatment.background is not None,
             recursive=arguments.recursive,
             silent=arguments.no_provenance,
+            fetch=arguments.fetch,
         )
     except BadOption:
         ready()  # what no picture could be made without is said first
@@ -141,7 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
         Input(
             index,
             plan.source.name,
-            partial(_load, plan, arguments.max_megapixels, check, origins, index),
+            partial(load, plan, arguments.max_megapixels, check, origins, index, fetcher),
             only_once=plan.source.path is None,
         )
         for index, plan in enumerate(plans)
@@ -210,21 +222,6 @@ class _BarJob(Job):
 
     def step(self, done: int) -> None:
         self._bar.update(done)
-
-
-def _load(
-    plan: Plan,
-    max_megapixels: float,
-    check: Callable[[Plan, Picture], None],
-    origins: dict[int, Origin],
-    index: int,
-) -> Loaded:
-    picture = read_picture(
-        plan.source.content(), name=plan.source.name, max_megapixels=max_megapixels
-    )
-    check(plan, picture)
-    origins[index] = picture.origin
-    return Loaded(picture.image, picture.warnings)
 
 
 def _hand_over(written: set[int], result: Done | Failed, settle: Settle) -> None:

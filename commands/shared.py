@@ -35,6 +35,15 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    """The word that lets addresses be fetched."""
+    parser.add_argument(
+        "--fetch",
+        action="store_true",
+        help="fetch pictures named by http(s) addresses, from the public internet only",
+    )
+
+
 def add_usage(parser: argparse.ArgumentParser, words: str = "what the pictures are for") -> None:
     """What the gate asks for."""
     parser.add_argument("--usage", choices=("non-commercial", "commercial"), help=words)

@@ -15,9 +15,10 @@ from pathlib import Path
 from ..core.errors import BadOption, BadPicture
 from .formats import LABELS, by_suffix, is_readable, unread
 from .names import portable
-from .patterns import NOT_FETCHED, address, is_pattern, split_pattern
+from .patterns import address, is_pattern, split_pattern
 from .results import CUTOUT, IN_FILE, made_here
 from .unread import Unreads, is_picture, name_unread, why_unread
+from .web import Address, Fetch, not_fetched
 
 STDIN = "-"
 _RUN = re.compile(r"[0-9]+")
@@ -30,7 +31,7 @@ class Source:
     name: what messages call it. path: None for standard input and where there is a reason.
     found: in a folder, or by a pattern. passed_over: how it says that it is a result of this
     package; empty where it is to be used. unread: why a picture that was found is not read, see
-    `why_unread`; it has no path then, but a reason.
+    `why_unread`; it has no path then, but a reason. address: where it is fetched from; no path.
     """
 
     name: str
@@ -39,20 +40,25 @@ class Source:
     found: bool = False
     passed_over: str = ""
     unread: str = ""
+    address: Address | None = None
 
-    def content(self) -> Path | bytes:
-        """What `read_picture` takes: the path, or the bytes of standard input, read here.
-
-        Raises BadPicture with the reason where there is one.
-        """
+    def content(self, fetch: Fetch | None = None) -> Path | bytes:
+        """What `read_picture` takes: the path, or the bytes of standard input or of the address,
+        read here. Raises BadPicture with the reason where there is one, and what `fetch` does."""
         if self.reason is not None:
             nothing = None if self.path else FileNotFoundError(errno.ENOENT, self.reason)
             raise BadPicture(self.reason) from nothing
+        if self.address is not None and fetch is not None:
+            return fetch(self.address.name, self.address.url)
         return sys.stdin.buffer.read() if self.path is None else self.path
 
 
 def expand(
-    arguments: Sequence[str], *, recursive: bool = False, results: bool = True
+    arguments: Sequence[str],
+    *,
+    recursive: bool = False,
+    results: bool = True,
+    fetch: bool | None = None,
 ) -> list[Source]:
     """Files, folders, patterns and "-" (standard input) to sources, in the order given.
 
@@ -62,14 +68,14 @@ def expand(
     reason, so that the other pictures go on; so is a picture of a kind that is not read, and a
     folder or pattern with nothing else.
     results: whether results of this package are taken; without, those that no argument names as a
-    file are passed over.
+    file are passed over. fetch: whether addresses are; None where nobody can ask for it.
     """
     seen: set[str] = set()
     sources: list[Source] = []
     named = {_key(Path(one)) for one in arguments if _is_file(one)}
     for argument in arguments:
-        for source in _expand_one(argument, recursive):
-            key = STDIN if source.path is None else _key(source.path)
+        for source in _expand_one(argument, recursive, fetch):
+            key = source.name if source.path is None else _key(source.path)
             if source.unread:
                 key = _key(Path(source.name))
                 if key in named:
@@ -137,11 +143,14 @@ def _by_value(run: re.Match[str]) -> str:
     return f"\0{chr(len(digits))}{digits}"
 
 
-def _expand_one(argument: str, recursive: bool) -> list[Source]:
+def _expand_one(argument: str, recursive: bool, fetch: bool | None) -> list[Source]:
     if argument == STDIN:
         return [Source("standard input")]
     if shown := address(argument):
-        return [_missing(shown, NOT_FETCHED)]
+        if why := not_fetched(argument, fetch):
+            return [_missing(shown, why)]
+        found_at = Address.of(argument)
+        return [Source(found_at.name, address=found_at)]
     path = Path(argument)
     try:
         if path.is_dir():
@@ -266,9 +275,9 @@ def _wanted(source: Source, out: str | None, mark: str, suffix: str, taken: Take
     if source.path is not None:
         stem, beside = source.path.stem, source.path.parent
     elif out is not None:
-        stem, beside = "stdin", Path(out)
+        stem, beside = source.address.path.stem if source.address else "stdin", Path(out)
     else:
-        raise BadOption("A picture from standard input has no folder; name the file to write.")
+        raise BadOption(f"A picture from {source.name} has no folder; name the file to write.")
     name = portable(f"{stem}{mark}{suffix}")
     if out is not None:
         return Path(out) / name

@@ -102,17 +102,17 @@ def origin_of(url: URL) -> Origin:
     return url.scheme.lower(), _host(url), url.port
 
 
-def check_url(url: str, gateways: frozenset[Origin]) -> None:
+def check_url(url: str, gateways: frozenset[Origin], *, plain_http: bool = False) -> None:
     """Raise Unreachable unless this is an https address of a public host, as far as can be told
     without resolving its name, or lies on a server that the user configured. gateways: those
-    servers; another port of theirs is another server."""
+    servers; another port of theirs is another server. plain_http: http will do, too."""
     parts = parse_url(url)
     host = _host(parts)
     if parts.user is not None or parts.password is not None:
         raise Unreachable("its address has a user name in it, which is not followed")
     if origin_of(parts) in gateways:
         return
-    if parts.scheme != "https":
+    if parts.scheme != "https" and not (plain_http and parts.scheme == "http"):
         raise Unreachable(f"its address is not https but {parts.scheme or 'nothing'}")
     if not _may_be_public(host.rstrip(".")):
         raise Unreachable(f"its address ({host}) is not on the public internet")

@@ -49,8 +49,8 @@ class Transport:
 
     bases, official: role -> scheme, host and path prefix, as configured and as documented.
     key_headers: what identifies the account. submit_seconds: for one attempt of a submit, beside
-    the time its bytes take. again_seconds: how long one request is repeated at most. Raises
-    BadOption for a base that is no address.
+    the time its bytes take. again_seconds: how long one request is repeated at most.
+    plain_http: downloads may be of http. Raises BadOption for a base that is no address.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Transport:
         read_seconds: float = 60.0,
         again_seconds: float = 600.0,
         backoff: Backoff = _USUAL,
+        plain_http: bool = False,
     ) -> None:
         self._runtime = runtime
         self._gate = gate
@@ -79,6 +80,7 @@ class Transport:
         self._read_seconds = read_seconds
         self._again_seconds = again_seconds
         self._backoff = backoff
+        self._plain_http = plain_http
         # A gateway's own files may lie on it; what the provider documents is on the internet.
         documented = {base.origin for base in self._official.values()}
         self._gateways = frozenset(base.origin for base in self._bases.values()) - documented
@@ -166,7 +168,7 @@ class Transport:
         """The answer at the end of the redirects, each judged like the first address."""
         headers, _ = packed(Call("GET", url), {})
         for _ in range(_MOST_REDIRECTS + 1):
-            check_url(url, self._gateways)
+            check_url(url, self._gateways, plain_http=self._plain_http)
             request = self._request("GET", url, headers, None, most_bytes)
             attempt = await self._exchange(request, self._outside(request.url), number, Departure())
             if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
