@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,7 +145,7 @@ def test_without_the_word_nothing_is_fetched(
 ) -> None:
     url = f"{shop.url}/a.png?sig={TOKEN}"
     asks = "is an address, and addresses are not fetched; add --fetch, or download the picture"
-    assert remove(url, "-o", f"{tmp_path}/out/") == 1
+    assert remove(url, "-o", f"{tmp_path}/out/") == 2
     assert batch(url, tmp_path / "out") == 2
     assert batch(rows(tmp_path, url), tmp_path / "out") == 2
     said = capsys.readouterr().err
@@ -293,3 +297,15 @@ def test_stopping_ends_what_is_being_fetched(tmp_path: Path, shop: Loopback) -> 
     assert len(ended) == 1
     with pytest.raises(Cancelled):
         fetcher("slow", f"{shop.url}/slow.png")
+
+
+def test_ctrl_c_does_not_wait_for_an_address(tmp_path: Path, shop: Loopback) -> None:
+    listed = rows(tmp_path, *(f"{shop.url}/slow.png?{number}" for number in range(9)))
+    command = [sys.executable, "-m", "rmbg_nodes", "batch", str(listed), "--fetch", "--workers"]
+    running = subprocess.Popen([*command, "2", "--backend", "keyer", "-o", str(tmp_path / "out")])
+    while len(shop.heard) < 2:
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(40) == 130  # far less than it would wait for an answer
+    assert len(shop.heard) == 2
