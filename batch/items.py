@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..pictures.formats import READ_LABELS
-from ..pictures.patterns import is_pattern
+from ..pictures.patterns import address, is_pattern
 from ..pictures.unread import Unreads, say_unread, why_unread
 from ..pictures.web import Address, Web, located
 from .folders import Tree, within
@@ -71,7 +71,8 @@ def find_items(
     """
     if not sources:
         raise BadOption("No pictures are named; name a folder, a file or a manifest.")
-    lists = [source for source in sources if is_manifest(Path(source)) and Path(source).is_file()]
+    files = [source for source in sources if not address(source)]
+    lists = [source for source in files if is_manifest(Path(source)) and Path(source).is_file()]
     if lists:
         if len(sources) > 1:
             raise BadOption(f"{lists[0]} lists pictures; name it alone, without other sources.")

@@ -278,6 +278,14 @@ def test_what_the_path_says_stays_under_dest(tmp_path: Path, shop: Loopback) -> 
     assert list(tmp_path.rglob("*.png")) == made
 
 
+def test_an_address_may_be_longer_than_a_path(tmp_path: Path, shop: Loopback) -> None:
+    url = f"{shop.url}/a.png?sig={'x' * 5000}.csv"
+    assert remove(url, "--fetch", "-o", f"{tmp_path}/one/") == 0
+    assert batch(url, tmp_path / "two", "--fetch") == 0
+    assert batch(rows(tmp_path, url), tmp_path / "three", "--fetch") == 0
+    assert all((tmp_path / name / "a.png").is_file() for name in ("one", "two", "three"))
+
+
 def test_stopping_ends_what_is_being_fetched(tmp_path: Path, shop: Loopback) -> None:
     fetcher = Fetcher(Settings())
     ended: list[BaseException] = []
