@@ -311,9 +311,12 @@ def test_ctrl_c_does_not_wait_for_an_address(tmp_path: Path, shop: Loopback) -> 
     listed = rows(tmp_path, *(f"{shop.url}/slow.png?{number}" for number in range(9)))
     command = [sys.executable, "-m", "rmbg_nodes", "batch", str(listed), "--fetch", "--workers"]
     running = subprocess.Popen([*command, "2", "--backend", "keyer", "-o", str(tmp_path / "out")])
-    while len(shop.heard) < 2:
-        assert running.poll() is None
-        time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
-    assert running.wait(40) == 130  # far less than it would wait for an answer
+    try:
+        while len(shop.heard) < 2:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(40) == 130  # far less than it would wait for an answer
+    finally:
+        running.kill()
     assert len(shop.heard) == 2
