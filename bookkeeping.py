@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from .core.errors import PictureError, ResultWaiting
-from .core.licences import LICENCES, licence_of
+from .catalogue.licences import LICENCES, licence_of
 from .core.report import JsonValue
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Job, Resumable, Usage

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast, get_args
 
-from .backends import catalogue
+from .catalogue import backends
 from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
-from .core.licences import LICENCES, NOT_ESTABLISHED, licence_of
-from .core.permission import check_licence
+from .catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
+from .catalogue.permission import check_licence
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
 from .host import PlainHost
@@ -95,7 +95,7 @@ def open_backend(
             Path(str(chosen["weights"])).name,
             backend.spec.weights_sha256,
         )
-    return OpenBackend(backend, usage, catalogue.check_options(spec, chosen))
+    return OpenBackend(backend, usage, backends.check_options(spec, chosen))
 
 
 def allow_unopened(
@@ -147,7 +147,7 @@ def _chosen(
     backend_id: str, options: Mapping[str, OptionValue], settings: Settings
 ) -> tuple[BackendSpec, Mapping[str, OptionValue]]:
     """The row in force, RMBG_BACKEND considered, and the options that are meant for it."""
-    asked = catalogue.find(backend_id)
+    asked = backends.find(backend_id)
     spec = _pinned(settings.backend) if settings.backend else asked
     return spec, options if spec.provider == asked.provider else {}
 
@@ -173,7 +173,7 @@ def _unknown(spec: BackendSpec, settings: Settings) -> bool:
 def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
     """Import and open the backend of this row. Raises BadOption and what the backend itself
     refuses."""
-    values = catalogue.check_options(spec, options)
+    values = backends.check_options(spec, options)
     module_name, _, function_name = spec.target.partition(":")
     module = importlib.import_module(f".backends.{module_name}", __package__)
     opener = cast("Callable[..., Backend]", getattr(module, function_name))
@@ -182,7 +182,7 @@ def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> B
 
 def _pinned(backend_id: str) -> BackendSpec:
     try:
-        return catalogue.find(backend_id)
+        return backends.find(backend_id)
     except BackendUnknown as error:
         raise BackendUnknown(f"RMBG_BACKEND is set to a backend that is none. {error}") from error
 
@@ -202,7 +202,7 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
         grants=settings.grants,
         alternatives=[
             (row.id, LICENCES[row.licence])
-            for row in catalogue.BACKENDS.values()
+            for row in backends.BACKENDS.values()
             if not (settings.offline and row.location == "hosted")
         ],
         data_terms=settings.data_terms,

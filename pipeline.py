@@ -18,7 +18,7 @@ import torch
 
 from .bookkeeping import circumstances, open_books
 from .core.errors import OverBudget, Refusal
-from .core.licences import licence_of
+from .catalogue.licences import licence_of
 from .core.remarks import Remark
 from .core.types import Backend, Job, Outcome, Usage
 from .estimate import Estimate, estimate, look

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .backends.catalogue import find
+from .catalogue.backends import find
 from .backends.hosted import environment as hosted
 from .core.errors import BackendUnknown, BadOption
-from .core.licences import (
+from .catalogue.licences import (
     BRIA_LICENCE_3_VARIABLE,
     BRIA_LICENCE_VARIABLE,
     DATA_TERMS_VARIABLE,

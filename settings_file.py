@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from .core.errors import BadOption
-from .core.licences import DataTerms, OwnWeights
+from .catalogue.licences import DataTerms, OwnWeights
 from .invocation import command
 from .toml_file import looks_secret, parse_toml
 

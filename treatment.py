@@ -15,7 +15,7 @@ from .core.errors import PictureError
 from .core.finish import settle, to_size, upsample_mask
 from .core.inspect import quality_flags
 from .core.intake import check_matte
-from .core.licences import LICENCES
+from .catalogue.licences import LICENCES
 from .core.report import JsonValue, Report
 from .core.types import Failure, Frame, Job, Matte, Outcome, Usage
 from .feed import Failed, Prepared

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends.catalogue import find
+from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.errors import BadOption, Refusal

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core.errors import BadOption, BadPicture
-from ..core.licences import OwnWeights
+from ..catalogue.licences import OwnWeights
 from ..core.placement import Size
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import Depth

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..backends.catalogue import find
+from ..catalogue.backends import find
 from ..bookkeeping import open_books
 from ..core.errors import BackendMissing, BadOption, OverBudget
 from ..core.specs import BackendSpec

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path, PurePath
 from typing import Literal, TypeAlias, get_args
 
-from ..backends.catalogue import check_options, find
+from ..catalogue.backends import check_options, find
 from ..core.checks import check_share
 from ..core.composite import CompositeOptions
 from ..core.cutout import background_colour

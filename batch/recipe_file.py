@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..backends.catalogue import check_options, find
+from ..catalogue.backends import check_options, find
 from ..core.errors import BadOption
 from ..pictures.formats import FormatId
 from ..toml_file import parse_toml

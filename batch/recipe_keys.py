@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from ..backends.catalogue import BACKENDS, DEFAULT_IDS
+from ..catalogue.backends import BACKENDS, DEFAULT_IDS
 from ..core.colour import NAMES
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
-from ..backends.catalogue import find
+from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.errors import BadOption

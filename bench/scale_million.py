@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 
 MILLION = 1_000_000
 #: What is lost where more threads work than there are cores, and at both ends.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..backends.catalogue import BACKENDS
-from ..core.licences import LICENCES
+from ..catalogue.backends import BACKENDS
+from ..catalogue.licences import LICENCES
 from ..core.specs import BackendSpec, Price
 
 

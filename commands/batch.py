@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..batch.counts import PassedOver
 from ..batch.landed import Landed
 from ..batch.memory import keep_memory

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..core.errors import BadOption
-from ..core.licences import LICENCES
+from ..catalogue.licences import LICENCES
 from ..host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 from ..invocation import command
 from ..private_files import make_private, private

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..backends.hosted.environment import priced
 from ..backends.hosted.prices import Quote, has_price_list, live_quote
 from ..backends.hosted.wire import Unreachable

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..core.errors import BadOption
 from ..core.specs import OptionValue
 from ..doctor.checkup import keys, scrubbed, settings_of, versions

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from ..backends.hosted.environment import hosting_of
 from ..backends.hosted.keys import ENVIRONMENT, list_keys, remove_key, set_key
-from ..backends.hosted.rows import ROWS
+from ..catalogue.hosted_models import ROWS
 from ..core.errors import BadOption
 from ..core.specs import BackendSpec
 from ..invocation import command

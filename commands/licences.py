@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from ..core.licences import COMMERCIAL_MEANS, LICENCES, Licence
+from ..catalogue.licences import COMMERCIAL_MEANS, LICENCES, Licence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from dataclasses import asdict
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..bookkeeping import open_books
 from ..core.errors import BadOption
 from ..invocation import command

@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 
 from tqdm import tqdm
 
-from ..backends.catalogue import BACKENDS, find
+from ..catalogue.backends import BACKENDS, find
 from ..backends.hosted.fetching import Fetcher
 from ..bookkeeping import open_books
 from ..core.cutout import background_colour

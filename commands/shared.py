@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import BadOption
-from ..core.licences import DATA_TERMS_SWITCH
+from ..catalogue.licences import DATA_TERMS_SWITCH
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic

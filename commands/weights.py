@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..backends.catalogue import find
+from ..catalogue.backends import find
 from ..backends.local.convert import convert
 from ..backends.local.export import export_onnx
 from ..backends.local.find import Sighting, find_weights, identify, search_places, sightings
@@ -16,7 +16,7 @@ from ..backends.local.released import RELEASED, Released, rows_of
 from ..backends.local.verify import HeldFile, remembered, sha256_of
 from ..backends.local.weights import fetch
 from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
-from ..core.licences import LICENCES, OwnWeights, licence_of
+from ..catalogue.licences import LICENCES, OwnWeights, licence_of
 from ..core.types import Host
 from ..gate import allow
 from ..host import MODELS_VARIABLE, PlainHost

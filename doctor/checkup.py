@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..backends.hosted.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
 from ..core.errors import KeyMissing
-from ..core.licences import LICENCES
+from ..catalogue.licences import LICENCES
 from ..core.specs import BackendSpec
 from ..settings import VARIABLES, Settings, problem_with, read_settings
 from ..settings_file import may_hold_key

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..backends.catalogue import BACKENDS
+from ..catalogue.backends import BACKENDS
 from ..backends.hosted.keys import find_key
 from ..backends.local.find import search_places, sightings
 from ..backends.local.released import Released
@@ -29,7 +29,7 @@ from ..core.errors import (
     RmbgError,
     WeightsUnusable,
 )
-from ..core.licences import NOT_ESTABLISHED
+from ..catalogue.licences import NOT_ESTABLISHED
 from ..core.metrics import iou, mean_absolute_error
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Host

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..backends.catalogue import BACKENDS, DEFAULT_IDS
-from ..core.licences import COMMERCIAL_MEANS, LICENCES
+from ..catalogue.backends import BACKENDS, DEFAULT_IDS
+from ..catalogue.licences import COMMERCIAL_MEANS, LICENCES
 from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage

@@ -14,7 +14,7 @@ from dataclasses import fields as parts_of
 from datetime import datetime, timezone
 
 from ..core.errors import BadOption
-from ..core.licences import LICENCES, OwnWeights, licence_of
+from ..catalogue.licences import LICENCES, OwnWeights, licence_of
 from ..core.report import JsonValue
 from ..version import __version__
 from .fields import NO_FIELDS, Fields

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ..core.digest import PixelDigests, WorkDigests
-from ..core.licences import Licence, OwnWeights, licence_of
+from ..catalogue.licences import Licence, OwnWeights, licence_of
 from ..core.report import JsonValue, Report
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Failure, Usage

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.catalogue import find
+from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.backends.hosted.keys import set_key
 from rmbg_nodes.batch import ray_engine, run

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.batch.presets import PRESETS, find_preset
 from rmbg_nodes.batch.recipe import _ONLY_HOW, Canvas, Output, Recipe
 from rmbg_nodes.batch.recipe_file import read_recipe

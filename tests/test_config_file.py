@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes import settings_file
-from rmbg_nodes.backends.catalogue import find
+from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.backends.hosted import environment as hosted
-from rmbg_nodes.backends.hosted.rows import BASE_VARIABLES
+from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES
 from rmbg_nodes.bookkeeping import open_books
 from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Offline
 from rmbg_nodes.gate import allow, open_backend

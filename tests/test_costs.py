@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes import cli
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.prices import has_price_list, remembered_quote
 from rmbg_nodes.commands import costs
 from rmbg_nodes.commands.costs import Own

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 import rmbg_nodes
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.cli import main
 from rmbg_nodes.core import errors
-from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.settings import VARIABLES
 from rmbg_nodes.tests.support import handbook
 

@@ -18,7 +18,7 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.backends.hosted.keys import set_key
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.environment import hosting_of
 from rmbg_nodes.core.errors import Cancelled
 from rmbg_nodes.core.types import Backend, Frame, Matte

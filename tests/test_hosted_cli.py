@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.environment import hosting_of
 from rmbg_nodes.cli import main
 from rmbg_nodes.tests.support.hosted.faults import Fault

@@ -9,7 +9,7 @@ import pytest
 
 from rmbg_nodes.backends.hosted import environment, keys
 from rmbg_nodes.backends.hosted.environment import hosting_of
-from rmbg_nodes.backends.hosted.rows import BASE_VARIABLES, ROWS
+from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
 from rmbg_nodes.core.specs import BackendSpec
 from rmbg_nodes.settings import CACHE_VARIABLE, read_settings
 

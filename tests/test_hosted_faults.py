@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted import codec, following
 from rmbg_nodes.backends.hosted.retry import Backoff

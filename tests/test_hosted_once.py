@@ -17,7 +17,7 @@ import psutil
 import pytest
 import torch
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import runtime as hosted_runtime
 from rmbg_nodes.bookkeeping import resume
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget

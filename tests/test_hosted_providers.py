@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.backends.hosted.environment import hosting_of
-from rmbg_nodes.backends.hosted.rows import ROWS
+from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.backends.hosted.wire import (
     Answer,
     AnswerLost,

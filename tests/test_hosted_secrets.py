@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from rmbg_nodes import cli
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted.retry import Backoff
 from rmbg_nodes.backends.hosted.transport import Transport

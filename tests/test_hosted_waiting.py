@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import following
 from rmbg_nodes.backends.hosted.environment import hosting_of
 from rmbg_nodes.core.errors import Cancelled, PictureError, ResultWaiting, UnusableResult

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from rmbg_nodes.backends.catalogue import find
+from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.core.errors import NoPlainBackdrop
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.gate import load

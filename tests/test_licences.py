@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS, check_options, find
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS, check_options, find
 from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.core.errors import (
     BackendUnknown,
@@ -16,7 +16,7 @@ from rmbg_nodes.core.errors import (
     LicenceRefused,
     Offline,
 )
-from rmbg_nodes.core.licences import BRIA_LICENCE_VARIABLE, LICENCES
+from rmbg_nodes.catalogue.licences import BRIA_LICENCE_VARIABLE, LICENCES
 from rmbg_nodes.feed import Input
 from rmbg_nodes.gate import allow, open_backend
 from rmbg_nodes.pipeline import Done, Treatment, remove

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rmbg_nodes.backends.catalogue import find
+from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.backends.local import engine, network_from_state_dict
 from rmbg_nodes.backends.local.engine import LocalBackend, open_local
 from rmbg_nodes.backends.local.files import read_state_dict

@@ -18,9 +18,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
-from rmbg_nodes.backends.hosted.rows import ROWS
+from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.core.errors import (
     BackendFailed,
     BadOption,

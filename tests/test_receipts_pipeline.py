@@ -18,7 +18,7 @@ from rmbg_nodes import bookkeeping
 from rmbg_nodes.backends.fake import FAKE_HOSTED, FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.digest import pixel_digests
 from rmbg_nodes.core.errors import BadPicture
-from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.core.types import Failure
 from rmbg_nodes.feed import Failed, Input, load

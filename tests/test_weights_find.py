@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.local import verify
 from rmbg_nodes.backends.local.find import (
     Found,
@@ -27,7 +27,7 @@ from rmbg_nodes.backends.local.find import (
 from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
 from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stamp_of
 from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
-from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.gate import allow
 from rmbg_nodes.host import PlainHost
 from rmbg_nodes.settings import Settings

@@ -12,7 +12,7 @@ from ...core.errors import BadOption
 from ...core.money import read_amount
 from ...core.specs import BackendSpec, Hosting
 from ...host import PlainHost
-from .rows import BASE_VARIABLES, ROWS
+from ...catalogue.hosted_models import BASE_VARIABLES, ROWS
 
 TIMEOUT_VARIABLE = "RMBG_JOB_TIMEOUT"
 PRICES_VARIABLE = "RMBG_PRICES"

@@ -9,7 +9,7 @@ from ...core.errors import Cancelled, Offline, PictureError
 from ...settings import Settings
 from .environment import bases_of, hosting_of
 from .redact import Redactor
-from .rows import ROWS
+from ...catalogue.hosted_models import ROWS
 from .runtime import runtime
 from .transport import Transport
 from .wire import Unreachable

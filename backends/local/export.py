@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ...core.errors import BackendMissing, BadOption, WeightsUnusable
-from ...core.licences import LICENCES
+from ...catalogue.licences import LICENCES
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found

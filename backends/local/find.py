@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import WeightsMissing, WeightsUnusable
-from ...core.licences import LICENCES, NOT_ESTABLISHED
+from ...catalogue.licences import LICENCES, NOT_ESTABLISHED
 from ...core.specs import BackendSpec
 from ...core.types import Host
 from ...invocation import command, quoted

@@ -22,7 +22,7 @@ from ...core.errors import (
     WeightsMissing,
     WeightsUnusable,
 )
-from ...core.licences import LICENCES
+from ...catalogue.licences import LICENCES
 from ...private_files import make_private
 from .find import fetch_line
 from .released import Released

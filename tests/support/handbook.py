@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 
 import rmbg_nodes
-from rmbg_nodes.backends.catalogue import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.batch.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe_keys import KEYS, TABLES
 from rmbg_nodes.cli import COMMANDS
 from rmbg_nodes.commands import backends, licences
-from rmbg_nodes.core.licences import LICENCES
+from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.settings import VARIABLES
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in

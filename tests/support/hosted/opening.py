@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.backends.catalogue import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.feed import Failed, Input

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from .errors import LicenceRefused
+from ..core.errors import LicenceRefused
 from .licences import DATA_TERMS_SWITCH, DATA_TERMS_VARIABLE, NOT_ESTABLISHED, Licence
-from .types import Usage
+from ..core.types import Usage
 
 #: A backend's id and its licence.
 Licensed: TypeAlias = "tuple[str, Licence]"

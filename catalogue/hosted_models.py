@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ...core.specs import BackendSpec, Hosting, Option, Price, Retention
+from ..core.specs import BackendSpec, Hosting, Option, Price, Retention
 
 _MB = 1_000_000
 _PRICE = Decimal("0.018")

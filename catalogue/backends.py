@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ..core.errors import BackendUnknown, BadOption
 from ..core.specs import BackendSpec, Option, OptionValue
-from .hosted import rows as hosted_rows
+from . import hosted_models as hosted_rows
 
 _LOCAL_OPTIONS = (
     Option(
