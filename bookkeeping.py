@@ -17,12 +17,12 @@ from .catalogue.licences import LICENCES, licence_of
 from .core.report import JsonValue
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Job, Resumable, Usage
-from .host import PlainHost
+from .config.host import PlainHost
 from .records.contents import Circumstances
 from .records.journal import OpenJob
 from .records.paid import PaidJob
 from .records.store import Records, open_records
-from .settings import Settings, read_settings
+from .config.settings import Settings, read_settings
 from .version import __version__
 
 

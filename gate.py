@@ -14,8 +14,8 @@ from .catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
 from .catalogue.permission import check_licence
 from .core.specs import BackendSpec, OptionValue
 from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
-from .host import PlainHost
-from .settings import Settings, read_settings
+from .config.host import PlainHost
+from .config.settings import Settings, read_settings
 
 _log = logging.getLogger("rmbg_nodes")
 
@@ -138,7 +138,7 @@ def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Set
     """Raise KeyMissing where the backend asks for a key and none is set."""
     spec, chosen = _chosen(backend_id, options, settings)
     if spec.location == "hosted":
-        from .backends.hosted.keys import find_key
+        from .config.keys import find_key
 
         find_key(spec, str(chosen.get("profile", "")))
 

@@ -28,7 +28,7 @@ from .lane import Inline, Lane, Workers
 from .records.clerk import Clerk
 from .records.purse import Purse
 from .records.store import Records
-from .settings import Settings, read_settings
+from .config.settings import Settings, read_settings
 
 # What a caller needs beside the function comes from here, too.
 from .treatment import Done as Done

@@ -20,7 +20,7 @@ from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pictures.web import Web
 from ..pipeline import Done, Treatment, carry_out
-from ..settings import Settings
+from ..config.settings import Settings
 from .inputs import Inputs
 from .items import Item
 from .landed import Landed, settle_landed

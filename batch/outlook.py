@@ -18,7 +18,7 @@ from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
 from ..pictures.web import Web
 from ..records.purse import Purse
-from ..settings import Settings, read_settings
+from ..config.settings import Settings, read_settings
 from .items import Item
 from .recipe import Recipe
 from .running import Engine, check_recipe, find_all, pinned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..backends.hosted.environment import limits_of
+from ..config.hosted import limits_of
 from ..core.errors import BadOption
 from ..core.specs import BackendSpec
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.errors import BadOption
 from ..pictures.patterns import address
 from ..pictures.results import OWN_FOLDER
-from ..private_files import private
+from ..config.private_files import private
 from .targets import text
 
 FILE = "quarantine.jsonl"

@@ -28,11 +28,11 @@ from ..core.specs import BackendSpec
 from ..core.types import Job
 from ..estimate import estimate, look
 from ..gate import allow_unopened, open_backend
-from ..host import DATA_VARIABLE, PlainHost
+from ..config.host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
-from ..private_files import make_private, private
+from ..config.private_files import make_private, private
 from ..records.purse import Purse
-from ..settings import VARIABLES, Settings, read_settings
+from ..config.settings import VARIABLES, Settings, read_settings
 from .inputs import Inputs
 from .items import Item
 from .landed import Landed

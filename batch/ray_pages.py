@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core import errors
 from ..core.errors import Refusal
-from ..private_files import private
+from ..config.private_files import private
 from .items import Item
 from .landed import Landed
 

@@ -20,8 +20,8 @@ from ..feed import Failed
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pipeline import Done
-from ..private_files import private
-from ..settings import Settings
+from ..config.private_files import private
+from ..config.settings import Settings
 from .items import Item
 from .landed import Landed, not_landed, settle_landed
 from .landing import check_place, land

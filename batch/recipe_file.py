@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ..catalogue.backends import check_options, find
 from ..core.errors import BadOption
 from ..pictures.formats import FormatId
-from ..toml_file import parse_toml
+from ..config.toml import parse_toml
 from .presets import find_preset
 from .recipe import Canvas, Output, Recipe, is_picture
 from .recipe_keys import OPTIONS, ROWS, TABLES, Key

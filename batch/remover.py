@@ -19,7 +19,7 @@ from ..core.types import Failure, Job, Usage
 from ..feed import Failed
 from ..pictures.origin import Origin
 from ..pipeline import Done, Held, Settle
-from ..settings import Settings, read_settings
+from ..config.settings import Settings, read_settings
 from .ledger import Ledger, LedgerJob
 from .recipe import Recipe
 from .recipe_file import read_recipe

@@ -22,7 +22,7 @@ from ..core.specs import BackendSpec
 from ..estimate import Estimate, estimate
 from ..gate import allow_unopened, check_key, check_ready
 from ..pictures.web import Web
-from ..settings import Settings, read_settings
+from ..config.settings import Settings, read_settings
 from .arrangement import open_treatment
 from .counts import PassedOver
 from .items import Item, find_items

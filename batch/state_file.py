@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.errors import BadOption
 from ..pictures.results import OWN_FOLDER, STATE_FILE
 from ..pictures.write import PARTS
-from ..private_files import make_private, private
+from ..config.private_files import make_private, private
 from ..records.locks import hold
 from ..records.schema import transaction
 

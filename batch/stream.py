@@ -20,7 +20,7 @@ from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
 from ..feed import Failed, Input, Loaded
 from ..pipeline import Done, Settle, Treatment, at_once, carry_out
-from ..settings import Settings
+from ..config.settings import Settings
 
 R = TypeVar("R")
 

@@ -12,9 +12,9 @@ from ..core.errors import BadOption
 from ..core.money import plain
 from ..core.remarks import KINDS
 from ..core.report import JsonValue
-from ..invocation import command
+from ..config.invocation import command
 from ..pictures.unread import UnreadKind
-from ..private_files import write_private
+from ..config.private_files import write_private
 from .counts import Counts, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"

@@ -19,7 +19,7 @@ from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pipeline import Done, Settle, at_once
 from ..records.delivered import DeliveredFiles
-from ..settings import Settings
+from ..config.settings import Settings
 from .arrangement import open_treatment
 from .produce import Product, produce, take
 from .recipe import Recipe

@@ -159,7 +159,7 @@ def run(
     """The pipeline as everything uses it, with records in this folder."""
     feed = importlib.import_module("rmbg_nodes.feed")
     gate = importlib.import_module("rmbg_nodes.gate")
-    settings = importlib.import_module("rmbg_nodes.settings").Settings()
+    settings = importlib.import_module("rmbg_nodes.config.settings").Settings()
     store = importlib.import_module("rmbg_nodes.records.store")
     books = store.open_records(folder, 10**9)
     backend = gate.open_backend(f"{provider}/rmbg-2.0", settings=settings)

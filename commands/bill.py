@@ -11,9 +11,9 @@ from ..core.money import plain
 from ..core.specs import BackendSpec
 from ..estimate import Estimate
 from ..feed import Failed
-from ..invocation import command
+from ..config.invocation import command
 from ..pipeline import Done
-from ..settings import Settings
+from ..config.settings import Settings
 
 
 class Bill:

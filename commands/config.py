@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..catalogue.licences import LICENCES
-from ..host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
-from ..invocation import command
-from ..private_files import make_private, private
-from ..settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
-from ..settings_file import PREFIX, SettingsFile, key_of, may_hold_key
+from ..config.host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
+from ..config.invocation import command
+from ..config.private_files import make_private, private
+from ..config.settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
+from ..config.file import PREFIX, SettingsFile, key_of, may_hold_key
 
 _UNSET = "not set"
 # A longer value does not widen the column of all.

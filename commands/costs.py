@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..catalogue.backends import BACKENDS
-from ..backends.hosted.environment import priced
+from ..config.hosted import priced
 from ..backends.hosted.prices import Quote, has_price_list, live_quote
 from ..backends.hosted.wire import Unreachable
 from ..bookkeeping import open_books
@@ -21,7 +21,7 @@ from ..core.report import JsonValue
 from ..core.specs import Price
 from ..records.budget import Spent
 from ..records.trouble import remedy
-from ..settings import read_settings
+from ..config.settings import read_settings
 from .table import table
 
 _HOUR = 3600

@@ -16,9 +16,9 @@ from ..core.errors import BadOption
 from ..core.specs import OptionValue
 from ..doctor.checkup import keys, scrubbed, settings_of, versions
 from ..doctor.findings import Findings, Rows
-from ..host import PlainHost
-from ..invocation import command
-from ..settings import Settings
+from ..config.host import PlainHost
+from ..config.invocation import command
+from ..config.settings import Settings
 from .options import parse_options
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ..core.specs import BackendSpec
 from ..estimate import Estimate
 from ..pictures.sources import Source
 from ..records.purse import Purse
-from ..settings import Settings
+from ..config.settings import Settings
 from .plan import Plan
 
 

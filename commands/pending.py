@@ -11,7 +11,7 @@ from dataclasses import asdict
 from ..catalogue.backends import BACKENDS
 from ..bookkeeping import open_books
 from ..core.errors import BadOption
-from ..invocation import command
+from ..config.invocation import command
 from ..records.journal import Journal, OpenJob
 from ..records.trouble import remedy
 from .table import table

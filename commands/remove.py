@@ -29,7 +29,7 @@ from ..pictures.provenance import metadata_of_result
 from ..pictures.write import is_full
 from ..pipeline import Done, Settle, Treatment, remove
 from ..records.delivered import DeliveredFiles, Part
-from ..settings import Settings
+from ..config.settings import Settings
 from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable
 from .options import parse_options

@@ -12,7 +12,7 @@ from ..core.errors import BadOption, RmbgError
 from ..core.types import Job
 from ..gate import open_backend
 from ..records.journal import OpenJob
-from ..settings import read_settings
+from ..config.settings import read_settings
 from .pending import listed
 
 

@@ -15,7 +15,7 @@ from ..catalogue.licences import DATA_TERMS_SWITCH
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
-from ..settings import Settings, read_settings
+from ..config.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from torch import Tensor

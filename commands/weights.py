@@ -19,8 +19,8 @@ from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
 from ..catalogue.licences import LICENCES, OwnWeights, licence_of
 from ..core.types import Host
 from ..gate import allow
-from ..host import MODELS_VARIABLE, PlainHost
-from ..settings import read_settings
+from ..config.host import MODELS_VARIABLE, PlainHost
+from ..config.settings import read_settings
 from .shared import add_usage, settings_for
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..catalogue.backends import BACKENDS
-from ..backends.hosted.keys import find_key
+from ..config.keys import find_key
 from ..backends.local.find import search_places, sightings
 from ..backends.local.released import Released
 from ..backends.local.verify import sha256_of
@@ -37,9 +37,9 @@ from ..demo.product import product_shot
 from ..demo.shapes import Scene
 from ..feed import Input
 from ..gate import open_backend
-from ..host import PlainHost
+from ..config.host import PlainHost
 from ..pipeline import Done, Treatment, remove
-from ..settings import Settings
+from ..config.settings import Settings
 from .findings import Rows
 
 SIDE = 512

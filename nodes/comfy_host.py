@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import Cancelled
 from ..core.types import Job
-from ..host import PlainHost
+from ..config.host import PlainHost
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.types import Backend, Sizable, Usage
 from ..gate import open_backend
 from ..pipeline import Treatment
-from ..settings import read_settings
+from ..config.settings import read_settings
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
 from .run import run_batches

@@ -23,7 +23,7 @@ from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
-from ..settings import read_settings
+from ..config.settings import read_settings
 from .comfy_host import comfy_job, save_place, tell, workflow_of
 from .masks import fit_masks, nothing_left
 from .tensors import check_batch, name_of, pick

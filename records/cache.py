@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.types import Matte
-from ..private_files import make_private
+from ..config.private_files import make_private
 from .durable import sync_names
 from .room import UNFINISHED, Room, look, remove
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..invocation import command
+from ..config.invocation import command
 from .durable import sync_names
 
 _FILE = "unknown-jobs.txt"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..private_files import make_private
+from ..config.private_files import make_private
 from . import gap
 from .locks import exclusive
 from .owners import Owner, occupied

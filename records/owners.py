@@ -12,7 +12,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from ..private_files import make_private
+from ..config.private_files import make_private
 from .locks import hold, probe
 
 _SUFFIX = ".lock"

@@ -35,7 +35,7 @@ from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.pipeline import Done, Treatment, remove
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 
 FACTS = Facts("keyer", "keyer", "keyer", "cpu", 0.1)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -20,7 +20,7 @@ from PIL import Image
 
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
-from rmbg_nodes.backends.hosted.keys import set_key
+from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.batch import ray_engine, run
 from rmbg_nodes.batch.items import Item
 from rmbg_nodes.batch.landed import Landed
@@ -46,7 +46,7 @@ from rmbg_nodes.core.errors import (
     OverBudget,
 )
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.support.batch_ray import POISON, Poisoned, items_in, plain_recipe
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer

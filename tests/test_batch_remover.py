@@ -25,7 +25,7 @@ from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefu
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline import Treatment
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")
 

@@ -23,7 +23,7 @@ from rmbg_nodes.bookkeeping import open_books
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
 from rmbg_nodes.estimate import Estimate
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 
 
 @pytest.fixture(autouse=True)

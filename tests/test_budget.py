@@ -40,7 +40,7 @@ from rmbg_nodes.records.database import Database
 from rmbg_nodes.records.paid import PaidJob
 from rmbg_nodes.records.purse import Purse
 from rmbg_nodes.records.store import Records, open_records
-from rmbg_nodes.settings import Settings, read_settings
+from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.tests.support.records import (
     PRICE,
     SIZE,

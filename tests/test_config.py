@@ -12,8 +12,8 @@ import pytest
 from rmbg_nodes.backends.local.released import RELEASED
 from rmbg_nodes.commands import config
 from rmbg_nodes.core.errors import BadOption
-from rmbg_nodes.host import PlainHost
-from rmbg_nodes.settings import DEFAULTS, KEYS, VARIABLES, read_settings
+from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.settings import DEFAULTS, KEYS, VARIABLES, read_settings
 
 KEY = "r8_abcdefghijklmnopqrstuvwxyz0123456789"
 

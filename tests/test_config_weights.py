@@ -19,12 +19,12 @@ from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing
 from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights, licence_of
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.gate import allow, allow_unopened, open_backend
-from rmbg_nodes.host import PlainHost
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.interface import remove_background
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.write import encode
-from rmbg_nodes.settings import Settings, read_settings
+from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
-from rmbg_nodes.backends.hosted.keys import set_key
+from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main
 from rmbg_nodes.commands.doctor import run
@@ -34,8 +34,8 @@ from rmbg_nodes.doctor.trials import (
     weight_files,
 )
 from rmbg_nodes.doctor.verified import evidence, open_claims, page, settled
-from rmbg_nodes.host import PlainHost
-from rmbg_nodes.settings import VARIABLES, Settings
+from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.settings import VARIABLES, Settings
 from rmbg_nodes.tests.support.networks import small_isnet
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.backends.hosted.environment import hosting_of
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled
 from rmbg_nodes.core.types import Backend, Frame, Matte
 from rmbg_nodes.tests.conformance import Recorder, disc_frame

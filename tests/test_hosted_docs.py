@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.backends.hosted import environment, keys
-from rmbg_nodes.backends.hosted.environment import hosting_of
+from rmbg_nodes.config import hosted, keys
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
 from rmbg_nodes.core.specs import BackendSpec
-from rmbg_nodes.settings import CACHE_VARIABLE, read_settings
+from rmbg_nodes.config.settings import CACHE_VARIABLE, read_settings
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "hosted.md").read_text(encoding="utf-8")
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -62,7 +62,7 @@ def test_every_setting_of_a_provider_is_explained(row: BackendSpec) -> None:
         assert re.search(rf"`{option.name}`|{option.name}=", TEXT), option.name
 
 
-@pytest.mark.parametrize("variable", environment.VARIABLES)
+@pytest.mark.parametrize("variable", hosted.VARIABLES)
 def test_every_variable_is_explained(variable: str) -> None:
     assert f"`{variable}" in TEXT
 

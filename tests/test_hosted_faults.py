@@ -24,7 +24,7 @@ from rmbg_nodes.backends.hosted.transport import Transport
 from rmbg_nodes.core.errors import Refusal
 from rmbg_nodes.feed import Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.books import Request
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step

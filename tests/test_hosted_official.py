@@ -22,7 +22,7 @@ import pytest
 import requests
 from PIL import Image
 
-from rmbg_nodes.backends.hosted.environment import bases_of, hosting_of
+from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.backends.hosted.wire import AnswerLost, NotKnown, NotSent, Ready, Unreachable
 from rmbg_nodes.core.errors import (

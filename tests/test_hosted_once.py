@@ -26,7 +26,7 @@ from rmbg_nodes.core.types import Frame, Job, Ticket
 from rmbg_nodes.feed import Failed, Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records.store import Records
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened

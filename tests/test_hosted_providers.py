@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.hosted.environment import hosting_of
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.backends.hosted.wire import (
     Answer,

@@ -32,7 +32,7 @@ from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.feed import Failed, Input
 from rmbg_nodes.pipeline import Treatment, remove
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step

@@ -11,7 +11,7 @@ import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import following
-from rmbg_nodes.backends.hosted.environment import hosting_of
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled, PictureError, ResultWaiting, UnusableResult
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.feed import Failed

@@ -11,7 +11,7 @@ from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.core.errors import NoPlainBackdrop
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.gate import load
-from rmbg_nodes.host import PlainHost
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 
 

@@ -28,11 +28,11 @@ from rmbg_nodes.core.errors import (
     WeightsUnusable,
 )
 from rmbg_nodes.core.types import Backend, Failure, Job, Matte, Resident
-from rmbg_nodes.devices import PlainResident
+from rmbg_nodes.config.devices import PlainResident
 from rmbg_nodes.gate import open_backend
-from rmbg_nodes.host import PlainHost
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.interface import remove_background
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import BackendContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 

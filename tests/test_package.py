@@ -114,7 +114,7 @@ def test_inside_comfyui_commands_name_interpreter_and_folder() -> None:
 
 
 def test_installed_commands_are_short() -> None:
-    from rmbg_nodes.invocation import command
+    from rmbg_nodes.config.invocation import command
 
     try:
         importlib.metadata.distribution("rmbg-nodes")

@@ -19,7 +19,7 @@ from rmbg_nodes.bookkeeping import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.types import Ticket
-from rmbg_nodes.invocation import quoted
+from rmbg_nodes.config.invocation import quoted
 
 WORK = "fal/rmbg-2.0:a-work"
 HOSTILE = [

@@ -27,7 +27,7 @@ from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records.clerk import Clerk
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.store import Records, open_records
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 
 NAME = "/home/user/secret client/shoe.jpg"

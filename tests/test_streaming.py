@@ -18,7 +18,7 @@ from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.feed import Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 
 pytestmark = pytest.mark.whole
 

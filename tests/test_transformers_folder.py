@@ -14,7 +14,7 @@ import pytest
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.commands import weights
 from rmbg_nodes.core.errors import BackendMissing, BadOption
-from rmbg_nodes.host import PlainHost
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.support.hub import Hub, serving
 from rmbg_nodes.tests.support.released_folder import small_weights
 

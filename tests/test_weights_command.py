@@ -26,7 +26,7 @@ from rmbg_nodes.core.errors import (
     WeightsMissing,
 )
 from rmbg_nodes.core.types import Host
-from rmbg_nodes.host import PlainHost
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.support.comfy_standin import Control, standing_in
 from rmbg_nodes.tests.support.hub import Hub, serving
 

@@ -29,8 +29,8 @@ from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stam
 from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.gate import allow
-from rmbg_nodes.host import PlainHost
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.settings import Settings
 
 WHOLE = b"the whole RMBG-2.0, in forty bytes......"
 OLDER = b"RMBG-1.4 as it was saved in March"

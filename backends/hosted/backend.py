@@ -16,11 +16,11 @@ from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
 from . import codec
 from .bria import Bria
 from .desk import Desk, Errand
-from .environment import bases_of, hosting_of, limits_of, priced
+from ...config.hosted import bases_of, hosting_of, limits_of, priced
 from .fal import Fal
 from .hands import Hands
 from .jobs import Courier
-from .keys import Key, find_key
+from ...config.keys import Key, find_key
 from .polling import Pacer
 from .redact import Redactor
 from .replicate import Replicate

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ...core.errors import UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .naming import check_named, id_in, own_url
 from .wire import Answer, Call, JsonObject, NotKnown, Ready, Wire, Working
 from .words import (

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ...core.specs import BackendSpec
 from ...core.types import Claim, Frame, Job, Ticket
-from .environment import Limits
+from ...config.hosted import Limits
 from .hands import Hands
 from .limits import Gate
 from .polling import Pacer

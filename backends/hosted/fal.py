@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ...core.errors import BackendFailed, PictureError, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .naming import check_named, id_in, own_url
 from .wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
 from .words import (

@@ -6,8 +6,8 @@ import threading
 from concurrent.futures import CancelledError, Future
 
 from ...core.errors import Cancelled, Offline, PictureError
-from ...settings import Settings
-from .environment import bases_of, hosting_of
+from ...config.settings import Settings
+from ...config.hosted import bases_of, hosting_of
 from .redact import Redactor
 from ...catalogue.hosted_models import ROWS
 from .runtime import runtime

@@ -14,7 +14,7 @@ from ...core.specs import BackendSpec, Price
 from ...core.types import Facts, Failure, Matte, Ticket
 from . import codec, sentences
 from .desk import Desk, Errand
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .naming import same_id, words_in
 from .wire import NotKnown, Ready, Unreachable
 

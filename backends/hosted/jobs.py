@@ -21,7 +21,7 @@ from ...core.specs import Price
 from ...core.types import Failure, Frame, Matte, Outcome, Ticket
 from . import codec, sentences
 from .desk import Desk, Errand
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .following import Follower
 from .submitting import Stoppable
 from .wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
 from . import fal, replicate
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
 from .naming import urls_of_input
 from .replicate import Replicate

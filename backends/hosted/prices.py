@@ -18,11 +18,11 @@ from urllib.parse import quote
 from ...core.errors import BadOption
 from ...core.money import CURRENCY, plain, read_amount
 from ...core.specs import BackendSpec, Price
-from ...host import PlainHost
-from ...private_files import write_private
-from .environment import bases_of, hosting_of, limits_of
+from ...config.host import PlainHost
+from ...config.private_files import write_private
+from ...config.hosted import bases_of, hosting_of, limits_of
 from .fal import Fal
-from .keys import find_key
+from ...config.keys import find_key
 from .redact import Redactor
 from .runtime import runtime
 from .transport import Transport

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ...core.errors import BackendFailed, MayBeBilled, UnusableResult
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Ticket
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .naming import check_input, check_named, id_in, own_url, urls_of_input
 from .wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
 from .words import (

@@ -14,8 +14,8 @@ from ...core.errors import (
 )
 from ...core.specs import BackendSpec
 from ...core.types import Failure, Matte, Ticket
-from ...invocation import command
-from .environment import hosting_of
+from ...config.invocation import command
+from ...config.hosted import hosting_of
 
 
 def about(name: str, error: PictureError) -> PictureError:

@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from ...core.errors import Offline
-from ...settings import read_settings
+from ...config.settings import read_settings
 from .addresses import Barred, check_url, origin_of, parse_url
 from .bases import Base
 from .data_uri import decode_data_uri

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ...core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
 from ...core.specs import BackendSpec
-from .environment import hosting_of
+from ...config.hosted import hosting_of
 from .wire import Answer, AnswerLost, JsonValue, NotKnown
 
 _MOST = 200

@@ -15,7 +15,7 @@ from ...core.errors import WeightsMissing, WeightsUnusable
 from ...catalogue.licences import LICENCES, NOT_ESTABLISHED
 from ...core.specs import BackendSpec
 from ...core.types import Host
-from ...invocation import command, quoted
+from ...config.invocation import command, quoted
 from .released import RELEASED, Released, rows_of
 from .verify import sha256_of
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ...core.errors import WeightsUnusable
-from ...private_files import write_private
+from ...config.private_files import write_private
 
 _CHUNK = 1 << 22
 _FILE = "weights-sha256.json"

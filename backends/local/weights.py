@@ -23,7 +23,7 @@ from ...core.errors import (
     WeightsUnusable,
 )
 from ...catalogue.licences import LICENCES
-from ...private_files import make_private
+from ...config.private_files import make_private
 from .find import fetch_line
 from .released import Released
 from .verify import digest, sha256_of

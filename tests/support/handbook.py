@@ -23,7 +23,7 @@ from rmbg_nodes.cli import COMMANDS
 from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.core.specs import Option
-from rmbg_nodes.settings import VARIABLES
+from rmbg_nodes.config.settings import VARIABLES
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent

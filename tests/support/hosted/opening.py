@@ -16,7 +16,7 @@ from rmbg_nodes.feed import Failed, Input
 from rmbg_nodes.gate import OpenBackend, open_backend
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records.store import Records, open_records
-from rmbg_nodes.settings import Settings
+from rmbg_nodes.config.settings import Settings
 
 from .server import HostedServer
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from rmbg_nodes.backends.hosted.bria import Bria
-from rmbg_nodes.backends.hosted.environment import bases_of, hosting_of
+from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.backends.hosted.fal import Fal
 from rmbg_nodes.backends.hosted.replicate import Replicate
 from rmbg_nodes.backends.hosted.wire import Answer, AnswerLost, Call, Provider, Unreachable

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ...core.errors import BadOption, KeyMissing
-from ...core.specs import BackendSpec
-from ...host import PlainHost
-from ...invocation import command
-from .environment import hosting_of
+from ..core.errors import BadOption, KeyMissing
+from ..core.specs import BackendSpec
+from .host import PlainHost
+from .invocation import command
+from .hosted import hosting_of
 from .keyfile import KEY_FILE, Profiles, read_profiles, write_profiles
 
 DEFAULT_PROFILE = "default"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .core.errors import BadOption
+from ..core.errors import BadOption
 
 #: CUDA compute capability from which tensor cores multiply this type at full speed.
 _BFLOAT16_CAPABILITY = (8, 0)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import cast
 
-from .core.errors import BadOption
+from ..core.errors import BadOption
 from .invocation import command
 
 _SECRET_NAME = re.compile(r"(?i)token|secret|passw|credential|apikey|(?:^|[_-])keys?(?:[_-]|$)")

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
-from ...core.errors import BadOption, KeyMissing
-from ...invocation import quoted
-from ...private_files import write_private
+from ..core.errors import BadOption, KeyMissing
+from .invocation import quoted
+from .private_files import write_private
 
 Profiles: TypeAlias = "Mapping[str, Mapping[str, str]]"
 

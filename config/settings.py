@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .catalogue.backends import find
-from .backends.hosted import environment as hosted
-from .core.errors import BackendUnknown, BadOption
-from .catalogue.licences import (
+from ..catalogue.backends import find
+from . import hosted as hosted
+from ..core.errors import BackendUnknown, BadOption
+from ..catalogue.licences import (
     BRIA_LICENCE_3_VARIABLE,
     BRIA_LICENCE_VARIABLE,
     DATA_TERMS_VARIABLE,
     LICENCES,
     OwnWeights,
 )
-from .core.money import BUDGET_VARIABLE, Budget, read_budget
-from .core.types import Usage
+from ..core.money import BUDGET_VARIABLE, Budget, read_budget
+from ..core.types import Usage
 from .host import (
     DATA_VARIABLE,
     DEVICE_VARIABLE,
@@ -24,7 +24,7 @@ from .host import (
     SETTINGS_VARIABLE,
     PlainHost,
 )
-from .settings_file import SettingsFile, key_of
+from .file import SettingsFile, key_of
 
 BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"

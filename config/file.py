@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from .core.errors import BadOption
-from .catalogue.licences import DataTerms, OwnWeights
+from ..core.errors import BadOption
+from ..catalogue.licences import DataTerms, OwnWeights
 from .invocation import command
-from .toml_file import looks_secret, parse_toml
+from .toml import looks_secret, parse_toml
 
 FILE_NAME = "settings.toml"
 PREFIX = "RMBG_"

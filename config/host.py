@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .settings_file import FILE_NAME, SettingsFile, read_settings_file
+from .file import FILE_NAME, SettingsFile, read_settings_file
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from .core.types import Resident
+    from ..core.types import Resident
 
 MODELS_VARIABLE = "RMBG_MODELS"
 DEVICE_VARIABLE = "RMBG_DEVICE"

@@ -1,0 +1,1 @@
+"""What this machine and its user have set: environment, settings file, keys, folders, devices."""
