@@ -20,7 +20,7 @@ from .core.types import Backend, Claim, Job, Resumable, Usage
 from .config.host import PlainHost
 from .records.contents import Circumstances
 from .records.journal import OpenJob
-from .records.paid import PaidJob
+from .records.paid_job import PaidJob
 from .records.store import Records, open_records
 from .config.settings import Settings, read_settings
 from .version import __version__

@@ -20,8 +20,8 @@ from .core.intake import split_pixels
 from .core.remarks import Remark
 from .core.types import Backend, Failure, Frame, Job, Matte, Outcome
 from .lane import Lane
-from .records.paid import PaidJob
-from .records.purse import Purse
+from .records.paid_job import PaidJob
+from .records.run_budget import Purse
 from .records.store import Records
 
 R = TypeVar("R")

@@ -25,8 +25,8 @@ from .estimate import Estimate, estimate, look
 from .feed import Failed, Feed, Input, Prepared
 from .gate import allow
 from .lane import Inline, Lane, Workers
-from .records.clerk import Clerk
-from .records.purse import Purse
+from .records.receipt_writer import Clerk
+from .records.run_budget import Purse
 from .records.store import Records
 from .config.settings import Settings, read_settings
 

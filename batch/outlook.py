@@ -17,7 +17,7 @@ from ..gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
 from ..pictures.web import Web
-from ..records.purse import Purse
+from ..records.run_budget import Purse
 from ..config.settings import Settings, read_settings
 from .items import Item
 from .recipe import Recipe

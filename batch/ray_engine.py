@@ -31,7 +31,7 @@ from ..gate import allow_unopened, open_backend
 from ..config.host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
 from ..config.private_files import make_private, private
-from ..records.purse import Purse
+from ..records.run_budget import Purse
 from ..config.settings import VARIABLES, Settings, read_settings
 from .inputs import Inputs
 from .items import Item

@@ -19,7 +19,7 @@ from ..core.errors import BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
 from ..core.report import JsonValue
 from ..core.specs import Price
-from ..records.budget import Spent
+from ..records.spending import Spent
 from ..records.trouble import remedy
 from ..config.settings import read_settings
 from .table import table

@@ -12,7 +12,7 @@ from ..core.errors import Refusal
 from ..core.specs import BackendSpec
 from ..estimate import Estimate
 from ..pictures.sources import Source
-from ..records.purse import Purse
+from ..records.run_budget import Purse
 from ..config.settings import Settings
 from .plan import Plan
 

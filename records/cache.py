@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.types import Matte
 from ..config.private_files import make_private
 from .durable import sync_names
-from .room import UNFINISHED, Room, look, remove
+from .eviction import UNFINISHED, Room, look, remove
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows has text files
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import gap
 from .opening import FILE, GONE, OpenFile, open_file, open_to_read
-from .owners import Owner
+from .process_lock import Owner
 from .pause import Pause
 from .schema import transaction
 from .trouble import remedy

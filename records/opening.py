@@ -15,7 +15,7 @@ from pathlib import Path
 from ..config.private_files import make_private
 from . import gap
 from .locks import exclusive
-from .owners import Owner, occupied
+from .process_lock import Owner, occupied
 from .schema import migrate
 
 FILE = "records.sqlite"

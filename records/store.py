@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .budget import Spending
+from .spending import Spending
 from .cache import ResultCache
 from .database import Database
 from .delivered import DeliveredFiles

@@ -34,11 +34,11 @@ from rmbg_nodes.feed import Failed, Input
 from rmbg_nodes.gate import OpenBackend
 from rmbg_nodes.pipeline import Done, Treatment, remove
 from rmbg_nodes.records import schema
-from rmbg_nodes.records.budget import Spending
+from rmbg_nodes.records.spending import Spending
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.database import Database
-from rmbg_nodes.records.paid import PaidJob
-from rmbg_nodes.records.purse import Purse
+from rmbg_nodes.records.paid_job import PaidJob
+from rmbg_nodes.records.run_budget import Purse
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.tests.support.records import (

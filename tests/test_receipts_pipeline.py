@@ -24,7 +24,7 @@ from rmbg_nodes.core.types import Failure
 from rmbg_nodes.feed import Failed, Input, load
 from rmbg_nodes.gate import open_backend
 from rmbg_nodes.pipeline import Done, Treatment, remove
-from rmbg_nodes.records.clerk import Clerk
+from rmbg_nodes.records.receipt_writer import Clerk
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.config.settings import Settings

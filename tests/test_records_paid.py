@@ -24,7 +24,7 @@ from rmbg_nodes.core.types import Claim, Failure, Frame, Job, Matte, Outcome, Ti
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.journal import Journal
 from rmbg_nodes.records.opening import FILE
-from rmbg_nodes.records.paid import PaidJob
+from rmbg_nodes.records.paid_job import PaidJob
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, levels, matte
 

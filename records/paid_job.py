@@ -15,7 +15,7 @@ from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .pause import Pause
-from .purse import Purse
+from .run_budget import Purse
 from .trouble import remedy
 
 _TROUBLE_CHARACTERS = 300

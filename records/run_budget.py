@@ -10,7 +10,7 @@ from decimal import Decimal
 from ..core.errors import OverBudget
 from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain
 from ..core.specs import Price
-from .budget import Spending
+from .spending import Spending
 from .trouble import remedy
 
 
