@@ -26,8 +26,8 @@ COMFY = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths"
 HTTP = ("aiohttp", "httpx", "requests", "urllib", "http", "huggingface_hub", "socket")
 # What can open a connection, and the modules of ours that do.
 NETWORK = ("aiohttp", "httpx", "requests", "urllib.request", "http.client", "socket",
-           "./backends/hosted/transport", "./backends/hosted/exchange",
-           "./backends/hosted/sessions")  # fmt: skip
+           "./backends/hosted/http/transport", "./backends/hosted/http/exchange",
+           "./backends/hosted/http/sessions")  # fmt: skip
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -68,9 +68,9 @@ RULES = (
     *(
         Rule(f"backends/hosted/{provider}.py", (*NETWORK, *others))
         for provider, others in {
-            "bria": ("./backends/hosted/fal", "./backends/hosted/replicate"),
-            "fal": ("./backends/hosted/bria", "./backends/hosted/replicate"),
-            "replicate": ("./backends/hosted/bria", "./backends/hosted/fal"),
+            "bria": ("./backends/hosted/providers/fal", "./backends/hosted/providers/replicate"),
+            "fal": ("./backends/hosted/providers/bria", "./backends/hosted/providers/replicate"),
+            "replicate": ("./backends/hosted/providers/bria", "./backends/hosted/providers/fal"),
         }.items()
     ),
     Rule("backends/local/", ("./backends/hosted",)),

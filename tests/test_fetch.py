@@ -20,7 +20,7 @@ from PIL import Image
 
 from rmbg_nodes.backends.hosted import fetching
 from rmbg_nodes.backends.hosted.fetching import Fetcher
-from rmbg_nodes.backends.hosted.runtime import Runtime
+from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.batch import Recipe, run
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption, Cancelled, Offline

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from rmbg_nodes.backends.hosted.addresses import (
+from rmbg_nodes.backends.hosted.http.addresses import (
     AddressInfo,
     AddressRefused,
     Origin,
@@ -23,11 +23,11 @@ from rmbg_nodes.backends.hosted.addresses import (
     is_public,
     parse_url,
 )
-from rmbg_nodes.backends.hosted.bases import Base
-from rmbg_nodes.backends.hosted.data_uri import decode_data_uri
-from rmbg_nodes.backends.hosted.proxies import proxy_for
-from rmbg_nodes.backends.hosted.threads import in_own_thread
-from rmbg_nodes.backends.hosted.wire import Unreachable
+from rmbg_nodes.backends.hosted.http.origins import Base
+from rmbg_nodes.backends.hosted.http.data_uri import decode_data_uri
+from rmbg_nodes.backends.hosted.http.proxies import proxy_for
+from rmbg_nodes.backends.hosted.http.threads import in_own_thread
+from rmbg_nodes.backends.hosted.http.wire import Unreachable
 from rmbg_nodes.core.errors import BadOption
 
 NOBODY: frozenset[Origin] = frozenset()

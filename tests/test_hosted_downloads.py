@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.runtime import Runtime
-from rmbg_nodes.backends.hosted.wire import Call, Unreachable
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.runtime import Runtime
+from rmbg_nodes.backends.hosted.http.wire import Call, Unreachable
 from rmbg_nodes.tests.support.clients import (
     SENTINEL,
     Client,

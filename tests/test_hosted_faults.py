@@ -18,9 +18,10 @@ import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
-from rmbg_nodes.backends.hosted import codec, following
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.transport import Transport
+from rmbg_nodes.backends.hosted import codec
+from rmbg_nodes.backends.hosted.jobs import wait
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.transport import Transport
 from rmbg_nodes.core.errors import Refusal
 from rmbg_nodes.feed import Input
 from rmbg_nodes.pipeline import Done, Treatment, remove
@@ -221,7 +222,7 @@ def _hurry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     if hangs:
         quick = partial(quick, submit_seconds=0.6, read_seconds=0.3, again_seconds=0.6)
     monkeypatch.setattr(hosted_backend, "Transport", quick)
-    monkeypatch.setattr(following, "_UNKNOWN_PAUSE", 0.02)
+    monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 0.02)
     monkeypatch.setenv("RMBG_JOB_TIMEOUT", "0.9" if hangs else "20")
     if case.for_good or case.step == "upload":  # one after the other, so that the first one passes
         monkeypatch.setenv(f"RMBG_{case.provider.upper()}_IN_FLIGHT", "1")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmbg_nodes.backends.hosted.limits import Pace
+from rmbg_nodes.backends.hosted.http.rate_limits import Pace
 
 
 class Clock:

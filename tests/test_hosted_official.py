@@ -24,7 +24,7 @@ from PIL import Image
 
 from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.catalogue.hosted_models import ROWS
-from rmbg_nodes.backends.hosted.wire import AnswerLost, NotKnown, NotSent, Ready, Unreachable
+from rmbg_nodes.backends.hosted.http.wire import AnswerLost, NotKnown, NotSent, Ready, Unreachable
 from rmbg_nodes.core.errors import (
     AccountRefused,
     BackendFailed,
@@ -46,7 +46,7 @@ replicate_client = pytest.importorskip("replicate.client")
 
 from fal_client.client import BackupDomainTransport, StorageSettings  # noqa: E402
 
-from rmbg_nodes.backends.hosted.official import OfficialFal, OfficialReplicate  # noqa: E402
+from rmbg_nodes.backends.hosted.providers.official import OfficialFal, OfficialReplicate  # noqa: E402
 
 T = TypeVar("T")
 

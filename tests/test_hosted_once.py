@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.backends.hosted import runtime as hosted_runtime
+from rmbg_nodes.backends.hosted.http import runtime as hosted_runtime
 from rmbg_nodes.bookkeeping import resume
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.specs import Price

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmbg_nodes.backends.hosted.polling import Pacer
+from rmbg_nodes.backends.hosted.jobs.schedule import Pacer
 
 
 def calls_for(pacer: Pacer, seconds: float) -> tuple[int, float]:

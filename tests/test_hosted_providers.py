@@ -17,7 +17,7 @@ from PIL import Image
 
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.catalogue.hosted_models import ROWS
-from rmbg_nodes.backends.hosted.wire import (
+from rmbg_nodes.backends.hosted.http.wire import (
     Answer,
     AnswerLost,
     Call,

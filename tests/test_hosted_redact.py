@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from rmbg_nodes.backends.hosted.redact import Redactor
+from rmbg_nodes.backends.hosted.http.redact import Redactor
 
 FAL = "0f6e1c7a-1b2c-4d3e:s3cr3t/+half=of~it"
 HALF = FAL.partition(":")[2]

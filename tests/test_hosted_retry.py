@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from rmbg_nodes.backends.hosted.retry import (
+from rmbg_nodes.backends.hosted.http.retry import (
     ATTEMPTS,
     Again,
     Backoff,

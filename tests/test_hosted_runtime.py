@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from rmbg_nodes.backends.hosted.runtime import Runtime, runtime
+from rmbg_nodes.backends.hosted.http.runtime import Runtime, runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 

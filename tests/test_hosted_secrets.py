@@ -25,8 +25,8 @@ from PIL import Image
 from rmbg_nodes import cli
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.transport import Transport
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.transport import Transport
 from rmbg_nodes.core.errors import Cancelled, RmbgError
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.runtime import Runtime
-from rmbg_nodes.backends.hosted.wire import NotSent
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.runtime import Runtime
+from rmbg_nodes.backends.hosted.http.wire import NotSent
 from rmbg_nodes.tests.support.clients import SENTINEL, Client, lookup, script
 from rmbg_nodes.tests.support.loopback import Line, Loopback, http
 

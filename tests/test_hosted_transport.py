@@ -12,11 +12,11 @@ from email.utils import formatdate
 
 import pytest
 
-from rmbg_nodes.backends.hosted.addresses import AddressInfo
-from rmbg_nodes.backends.hosted.limits import Pace
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.runtime import Runtime
-from rmbg_nodes.backends.hosted.wire import (
+from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
+from rmbg_nodes.backends.hosted.http.rate_limits import Pace
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.runtime import Runtime
+from rmbg_nodes.backends.hosted.http.wire import (
     AnswerLost,
     Call,
     Departure,

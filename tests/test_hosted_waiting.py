@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.backends.hosted import following
+from rmbg_nodes.backends.hosted.jobs import wait
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled, PictureError, ResultWaiting, UnusableResult
 from rmbg_nodes.core.types import Job
@@ -34,7 +34,7 @@ ABSENT: tuple[tuple[Step, int | Kind], ...] = (
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:
-    monkeypatch.setattr(following, "_UNKNOWN_PAUSE", 0.01)
+    monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 0.01)
     with loopback(monkeypatch, request.param) as server:
         yield server
         assert server.complaints == []
@@ -127,7 +127,7 @@ def test_waiting_ends_with_the_jobs_time(
     kind: int | Kind,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(following, "_UNKNOWN_PAUSE", 1000.0)
+    monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 1000.0)
     monkeypatch.setenv("RMBG_JOB_TIMEOUT", "0.5")
     server.plan(Fault(step, kind, times=FOR_GOOD))
     assert isinstance(error_of(shop.run(FRAMES)[0]), ResultWaiting)
@@ -142,7 +142,7 @@ def test_waiting_can_be_cancelled(
     kind: int | Kind,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(following, "_UNKNOWN_PAUSE", 100.0)
+    monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 100.0)
     server.plan(Fault(step, kind, times=FOR_GOOD))
     enough = {"download": 4, "status": 2}[step]  # the submit, polls, and what was not there
 
@@ -154,7 +154,7 @@ def test_waiting_can_be_cancelled(
     with pytest.raises(Cancelled):
         shop.run(FRAMES, WhileItWaits())
     assert pending(shop) == list(server.jobs)
-    monkeypatch.setattr(following, "_UNKNOWN_PAUSE", 0.01)
+    monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 0.01)
     server.mend()
     assert isinstance(shop.run(FRAMES)[0], Done)
     assert server.bills == 1

@@ -14,19 +14,19 @@ from ...core.errors import Refusal
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
 from . import codec
-from .bria import Bria
-from .desk import Desk, Errand
+from .providers.bria import Bria
+from .jobs.run_context import Desk, Errand
 from ...config.hosted import bases_of, hosting_of, limits_of, priced
-from .fal import Fal
-from .hands import Hands
-from .jobs import Courier
+from .providers.fal import Fal
+from .jobs.blocking import Hands
+from .jobs.job_runner import Courier
 from ...config.keys import Key, find_key
-from .polling import Pacer
-from .redact import Redactor
-from .replicate import Replicate
-from .runtime import runtime
-from .transport import Transport
-from .wire import Provider
+from .jobs.schedule import Pacer
+from .http.redact import Redactor
+from .providers.replicate import Replicate
+from .http.runtime import runtime
+from .http.transport import Transport
+from .http.wire import Provider
 
 ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, Hands], Provider]"
 
@@ -233,7 +233,7 @@ def open_fal(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
 
     def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
         if options["client"] == "official":
-            from .official import OfficialFal
+            from .providers.official import OfficialFal
 
             return OfficialFal(spec, bases, options, key.reveal(), hands.run)
         return Fal(spec, bases, options)
@@ -247,7 +247,7 @@ def open_replicate(spec: BackendSpec, host: Host, **options: OptionValue) -> Bac
 
     def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
         if options["client"] == "official":
-            from .official import OfficialReplicate
+            from .providers.official import OfficialReplicate
 
             return OfficialReplicate(spec, bases, options, key.reveal(), hands.run)
         return Replicate(spec, bases, options)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...core.errors import BadPicture, UnusableResult
 from ...core.types import Frame
-from .container import alpha_levels
+from .alpha_file import alpha_levels
 
 # Run lengths after PNG's own row filters: on photographs as small as zlib's level 4 to 6 in less
 # time than its level 1, on plain backdrops between the two. Only repeating patterns, as on a page

@@ -8,11 +8,11 @@ from concurrent.futures import CancelledError, Future
 from ...core.errors import Cancelled, Offline, PictureError
 from ...config.settings import Settings
 from ...config.hosted import bases_of, hosting_of
-from .redact import Redactor
+from .http.redact import Redactor
 from ...catalogue.hosted_models import ROWS
-from .runtime import runtime
-from .transport import Transport
-from .wire import Unreachable
+from .http.runtime import runtime
+from .http.transport import Transport
+from .http.wire import Unreachable
 
 _MOST_BYTES = 256_000_000
 _AGAIN_SECONDS = 60.0

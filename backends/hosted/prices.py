@@ -21,13 +21,13 @@ from ...core.specs import BackendSpec, Price
 from ...config.host import PlainHost
 from ...config.private_files import write_private
 from ...config.hosted import bases_of, hosting_of, limits_of
-from .fal import Fal
+from .providers.fal import Fal
 from ...config.keys import find_key
-from .redact import Redactor
-from .runtime import runtime
-from .transport import Transport
-from .wire import Call, JsonObject, JsonValue, Unreachable
-from .words import check_account, said, text_at
+from .http.redact import Redactor
+from .http.runtime import runtime
+from .http.transport import Transport
+from .http.wire import Call, JsonObject, JsonValue, Unreachable
+from .providers.answers import check_account, said, text_at
 
 ROLE = "prices"
 

@@ -6,13 +6,13 @@ import socket
 import time
 from collections.abc import Sequence
 
-from rmbg_nodes.backends.hosted.addresses import AddressInfo
-from rmbg_nodes.backends.hosted.limits import Gate
-from rmbg_nodes.backends.hosted.redact import Redactor
-from rmbg_nodes.backends.hosted.retry import Backoff
-from rmbg_nodes.backends.hosted.runtime import Runtime
-from rmbg_nodes.backends.hosted.transport import Transport
-from rmbg_nodes.backends.hosted.wire import Answer, Call, Departure
+from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
+from rmbg_nodes.backends.hosted.http.rate_limits import Gate
+from rmbg_nodes.backends.hosted.http.redact import Redactor
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.runtime import Runtime
+from rmbg_nodes.backends.hosted.http.transport import Transport
+from rmbg_nodes.backends.hosted.http.wire import Answer, Call, Departure
 
 from .loopback import Line, Script
 

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 import httpx
 
-from .wire import Answer, Call, NotSent, Unreachable, Wire
+from ..http.wire import Answer, Call, NotSent, Unreachable, Wire
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 

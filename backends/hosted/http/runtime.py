@@ -22,9 +22,9 @@ from typing import TypeVar
 
 import aiohttp
 
-from ...core.types import Ticket
+from ....core.types import Ticket
 from .addresses import Lookup
-from .limits import Gate
+from .rate_limits import Gate
 from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
 from .wire import Departure
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from .transport import Transport
-from .wire import Answer, Call, Departure, NotSent
+from ..http.transport import Transport
+from ..http.wire import Answer, Call, Departure, NotSent
 
 _LOOK = 0.02
 

@@ -18,14 +18,14 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from ...core.errors import Offline
-from ...config.settings import read_settings
+from ....core.errors import Offline
+from ....config.settings import read_settings
 from .addresses import Barred, check_url, origin_of, parse_url
-from .bases import Base
+from .origins import Base
 from .data_uri import decode_data_uri
 from .exchange import SLOWEST, Attempt, Request, exchange
-from .limits import Gate
-from .packing import packed
+from .rate_limits import Gate
+from .body import packed
 from .proxies import Proxy, proxy_for
 from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ...core.errors import BackendMissing, RmbgError
-from ...core.types import Ticket
-from .wire import Answer, Provider, Wire
+from ....core.errors import BackendMissing, RmbgError
+from ....core.types import Ticket
+from ..http.wire import Answer, Provider, Wire
 
 if TYPE_CHECKING:
     from .bridge import Bridge

@@ -12,13 +12,13 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...core.errors import BackendFailed, PictureError, UnusableResult
-from ...core.specs import BackendSpec, OptionValue
-from ...core.types import Ticket
-from ...config.hosted import hosting_of
-from .naming import check_named, id_in, own_url
-from .wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
-from .words import (
+from ....core.errors import BackendFailed, PictureError, UnusableResult
+from ....core.specs import BackendSpec, OptionValue
+from ....core.types import Ticket
+from ....config.hosted import hosting_of
+from ..job_ids import check_named, id_in, own_url
+from ..http.wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
+from .answers import (
     accepted_id,
     check_account,
     check_poll,

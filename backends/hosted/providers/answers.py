@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ...core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
-from ...core.specs import BackendSpec
-from ...config.hosted import hosting_of
-from .wire import Answer, AnswerLost, JsonValue, NotKnown
+from ....core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
+from ....core.specs import BackendSpec
+from ....config.hosted import hosting_of
+from ..http.wire import Answer, AnswerLost, JsonValue, NotKnown
 
 _MOST = 200
 # Where providers put what they have to say, in the order in which it makes a sentence.

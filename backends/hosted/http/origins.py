@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from ...core.errors import BadOption
+from ....core.errors import BadOption
 from .addresses import Origin, origin_of, parse_url
 from .wire import Unreachable
 

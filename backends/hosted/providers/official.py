@@ -15,15 +15,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ...core.specs import BackendSpec, OptionValue
-from ...core.types import Ticket
+from ....core.specs import BackendSpec, OptionValue
+from ....core.types import Ticket
 from . import fal, replicate
-from ...config.hosted import hosting_of
+from ....config.hosted import hosting_of
 from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
-from .naming import urls_of_input
+from ..job_ids import urls_of_input
 from .replicate import Replicate
 from .sdk import InThread, Official, Unread, load_sdk, text_of, transport_errors
-from .wire import Ready, Wire, Working
+from ..http.wire import Ready, Wire, Working
 
 if TYPE_CHECKING:
     import fal_client

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from .addresses import Barred
-from ...config.hosted import is_loopback
+from ....config.hosted import is_loopback
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ...core.specs import BackendSpec
-from ...core.types import Claim, Frame, Job, Ticket
-from ...config.hosted import Limits
-from .hands import Hands
-from .limits import Gate
-from .polling import Pacer
-from .runtime import Runtime
-from .transport import Transport
-from .wire import Provider
+from ....core.specs import BackendSpec
+from ....core.types import Claim, Frame, Job, Ticket
+from ....config.hosted import Limits
+from .blocking import Hands
+from ..http.rate_limits import Gate
+from .schedule import Pacer
+from ..http.runtime import Runtime
+from ..http.transport import Transport
+from ..http.wire import Provider
 
 T = TypeVar("T")
 

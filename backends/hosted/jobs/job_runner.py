@@ -16,15 +16,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
-from ...core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError, UnusableResult
-from ...core.specs import Price
-from ...core.types import Failure, Frame, Matte, Outcome, Ticket
-from . import codec, sentences
-from .desk import Desk, Errand
-from ...config.hosted import hosting_of
-from .following import Follower
-from .submitting import Stoppable
-from .wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
+from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError, UnusableResult
+from ....core.specs import Price
+from ....core.types import Failure, Frame, Matte, Outcome, Ticket
+from .. import codec
+from . import messages
+from .run_context import Desk, Errand
+from ....config.hosted import hosting_of
+from .wait import Follower
+from .submit import Stoppable
+from ..http.wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
 
 Result = TypeVar("Result", bound="Matte | Failure")
 
@@ -62,7 +63,7 @@ class Courier:
             while (other := flights.get(key)) is not None:
                 shared = cast("Matte | Failure | None", await asyncio.shield(other))
                 if shared is not None:
-                    return Outcome(errand.index, sentences.second_copy(errand.name, shared))
+                    return Outcome(errand.index, messages.second_copy(errand.name, shared))
             flights[key] = flight = asyncio.get_running_loop().create_future()
             try:
                 async with self._desk.gate.pictures:
@@ -97,7 +98,7 @@ class Courier:
         try:
             ticket = errand.ticket or await desk.aside(partial(desk.job.known, errand.work))
         except PictureError as error:
-            return Failure(sentences.about(errand.name, error))
+            return Failure(messages.about(errand.name, error))
         if ticket is not None and ticket.request_id is not None:
             follower = Follower(desk, errand, ticket, self._queued)
             result = await self._resumed(errand, ticket, follower)
@@ -105,7 +106,7 @@ class Courier:
             if not (desk.resubmit and errand.frame and useless):
                 return await self._settled(errand, result)
         elif ticket is not None and not desk.resubmit:
-            return Failure(sentences.lost_earlier(errand.name, desk.spec))
+            return Failure(messages.lost_earlier(errand.name, desk.spec))
         if errand.frame is None:
             return Failure(BackendFailed(f"{errand.name}: there is no picture to send."))
         return await self._sent(errand, errand.frame)
@@ -123,10 +124,10 @@ class Courier:
         try:
             packed = await self._packed(frame)
         except PictureError as error:
-            return Failure(sentences.about(errand.name, error))
+            return Failure(messages.about(errand.name, error))
         async with desk.gate.jobs:
             if self._lost >= _LOST_IN_A_ROW:
-                return Failure(sentences.not_tried(errand.name, desk.spec))
+                return Failure(messages.not_tried(errand.name, desk.spec))
             started = asyncio.get_running_loop().time()
             ticket = await self._ticket(errand, packed)
             if isinstance(ticket, Failure):
@@ -156,7 +157,7 @@ class Courier:
             return result
         if held is None or held.request_id is not None:
             return result
-        return Failure(sentences.disputed(errand.name, self._desk.spec, ticket))
+        return Failure(messages.disputed(errand.name, self._desk.spec, ticket))
 
     async def _packed(self, frame: Frame) -> codec.Sent:
         most = hosting_of(self._desk.spec).most_bytes
@@ -173,11 +174,11 @@ class Courier:
         try:
             await desk.aside(partial(desk.job.reserve, errand.work, cast("Price", desk.spec.price)))
         except PictureError as refused:
-            return Failure(sentences.about(errand.name, refused))
+            return Failure(messages.about(errand.name, refused))
         try:
             image = await desk.provider.hand_over(desk.transport, packed.png)
         except (PictureError, Unreachable) as problem:
-            reason = sentences.not_sent(errand.name, desk.spec, problem)
+            reason = messages.not_sent(errand.name, desk.spec, problem)
             return await self._settled(errand, Failure(reason))
         except BaseException:
             self._free(errand)
@@ -185,10 +186,10 @@ class Courier:
         try:
             ticket = await self._uninterrupted(errand, image, (packed.width, packed.height))
         except (PictureError, NotSent) as problem:
-            return Failure(sentences.not_sent(errand.name, desk.spec, problem))
+            return Failure(messages.not_sent(errand.name, desk.spec, problem))
         except AnswerLost as lost:
             self._lost += 1
-            error = sentences.lost_now(errand.name, desk.spec, str(lost), lost.request_id)
+            error = messages.lost_now(errand.name, desk.spec, str(lost), lost.request_id)
             return await self._settled(errand, Failure(error, lost.request_id))
         self._lost = 0
         return ticket
@@ -219,7 +220,7 @@ class Courier:
             await self._accepted(errand, Ticket(desk.spec.id, lost.request_id, sent=size))
             raise
         except (RmbgError, NotSent) as problem:
-            reason = sentences.not_sent(errand.name, desk.spec, problem)
+            reason = messages.not_sent(errand.name, desk.spec, problem)
             await self._settled(errand, Failure(reason))
             raise
         ticket = replace(answered, sent=size)

@@ -10,13 +10,13 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...core.errors import BackendFailed, MayBeBilled, UnusableResult
-from ...core.specs import BackendSpec, OptionValue
-from ...core.types import Ticket
-from ...config.hosted import hosting_of
-from .naming import check_input, check_named, id_in, own_url, urls_of_input
-from .wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
-from .words import (
+from ....core.errors import BackendFailed, MayBeBilled, UnusableResult
+from ....core.specs import BackendSpec, OptionValue
+from ....core.types import Ticket
+from ....config.hosted import hosting_of
+from ..job_ids import check_input, check_named, id_in, own_url, urls_of_input
+from ..http.wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
+from .answers import (
     accepted_id,
     check_account,
     check_poll,

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 from ...core.errors import UnusableResult
 from ...core.types import Ticket
-from .addresses import parse_url
-from .data_uri import decode_data_uri
-from .wire import Unreachable, Wire
+from .http.addresses import parse_url
+from .http.data_uri import decode_data_uri
+from .http.wire import Unreachable, Wire
 
 #: Role of a ticket's "URL" that says what the provider was given.
 INPUT = "input"

@@ -9,14 +9,15 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ...core.errors import PictureError, UnusableResult
-from ...core.specs import BackendSpec, Price
-from ...core.types import Facts, Failure, Matte, Ticket
-from . import codec, sentences
-from .desk import Desk, Errand
-from ...config.hosted import hosting_of
-from .naming import same_id, words_in
-from .wire import NotKnown, Ready, Unreachable
+from ....core.errors import PictureError, UnusableResult
+from ....core.specs import BackendSpec, Price
+from ....core.types import Facts, Failure, Matte, Ticket
+from .. import codec
+from . import messages
+from .run_context import Desk, Errand
+from ....config.hosted import hosting_of
+from ..job_ids import same_id, words_in
+from ..http.wire import NotKnown, Ready, Unreachable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,14 +52,14 @@ class Follower:
             return await asyncio.wait_for(self._asked(resumed=resumed), seconds)
         except asyncio.TimeoutError:
             late = f"its job was not finished after {seconds:.0f} s"
-            error: PictureError = sentences.unfinished(name, self._ticket, late)
+            error: PictureError = messages.unfinished(name, self._ticket, late)
         except Unreachable as problem:
             lame = f"its job could not be asked for ({problem})"
-            error = sentences.unfinished(name, self._ticket, lame)
+            error = messages.unfinished(name, self._ticket, lame)
         except NotKnown as problem:
             error = self._unknown(problem)
         except PictureError as problem:
-            error = sentences.unusable(name, self._ticket, problem)
+            error = messages.unusable(name, self._ticket, problem)
         self._queued.pop(self._errand.work, None)
         return Failure(error, self._ticket.request_id)
 
@@ -122,18 +123,18 @@ class Follower:
         self.nothing_there = True
         name, spec = self._errand.name, self._desk.spec
         if self._is_young():
-            return sentences.missing(name, spec, self._ticket, str(problem))
-        return sentences.gone(name, spec, self._ticket)
+            return messages.missing(name, spec, self._ticket, str(problem))
+        return messages.gone(name, spec, self._ticket)
 
     def _no_file(self, problem: Unreachable) -> PictureError:
         """The provider has no file at the address that it gave."""
         self.nothing_there = True
         name, spec = self._errand.name, self._desk.spec
         if not self._is_young():
-            return sentences.expired(name, spec, self._ticket)
+            return messages.expired(name, spec, self._ticket)
         if problem.status == _REFUSED:
-            return sentences.refused_link(name, spec, self._ticket)
-        return sentences.missing(name, spec, self._ticket, str(problem))
+            return messages.refused_link(name, spec, self._ticket)
+        return messages.missing(name, spec, self._ticket, str(problem))
 
     async def _fetched(
         self, ready: Ready, size: tuple[int, int], until: float
@@ -149,11 +150,11 @@ class Follower:
                 error = self._no_file(problem)
             else:
                 why = f"its result could not be fetched ({problem})"
-                error = sentences.unfinished(name, self._ticket, why)
+                error = messages.unfinished(name, self._ticket, why)
         except NotKnown as problem:
             error = self._unknown(problem)
         except PictureError as problem:
-            error = sentences.unusable(name, self._ticket, problem)
+            error = messages.unusable(name, self._ticket, problem)
         return Failure(error, self._ticket.request_id)
 
     async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from multidict import CIMultiDict
 
-from ...version import __version__
+from ....version import __version__
 from .wire import Call, Upload
 
 USER_AGENT = f"rmbg-nodes/{__version__} (+https://github.com/rmbg-nodes/rmbg-nodes)"
