@@ -12,8 +12,8 @@ from ..core.errors import BadOption, BadPicture
 from ..core.layers import SUBJECT_LEVEL, subject_box
 from ..core.remarks import Remark
 from ..core.report import JsonValue
-from ..pipeline import Done, Treatment
-from ..treatment import Part
+from ..pipeline.remove import Done, Treatment
+from ..pipeline.finishing import Part
 from .backdrop import Backdrop, open_backdrop
 from .placing import no_subject, on_canvas
 from .recipe import Canvas, Recipe

@@ -8,7 +8,7 @@ from typing import overload
 
 from torch import Tensor
 
-from ..feed import Input, Loaded
+from ..pipeline.inputs import Input, Loaded
 from .items import Item
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
 from ..core.remarks import kinds_of
-from ..feed import Failed
+from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
-from ..pipeline import Done
+from ..pipeline.remove import Done
 from ..records.delivered import DeliveredFiles
 from .items import Item
 from .landed import Landed, not_landed

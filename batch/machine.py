@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import cast
 
 from ..backends.hosted.fetching import Fetcher
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..core.stop import StopSwitch
 from ..core.types import Backend
-from ..feed import Failed, Loaded
+from ..pipeline.inputs import Failed, Loaded
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pictures.web import Web
-from ..pipeline import Done, Treatment, carry_out
+from ..pipeline.remove import Done, Treatment, carry_out
 from ..config.settings import Settings
 from .inputs import Inputs
 from .items import Item

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption, Refusal
 from ..core.report import JsonValue
-from ..estimate import Estimate
-from ..gate import allow_unopened
+from ..pipeline.estimate import Estimate
+from ..pipeline.gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
 from ..pictures.web import Web

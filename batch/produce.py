@@ -16,7 +16,7 @@ from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture
 from ..pictures.write import check_size, encode
-from ..pipeline import Done
+from ..pipeline.remove import Done
 from ..records.delivered import Part
 from .placing import check_fits
 from .recipe import Output, Recipe

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..catalogue.backends import find
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BackendMissing, BadOption, OverBudget
 from ..core.specs import BackendSpec
 from ..core.types import Job
-from ..estimate import estimate, look
-from ..gate import allow_unopened, open_backend
+from ..pipeline.estimate import estimate, look
+from ..pipeline.gate import allow_unopened, open_backend
 from ..config.host import DATA_VARIABLE, PlainHost
 from ..pictures.read import read_picture
 from ..config.private_files import make_private, private

@@ -16,10 +16,10 @@ import ray
 
 from ..core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ..core.types import Job
-from ..feed import Failed
+from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
 from ..pictures.places import Places
-from ..pipeline import Done
+from ..pipeline.remove import Done
 from ..config.private_files import private
 from ..config.settings import Settings
 from .items import Item

@@ -16,9 +16,9 @@ from ..core.errors import BadOption, PictureError
 from ..core.report import Shortfall
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
-from ..feed import Failed
+from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
-from ..pipeline import Done, Held, Settle
+from ..pipeline.remove import Done, Held, Settle
 from ..config.settings import Settings, read_settings
 from .ledger import Ledger, LedgerJob
 from .recipe import Recipe

@@ -15,12 +15,12 @@ from typing import Literal, get_args
 
 from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
-from ..estimate import Estimate, estimate
-from ..gate import allow_unopened, check_key, check_ready
+from ..pipeline.estimate import Estimate, estimate
+from ..pipeline.gate import allow_unopened, check_key, check_ready
 from ..pictures.web import Web
 from ..config.settings import Settings, read_settings
 from .arrangement import open_treatment

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
-from ..feed import Failed, Input, Loaded
-from ..pipeline import Done, Settle, Treatment, at_once, carry_out
+from ..pipeline.inputs import Failed, Input, Loaded
+from ..pipeline.remove import Done, Settle, Treatment, at_once, carry_out
 from ..config.settings import Settings
 
 R = TypeVar("R")

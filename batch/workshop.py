@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.types import Backend, Job
-from ..feed import Failed, Loaded
-from ..gate import open_backend
+from ..pipeline.inputs import Failed, Loaded
+from ..pipeline.gate import open_backend
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
-from ..pipeline import Done, Settle, at_once
+from ..pipeline.remove import Done, Settle, at_once
 from ..records.delivered import DeliveredFiles
 from ..config.settings import Settings
 from .arrangement import open_treatment

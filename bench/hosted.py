@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     importlib.import_module("quality").load_package()
-    pipeline = importlib.import_module("rmbg_nodes.pipeline")
+    pipeline = importlib.import_module("rmbg_nodes.pipeline.remove")
     with served("fal", 0.0, 600), tempfile.TemporaryDirectory() as folder:  # nothing is cold
         list(run(pipeline, "fal", pictures_of(1, arguments.size, first=10**6), Path(folder)))
     throughput(pipeline, arguments.pictures, arguments.size)
@@ -157,8 +157,8 @@ def run(
     job: object = None,
 ) -> Iterator[object]:
     """The pipeline as everything uses it, with records in this folder."""
-    feed = importlib.import_module("rmbg_nodes.feed")
-    gate = importlib.import_module("rmbg_nodes.gate")
+    feed = importlib.import_module("rmbg_nodes.pipeline.inputs")
+    gate = importlib.import_module("rmbg_nodes.pipeline.gate")
     settings = importlib.import_module("rmbg_nodes.config.settings").Settings()
     store = importlib.import_module("rmbg_nodes.records.store")
     books = store.open_records(folder, 10**9)

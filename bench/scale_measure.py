@@ -30,11 +30,11 @@ from ..batch.naming import Naming
 from ..batch.pool import Pool
 from ..batch.produce import produce, take
 from ..core.types import Backend
-from ..feed import Input
+from ..pipeline.inputs import Input
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pictures.write import write_atomic
-from ..pipeline import Done, remove
+from ..pipeline.remove import Done, remove
 from .scale_fake import Fixed
 
 Way = Literal["batch", "loop", "ray", "rembg"]

@@ -25,7 +25,7 @@ from ..batch.running import run as run_batch
 from ..batch.summary import Summary
 from ..core.errors import BadOption
 from ..core.money import plain
-from ..estimate import Estimate
+from ..pipeline.estimate import Estimate
 from ..pictures.formats import FORMATS
 from ..pictures.unread import UnreadKind, say_unread
 from .options import parse_options

@@ -6,13 +6,13 @@ import sqlite3
 import sys
 from decimal import Decimal
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.money import plain
 from ..core.specs import BackendSpec
-from ..estimate import Estimate
-from ..feed import Failed
+from ..pipeline.estimate import Estimate
+from ..pipeline.inputs import Failed
 from ..config.invocation import command
-from ..pipeline import Done
+from ..pipeline.remove import Done
 from ..config.settings import Settings
 
 

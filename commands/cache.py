@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..records.cache import CacheInfo
 
 

@@ -14,7 +14,7 @@ from ..catalogue.backends import BACKENDS
 from ..config.hosted import priced
 from ..backends.hosted.prices import Quote, has_price_list, live_quote
 from ..backends.hosted.http.wire import Unreachable
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
 from ..core.report import JsonValue

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import Refusal
 from ..core.specs import BackendSpec
-from ..estimate import Estimate
+from ..pipeline.estimate import Estimate
 from ..pictures.sources import Source
 from ..records.run_budget import Purse
 from ..config.settings import Settings

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.digest import pixel_digests
 from ..core.errors import PictureError
 from ..pictures.formats import by_suffix

@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption, BadPicture
 from ..core.report import JsonValue
 from ..pictures.formats import Readable, sniff

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 
 from ..catalogue.backends import BACKENDS
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..config.invocation import command
 from ..records.journal import Journal, OpenJob

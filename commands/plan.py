@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
-from ..feed import Loaded
+from ..pipeline.inputs import Loaded
 from ..pictures.colour import OTHER_COLOURS
 from ..pictures.formats import by_suffix
 from ..pictures.origin import Origin

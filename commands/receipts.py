@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..pictures.write import write_atomic

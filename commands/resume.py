@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..bookkeeping import open_books, resume
+from ..pipeline.context import open_books, resume
 from ..core.errors import BadOption, RmbgError
 from ..core.types import Job
-from ..gate import open_backend
+from ..pipeline.gate import open_backend
 from ..records.journal import OpenJob
 from ..config.settings import read_settings
 from .pending import listed

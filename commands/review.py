@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.errors import BadOption, PictureError
 from ..core.layers import Layer
 from ..core.resize import resize_layer

@@ -18,7 +18,7 @@ from ..backends.local.weights import fetch
 from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
 from ..catalogue.licences import LICENCES, OwnWeights, licence_of
 from ..core.types import Host
-from ..gate import allow
+from ..pipeline.gate import allow
 from ..config.host import MODELS_VARIABLE, PlainHost
 from ..config.settings import read_settings
 from .shared import add_usage, settings_for

@@ -35,10 +35,10 @@ from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Host
 from ..demo.product import product_shot
 from ..demo.shapes import Scene
-from ..feed import Input
-from ..gate import open_backend
+from ..pipeline.inputs import Input
+from ..pipeline.gate import open_backend
 from ..config.host import PlainHost
-from ..pipeline import Done, Treatment, remove
+from ..pipeline.remove import Done, Treatment, remove
 from ..config.settings import Settings
 from .findings import Rows
 

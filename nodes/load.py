@@ -9,7 +9,7 @@ from ..catalogue.licences import COMMERCIAL_MEANS, LICENCES
 from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
-from ..gate import open_backend
+from ..pipeline.gate import open_backend
 from .comfy_host import ComfyHost
 from .remover import Remover
 from .widgets import ALIASES, CATEGORY, REMOVER_TYPE

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.money import read_amount
 from ..core.report import OnFailure
-from ..pipeline import Treatment
+from ..pipeline.remove import Treatment
 from .comfy_host import tell
 from .core_model import CoreModel
 from .remover import Remover, as_remover, at_resolution

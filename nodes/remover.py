@@ -9,8 +9,8 @@ from typing import cast
 from torch import Tensor
 
 from ..core.types import Backend, Sizable, Usage
-from ..gate import open_backend
-from ..pipeline import Treatment
+from ..pipeline.gate import open_backend
+from ..pipeline.remove import Treatment
 from ..config.settings import read_settings
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..core.report import OnFailure, Report, Shortfall, check_on_failure, render
 from ..core.types import Backend, Usage
-from ..feed import Failed
-from ..pipeline import Held, Treatment, raise_failures, remove
+from ..pipeline.inputs import Failed
+from ..pipeline.remove import Held, Treatment, raise_failures, remove
 from .comfy_host import comfy_job
 from .tensors import Collector, check_batch, inputs_of
 

@@ -10,7 +10,7 @@ from typing import cast
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..bookkeeping import open_books
+from ..pipeline.context import open_books
 from ..core.checks import common_batch
 from ..core.composite import CompositeOptions, compose
 from ..core.cutout import background_colour, cutout

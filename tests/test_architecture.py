@@ -89,8 +89,8 @@ RULES = (
     Rule("doctor/", ("./nodes", "./commands")),
     Rule("cli.py", ("./nodes",)),
     Rule("commands/", ("./nodes",)),
-    Rule("gate.py", ("./nodes", "./pictures", "./commands", "./pipeline", *COMFY)),
-    Rule("pipeline.py", ("./nodes", "./pictures", "./commands", *COMFY)),
+    Rule("pipeline/gate.py", ("./nodes", "./pictures", "./commands", "./pipeline", *COMFY)),
+    Rule("pipeline/remove.py", ("./nodes", "./pictures", "./commands", *COMFY)),
     Rule("", ("rmbg_nodes",)),
 )
 

@@ -24,7 +24,7 @@ from rmbg_nodes.batch.stream import Piece, Stream, Terms
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline import Treatment
+from rmbg_nodes.pipeline.remove import Treatment
 from rmbg_nodes.config.settings import Settings
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")

@@ -19,10 +19,10 @@ from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
 from rmbg_nodes.batch.outlook import foresee
 from rmbg_nodes.batch.running import ATTEMPTS
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
-from rmbg_nodes.estimate import Estimate
+from rmbg_nodes.pipeline.estimate import Estimate
 from rmbg_nodes.config.settings import Settings
 
 

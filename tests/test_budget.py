@@ -29,10 +29,10 @@ from rmbg_nodes.core.money import Budget, counted, plain, read_amount, read_budg
 from rmbg_nodes.core.report import render
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome, Ticket
-from rmbg_nodes.estimate import look
-from rmbg_nodes.feed import Failed, Input
-from rmbg_nodes.gate import OpenBackend
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.estimate import look
+from rmbg_nodes.pipeline.inputs import Failed, Input
+from rmbg_nodes.pipeline.gate import OpenBackend
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records import schema
 from rmbg_nodes.records.spending import Spending
 from rmbg_nodes.records.cache import ResultCache

@@ -13,9 +13,9 @@ from rmbg_nodes.config import file
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.config import hosted as hosted
 from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Offline
-from rmbg_nodes.gate import allow, open_backend
+from rmbg_nodes.pipeline.gate import allow, open_backend
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import KEYS, VARIABLES, read_settings
 from rmbg_nodes.config.file import key_of, read_settings_file

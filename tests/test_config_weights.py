@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.backends.local.verify import digest
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing
 from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights, licence_of
 from rmbg_nodes.core.specs import OptionValue
-from rmbg_nodes.gate import allow, allow_unopened, open_backend
+from rmbg_nodes.pipeline.gate import allow, allow_unopened, open_backend
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.interface import remove_background
 from rmbg_nodes.pictures.metadata import metadata_of

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes import bookkeeping
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.batch import Remover, read_recipe
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.deep import encode_deep_png
@@ -189,7 +189,7 @@ def test_hashes_do_not_touch_the_chain_and_old_records_are_taken_along(
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         connection.execute(f"PRAGMA user_version = {version - 1}")
     connection.close()
-    bookkeeping._opened.cache_clear()
+    context._opened.cache_clear()
     status, found = inspected(capsys, old)
     assert (status, found["match"]) == (1, "id")
     assert "before files were noted" in found["verdict"]

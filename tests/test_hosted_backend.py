@@ -23,7 +23,7 @@ from rmbg_nodes.core.errors import (
     UnusableResult,
 )
 from rmbg_nodes.core.types import Backend, Claim, Failure, Frame, Job, Matte, Outcome
-from rmbg_nodes.gate import open_backend
+from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import BackendContract, PaidContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step

@@ -23,8 +23,8 @@ from rmbg_nodes.backends.hosted.jobs import wait
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.transport import Transport
 from rmbg_nodes.core.errors import Refusal
-from rmbg_nodes.feed import Input
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Input
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.books import Request

@@ -19,12 +19,12 @@ import torch
 
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.http import runtime as hosted_runtime
-from rmbg_nodes.bookkeeping import resume
+from rmbg_nodes.pipeline.context import resume
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Frame, Job, Ticket
-from rmbg_nodes.feed import Failed, Input
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Failed, Input
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records.store import Records
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import Recorder, disc_frame

@@ -30,8 +30,8 @@ from rmbg_nodes.backends.hosted.http.transport import Transport
 from rmbg_nodes.core.errors import Cancelled, RmbgError
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.feed import Failed, Input
-from rmbg_nodes.pipeline import Treatment, remove
+from rmbg_nodes.pipeline.inputs import Failed, Input
+from rmbg_nodes.pipeline.remove import Treatment, remove
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in

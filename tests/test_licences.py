@@ -17,9 +17,9 @@ from rmbg_nodes.core.errors import (
     Offline,
 )
 from rmbg_nodes.catalogue.licences import BRIA_LICENCE_VARIABLE, LICENCES
-from rmbg_nodes.feed import Input
-from rmbg_nodes.gate import allow, open_backend
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Input
+from rmbg_nodes.pipeline.gate import allow, open_backend
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 

@@ -29,7 +29,7 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.types import Backend, Failure, Job, Matte, Resident
 from rmbg_nodes.config.devices import PlainResident
-from rmbg_nodes.gate import open_backend
+from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.interface import remove_background
 from rmbg_nodes.config.settings import Settings

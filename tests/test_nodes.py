@@ -31,7 +31,7 @@ from rmbg_nodes.core.errors import (
     NoPlainBackdrop,
     OverBudget,
 )
-from rmbg_nodes.gate import open_backend
+from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.backends.local.find import _said_of
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.types import Ticket

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.bookkeeping import open_books
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.metadata import Metadata, metadata_of

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes import bookkeeping
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.commands import receipts as command
-from rmbg_nodes.feed import Input
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Input
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.tests.conformance import disc_frame
@@ -52,7 +52,7 @@ def filled(data: Path) -> list[str]:
     inputs = [Input(index, f"{index}", partial(pictures.__getitem__, index)) for index in range(2)]
     list(remove(inputs, FakeLocal(failing=[1]), Treatment()))
     list(remove(inputs, FakeHosted(FakeProvider()), Treatment(), usage="commercial"))
-    return [receipt.id for receipt in bookkeeping.open_books().receipts.each()]
+    return [receipt.id for receipt in context.open_books().receipts.each()]
 
 
 def tamper(data: Path, statement: str) -> None:
@@ -237,7 +237,7 @@ def test_a_number_that_no_receipt_has(filled: list[str], run: Run, data: Path, n
         assert status == 0
         assert name not in out
     assert run("show", name)[0] == 1
-    books = bookkeeping.open_books()
+    books = context.open_books()
     pixels = books.receipts.find(filled[0])[0].data()["image"]
     assert isinstance(pixels, dict)
     assert [one.id for one in books.receipts.matching(str(pixels["sha256"]))] == [filled[0]]

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from rmbg_nodes import bookkeeping
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.backends.fake import FAKE_HOSTED, FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.digest import pixel_digests
 from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.core.types import Failure
-from rmbg_nodes.feed import Failed, Input, load
-from rmbg_nodes.gate import open_backend
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Failed, Input, load
+from rmbg_nodes.pipeline.gate import open_backend
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records.receipt_writer import Clerk
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.store import Records, open_records
@@ -150,7 +150,7 @@ def test_a_lost_answer_may_be_owed(books: Records) -> None:
 
 
 def test_a_hosted_failure_before_the_submit_does_not_guess(books: Records) -> None:
-    hosted = bookkeeping.circumstances(
+    hosted = context.circumstances(
         FakeHosted(FakeProvider()), {}, None, Settings(), ("non-commercial", "because")
     )
     clerk = Clerk(books.receipts, hosted)
@@ -216,7 +216,7 @@ def test_the_users_own_records_are_the_default(monkeypatch, tmp_path: Path) -> N
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
     with_options = open_backend("keyer", options={"mode": "preview"})
     (done,) = remove([an_input()], with_options, Treatment())
-    books = bookkeeping.open_books()
+    books = context.open_books()
     assert isinstance(done, Done)
     assert [receipt.id for receipt in books.receipts.each()] == [done.report.receipt]
     assert said_by(books)[0]["settings"]["options"] == {"mode": "preview"}

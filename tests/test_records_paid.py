@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rmbg_nodes import bookkeeping, cli
+from rmbg_nodes.pipeline import context
+from rmbg_nodes import cli
 from rmbg_nodes.backends.fake import FakeHosted, FakeProvider
 from rmbg_nodes.core.errors import (
     BackendFailed,
@@ -358,7 +359,7 @@ def shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[tuple[Records, Callable[..., str]]]:
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
-    books = bookkeeping.open_books()
+    books = context.open_books()
 
     def show(*arguments: str) -> str:
         assert cli.main(arguments) == 0
@@ -431,7 +432,7 @@ def test_a_result_that_finds_no_place_waits(tmp_path: Path) -> None:
     job = job_of(books)
     send(job)
     job.close()
-    ((_, error),) = bookkeeping.resume(
+    ((_, error),) = context.resume(
         books.journal.pending(), _Fetches(FakeProvider()), books, Job()
     )
     assert isinstance(error, ResultWaiting)

@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes import bookkeeping
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.types import Job, Ticket
-from rmbg_nodes.pipeline import Done
+from rmbg_nodes.pipeline.remove import Done
 from rmbg_nodes.records import opening
 from rmbg_nodes.records.locks import exclusive
 from rmbg_nodes.records.opening import FILE
@@ -55,7 +55,7 @@ class User:
         self.said = ""
 
     def rmbg(self, *words: str) -> int:
-        bookkeeping._opened.cache_clear()
+        context._opened.cache_clear()
         self.capsys.readouterr()
         status = main(words)
         told = self.capsys.readouterr()
@@ -82,7 +82,7 @@ def user(
     with loopback(monkeypatch, "fal") as server:
         yield User(tmp_path, server, capsys)
         assert server.complaints == []
-    bookkeeping._opened.cache_clear()
+    context._opened.cache_clear()
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def paid(user: User) -> User:
     user.server.plan(Fault("status", "unknown state"))
     assert user.remove(WAITING) == [False]
     user.server.mend()
-    bookkeeping._opened.cache_clear()
+    context._opened.cache_clear()
     assert user.server.bills == 2
     return user
 

@@ -69,7 +69,7 @@ def saved_path(comfy: Control, node, image: torch.Tensor, **changed: object) -> 
 def run(count: int, on_failure: str = "stop", failing: Collection[int] = ()):
     """One batch through Remove Background's own code."""
     module: ModuleType = importlib.import_module("rmbg_nodes.nodes.run")
-    pipeline = importlib.import_module("rmbg_nodes.pipeline")
+    pipeline = importlib.import_module("rmbg_nodes.pipeline.remove")
     images = torch.rand(count, 24, 20, 3, generator=torch.Generator().manual_seed(2))
     backend = FakeLocal(failing=failing)
     (batch,) = module.run_batches(backend, None, [images], pipeline.Treatment(), on_failure)

@@ -16,8 +16,8 @@ from PIL import Image
 from rmbg_nodes.backends.fake import FakeLocal
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.feed import Input
-from rmbg_nodes.pipeline import Done, Treatment, remove
+from rmbg_nodes.pipeline.inputs import Input
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.config.settings import Settings
 
 pytestmark = pytest.mark.whole

@@ -28,7 +28,7 @@ from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
 from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stamp_of
 from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
 from rmbg_nodes.catalogue.licences import LICENCES
-from rmbg_nodes.gate import allow
+from rmbg_nodes.pipeline.gate import allow
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import Settings
 

@@ -76,7 +76,7 @@ def _found(model: str, host: Host, path: str, *, may_download: bool) -> Found:
         if path or not may_download:
             raise
     row = rows_of(model)[0]
-    # RMBG_OFFLINE has taken the switch back before this (gate.py).
+    # RMBG_OFFLINE has taken the switch back before this (pipeline/gate.py).
     fetch(row, host.model_folders()[0], host.data_folder(), accepted=True, offline=False)
     return find_weights(model, host)
 

@@ -1,6 +1,6 @@
 """The product in one function: gate -> cache -> backend -> finish -> cut-out -> receipt -> report.
 
-With gate.py the only module that joins core, backends and records; nodes, the command line and the
+With pipeline/gate.py the only module that joins core, backends and records; nodes, the command line and the
 Python interface call it.
 """
 
@@ -16,24 +16,24 @@ from typing import TypeAlias, TypeVar
 
 import torch
 
-from .bookkeeping import circumstances, open_books
-from .core.errors import OverBudget, Refusal
-from .catalogue.licences import licence_of
-from .core.remarks import Remark
-from .core.types import Backend, Job, Outcome, Usage
+from .context import circumstances, open_books
+from ..core.errors import OverBudget, Refusal
+from ..catalogue.licences import licence_of
+from ..core.remarks import Remark
+from ..core.types import Backend, Job, Outcome, Usage
 from .estimate import Estimate, estimate, look
-from .feed import Failed, Feed, Input, Prepared
+from .inputs import Failed, Feed, Input, Prepared
 from .gate import allow
-from .lane import Inline, Lane, Workers
-from .records.receipt_writer import Clerk
-from .records.run_budget import Purse
-from .records.store import Records
-from .config.settings import Settings, read_settings
+from .executor import Inline, Lane, Workers
+from ..records.receipt_writer import Clerk
+from ..records.run_budget import Purse
+from ..records.store import Records
+from ..config.settings import Settings, read_settings
 
 # What a caller needs beside the function comes from here, too.
-from .treatment import Done as Done
-from .treatment import Treatment as Treatment
-from .treatment import finish
+from .finishing import Done as Done
+from .finishing import Treatment as Treatment
+from .finishing import finish
 
 R = TypeVar("R")
 #: Says that a result has reached its place. Any thread may call it, also when the run is over.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from .core.errors import PictureError
-from .core.intake import split_pixels
-from .core.money import plain
-from .core.specs import Price
-from .core.types import Backend, Frame
-from .feed import Input, load
-from .records.store import Records
+from ..core.errors import PictureError
+from ..core.intake import split_pixels
+from ..core.money import plain
+from ..core.specs import Price
+from ..core.types import Backend, Frame
+from .inputs import Input, load
+from ..records.store import Records
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast, get_args
 
-from .catalogue import backends
-from .core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
-from .catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
-from .catalogue.permission import check_licence
-from .core.specs import BackendSpec, OptionValue
-from .core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
-from .config.host import PlainHost
-from .config.settings import Settings, read_settings
+from ..catalogue import backends
+from ..core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
+from ..catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
+from ..catalogue.permission import check_licence
+from ..core.specs import BackendSpec, OptionValue
+from ..core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
+from ..config.host import PlainHost
+from ..config.settings import Settings, read_settings
 
 _log = logging.getLogger("rmbg_nodes")
 
@@ -138,7 +138,7 @@ def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Set
     """Raise KeyMissing where the backend asks for a key and none is set."""
     spec, chosen = _chosen(backend_id, options, settings)
     if spec.location == "hosted":
-        from .config.keys import find_key
+        from ..config.keys import find_key
 
         find_key(spec, str(chosen.get("profile", "")))
 
@@ -159,7 +159,7 @@ def _with_own_file(
     path = options.get("weights")
     if spec.location == "hosted" or not isinstance(path, str) or not path.strip():
         return spec
-    from .backends.local.find import own_file, spec_of
+    from ..backends.local.find import own_file, spec_of
 
     found = own_file(spec.model, host, path.strip())
     return spec_of(spec, found) if found else spec

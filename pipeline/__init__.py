@@ -1,0 +1,1 @@
+"""The product: from pictures that load themselves to cut-outs with a report and a receipt."""
