@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         WeightsMissing,
         WeightsUnusable,
     )
-    from .interface import (
+    from .api import (
         Result,
         composite,
         cutout,

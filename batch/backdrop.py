@@ -8,7 +8,7 @@ from torch import Tensor
 from ..core.composite import CompositeOptions, compose
 from ..core.errors import BadOption, BadPicture
 from ..core.placement import Size
-from ..pictures.colour import OTHER_COLOURS
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.read import read_picture
 from .recipe import Recipe
 

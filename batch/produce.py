@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import BadOption, BadPicture
 from ..catalogue.licences import OwnWeights
 from ..core.placement import Size
-from ..pictures.colour import OTHER_COLOURS
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.formats import Depth
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result

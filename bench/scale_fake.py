@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from ..backends.fake import FakeLocal
+from ..tests.support.fake_backend import FakeLocal
 from ..core.types import Facts, Frame, Job, Matte, Outcome
 from .scale_answers import Answers, compute
 

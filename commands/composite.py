@@ -10,7 +10,7 @@ from ..core.composite import CompositeOptions, compose
 from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
-from ..pictures.colour import OTHER_COLOURS
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.read import Picture
 from ..pictures.results import signature
 from ..pictures.sources import Taken

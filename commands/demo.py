@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..demo.run import run_demo
+from ..demo.make_demo import run_demo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
 from ..pipeline.inputs import Loaded
-from ..pictures.colour import OTHER_COLOURS
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.formats import by_suffix
 from ..pictures.origin import Origin
 from ..pictures.patterns import is_pattern, split_pattern

@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import BaseImageProcessor, BatchFeature
 
 from ..backends.local.networks.sizes import STEP
-from ..backends.local.recipe import BIREFNET, ISNET, Recipe, prepare, stretch
+from ..backends.local.preprocess import BIREFNET, ISNET, Recipe, prepare, stretch
 from ..core.errors import BadOption
 from ..core.finish import to_size
 from ..core.intake import split_pixels
-from ..pictures.convert import to_images
+from ..pictures.in_memory import to_images
 from .configuration import RmbgBiRefNetConfig, RmbgIsNetConfig
 from .modeling import RmbgBiRefNetOutput, RmbgIsNetOutput
 

@@ -15,7 +15,7 @@ from transformers.pipelines import ImageSegmentationPipeline
 
 from ..core.cutout import cutout
 from ..core.intake import split_pixels
-from ..pictures.convert import Kind, like, to_images
+from ..pictures.in_memory import Kind, like, to_images
 from .image_processing import RmbgImageProcessor
 from .modeling import RmbgBiRefNet, RmbgBiRefNetOutput, RmbgIsNet
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from ..core.errors import BadPicture
-from .colour import split_alpha, to_srgb
+from .srgb import split_alpha, to_srgb
 from .metadata import packets_of
 from .orientation import TURNED_BY_FORMAT, exif_orientation, upright, valid, xmp_orientation
 from .still import DECODER_ERRORS, Unusable

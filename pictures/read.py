@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import BadPicture
-from .colour import carried_profile, split_alpha, to_srgb
+from .srgb import carried_profile, split_alpha, to_srgb
 from .deep import decode_deep_png
 from .fields import NO_FIELDS, Fields
 from .formats import READ_LABELS, Depth, ReadId, sniff, unread

@@ -25,7 +25,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch import Output, Recipe, run
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -43,7 +43,7 @@ RECIPE = Recipe(output=Output(mask=True, provenance=False))
 CHILD = f"""
 import json, sys
 from functools import partial
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch import Output, Recipe, Watch, run
 
 class Say(Watch):

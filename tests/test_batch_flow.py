@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 from rmbg_nodes.batch import run
 from rmbg_nodes.core.types import Frame, Job, Outcome
 
@@ -26,7 +26,7 @@ WORKERS = 2
 CHILD = """
 import json, sys
 import psutil
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch import Watch, run
 from rmbg_nodes.batch.memory import keep_memory
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 from rmbg_nodes.batch.arrangement import open_treatment
 from rmbg_nodes.batch.backdrop import open_backdrop
 from rmbg_nodes.batch.placing import on_canvas

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.catalogue.backends import find
-from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.batch import ray_engine, run
 from rmbg_nodes.batch.items import Item

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch.ledger import Ledger
 from rmbg_nodes.batch.recipe import Output, Recipe
 from rmbg_nodes.batch.remover import ADDED, Remover

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
 from rmbg_nodes.batch.outlook import foresee
 from rmbg_nodes.batch.running import ATTEMPTS

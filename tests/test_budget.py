@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rmbg_nodes import remove_background, remove_background_async
-from rmbg_nodes.backends.fake import FAKE_HOSTED, FAKE_PRICE, FakeHosted, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FAKE_HOSTED, FAKE_PRICE, FakeHosted, FakeProvider
 from rmbg_nodes.core.errors import (
     BackendFailed,
     BadOption,

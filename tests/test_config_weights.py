@@ -20,7 +20,7 @@ from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights, licence_of
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.pipeline.gate import allow, allow_unopened, open_backend
 from rmbg_nodes.config.host import PlainHost
-from rmbg_nodes.interface import remove_background
+from rmbg_nodes.api import remove_background
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.write import encode

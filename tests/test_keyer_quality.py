@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.backends.keyer.backdrop import fit_backdrop
-from rmbg_nodes.backends.keyer.colour import srgb_to_lab
+from rmbg_nodes.backends.keyer.lab import srgb_to_lab
 from rmbg_nodes.backends.keyer.plain import key_plain
 from rmbg_nodes.backends.keyer.saliency import preview
 from rmbg_nodes.backends.keyer.superpixels import superpixels

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.backends.fake import FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.core.errors import (
     BackendFailed,

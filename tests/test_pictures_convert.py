@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.pictures.convert import InMemory, like, to_images, to_masks
+from rmbg_nodes.pictures.in_memory import InMemory, like, to_images, to_masks
 
 RNG = np.random.default_rng(3)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.pictures.convert import to_images
+from rmbg_nodes.pictures.in_memory import to_images
 from rmbg_nodes.pictures.png import _chunk
 from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.pictures.tags import ASCII, BYTE, SHORT, write_exif

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.errors import BadPicture, Cancelled, OverBudget
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline.inputs import Failed, Input

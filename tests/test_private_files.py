@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeHosted, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.batch import Landed, Recipe, Watch, run
 from rmbg_nodes.cli import main
 

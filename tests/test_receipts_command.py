@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.pipeline import context
-from rmbg_nodes.backends.fake import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.commands import receipts as command
 from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove

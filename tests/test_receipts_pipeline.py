@@ -15,7 +15,13 @@ import pytest
 import torch
 
 from rmbg_nodes.pipeline import context
-from rmbg_nodes.backends.fake import FAKE_HOSTED, FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import (
+    FAKE_HOSTED,
+    FAKE_LOCAL,
+    FakeHosted,
+    FakeLocal,
+    FakeProvider,
+)
 from rmbg_nodes.core.digest import pixel_digests
 from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.catalogue.licences import LICENCES

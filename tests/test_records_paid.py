@@ -12,7 +12,7 @@ import torch
 
 from rmbg_nodes.pipeline import context
 from rmbg_nodes import cli
-from rmbg_nodes.backends.fake import FakeHosted, FakeProvider
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.core.errors import (
     BackendFailed,
     MayBeBilled,

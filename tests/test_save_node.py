@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import Provenance, read_provenance

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pipeline.inputs import Input

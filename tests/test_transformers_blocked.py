@@ -100,7 +100,7 @@ def test_importing_the_package_does_not_import_transformers(tmp_path: Path) -> N
         "import sys\n"
         f"exec(open({str(ROOT / 'tests' / 'conftest.py')!r}).read(), "
         f"{{'__file__': {str(ROOT / 'tests' / 'conftest.py')!r}, '__name__': 'conftest'}})\n"
-        "import rmbg_nodes.interface, rmbg_nodes.cli\n"
+        "import rmbg_nodes.api, rmbg_nodes.cli\n"
         "print('transformers' in sys.modules)"
     )
     result = subprocess.run(

@@ -16,7 +16,7 @@ from ...core.errors import NoPlainBackdrop
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome
 from .backdrop import fit_backdrop
-from .colour import Array
+from .lab import Array
 from .plain import key_plain
 from .saliency import preview
 

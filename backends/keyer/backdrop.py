@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import Array, lab_distance, srgb_to_lab
+from .lab import Array, lab_distance, srgb_to_lab
 from .resample import resize, size_within
 
 Mask: TypeAlias = NDArray[np.bool_]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import shortest_path
 
-from .colour import Array
+from .lab import Array
 from .superpixels import Labels, means
 
 COLOUR_SIGMA = 10.0  # sigma_clr, in Lab units

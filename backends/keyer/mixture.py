@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import Array
+from .lab import Array
 
 PARTS = 5
 ROUNDS = 8

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from .backdrop import Backdrop, Mask
-from .colour import Array, srgb_to_lab
+from .lab import Array, srgb_to_lab
 from .resample import resize, rows_of, size_within, spread
 from .shading import lit_backdrop
 

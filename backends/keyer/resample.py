@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from ...core.layout import to_pixels, to_planes
-from .colour import Array
+from .lab import Array
 
 
 def size_within(size: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .backdrop import Backdrop, Mask, border_ring
-from .colour import Array, lab_distance, srgb_to_lab
+from .lab import Array, lab_distance, srgb_to_lab
 from .resample import resize, size_within, spread
 
 GRID_SIDE = 384  # light changes slowly: it is followed at this size

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import Array
+from .lab import Array
 
 Labels: TypeAlias = NDArray[np.intp]
 

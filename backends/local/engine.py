@@ -24,9 +24,9 @@ from .files import read_state_dict
 from .find import Found, find_weights, spec_of
 from .fuse import inference_copy
 from .networks.birefnet import PatchOrder
-from .recipe import Recipe, prepare, recipe_of, stretch
+from .preprocess import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
-from .sizes import Resized, side_of
+from .at_size import Resized, side_of
 from .verify import HeldFile
 from .weights import fetch
 

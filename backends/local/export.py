@@ -19,8 +19,8 @@ from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found
 from .portable import PortableNetwork, portable_copy
-from .recipe import recipe_of
-from .sizes import side_of
+from .preprocess import recipe_of
+from .at_size import side_of
 
 # GridSample and LayerNormalization exist, and every runtime of the last years reads it.
 OPSET = 18

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rmbg_nodes.backends.fake import FakeLocal
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch.items import Item
 from rmbg_nodes.batch.pool import Pool
 from rmbg_nodes.batch.ray_engine import on_ray

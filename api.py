@@ -36,7 +36,7 @@ from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
 from .pipeline.inputs import Failed, Input
 from .pipeline.gate import open_backend as _open_backend
-from .pictures.convert import InMemory, Kind, Returned, like, to_images, to_masks
+from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
 from .pipeline.remove import Done, Held, Treatment, raise_failures, remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several

@@ -17,9 +17,9 @@ from decimal import Decimal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.errors import BackendFailed, MayBeBilled, PictureError, Refusal
-from ..core.specs import BackendSpec, Price
-from ..core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
+from ...core.errors import BackendFailed, MayBeBilled, PictureError, Refusal
+from ...core.specs import BackendSpec, Price
+from ...core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
 
 FAKE_LOCAL = BackendSpec(
     id="fake/local",

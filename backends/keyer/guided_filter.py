@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .colour import Array
+from .lab import Array
 
 
 def guided_coefficients(guide: Array, values: Array, radius: int, evenness: float) -> Array:
