@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .composite import Composite
-from .load import LoadRmbg
-from .mask import ApplyMask
-from .remove import RemoveBackground
-from .save import SaveCutout
+from .composite_node import Composite
+from .load_node import LoadRmbg
+from .mask_node import ApplyMask
+from .remove_node import RemoveBackground
+from .save_node import SaveCutout
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     LoadRmbg,

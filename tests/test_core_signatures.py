@@ -87,7 +87,7 @@ def test_a_core_that_changed_is_told(core: str | None, told: str) -> None:
 
 def accepts(nodes: ModuleType, call: ast.Call) -> None:
     """Our remover takes a call that core's node makes."""
-    remover = importlib.import_module("rmbg_nodes.nodes.remover").Remover
+    remover = importlib.import_module("rmbg_nodes.nodes.socket").Remover
     given = {keyword.arg: None for keyword in call.keywords if keyword.arg}
     inspect.signature(remover.encode_image).bind(None, *call.args, **given)
 

@@ -65,7 +65,7 @@ def batch(*indices: int, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
 
 
 def remover(nodes: ModuleType, backend) -> Any:
-    module = importlib.import_module("rmbg_nodes.nodes.remover")
+    module = importlib.import_module("rmbg_nodes.nodes.socket")
     return module.Remover(backend, None)
 
 

@@ -41,7 +41,7 @@ def comfy(tmp_path: Path) -> Iterator[Control]:
 
 @pytest.fixture
 def node(comfy: Control):
-    made = importlib.import_module("rmbg_nodes.nodes.save").SaveCutout
+    made = importlib.import_module("rmbg_nodes.nodes.save_node").SaveCutout
     hidden = made.hidden
     hidden.prompt, hidden.extra_pnginfo = PROMPT, EXTRA
     return made
@@ -68,7 +68,7 @@ def saved_path(comfy: Control, node, image: torch.Tensor, **changed: object) -> 
 
 def run(count: int, on_failure: str = "stop", failing: Collection[int] = ()):
     """One batch through Remove Background's own code."""
-    module: ModuleType = importlib.import_module("rmbg_nodes.nodes.run")
+    module: ModuleType = importlib.import_module("rmbg_nodes.nodes.run_batches")
     pipeline = importlib.import_module("rmbg_nodes.pipeline.remove")
     images = torch.rand(count, 24, 20, 3, generator=torch.Generator().manual_seed(2))
     backend = FakeLocal(failing=failing)

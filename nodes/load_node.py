@@ -11,7 +11,7 @@ from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
 from ..pipeline.gate import open_backend
 from .comfy_host import ComfyHost
-from .remover import Remover
+from .socket import Remover
 from .widgets import ALIASES, CATEGORY, REMOVER_TYPE
 
 

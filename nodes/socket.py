@@ -14,7 +14,7 @@ from ..pipeline.remove import Treatment
 from ..config.settings import read_settings
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
-from .run import run_batches
+from .run_batches import run_batches
 
 
 class Remover:
