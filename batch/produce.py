@@ -18,8 +18,8 @@ from ..pictures.read import Picture
 from ..pictures.write import check_size, encode
 from ..pipeline.remove import Done
 from ..records.delivered import Part
-from .placing import check_fits
-from .recipe import Output, Recipe
+from .recipe.placing import check_fits
+from .recipe.model import Output, Recipe
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
 from ..pipeline.remove import Done, Held, Settle
 from ..config.settings import Settings, read_settings
-from .ledger import Ledger, LedgerJob
-from .recipe import Recipe
-from .recipe_file import read_recipe
-from .workshop import Opener, Order, Workshop
+from .ray.shared_budget import Ledger, LedgerJob
+from .recipe.model import Recipe
+from .recipe.recipe_file import read_recipe
+from .session import Opener, Order, Workshop
 
 _MOST_WORKERS = 8
 _IN_MEMORY = Path(":memory:")

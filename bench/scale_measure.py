@@ -23,11 +23,11 @@ import psutil
 from torch import Tensor
 
 from ..batch import Landed, Recipe, Watch, read_recipe, run
-from ..batch.arrangement import open_treatment
-from ..batch.items import Item, find_items
+from ..batch.recipe.post_process import open_treatment
+from ..batch.sources.items import Item, find_items
 from ..batch.memory import keep_memory
-from ..batch.naming import Naming
-from ..batch.pool import Pool
+from ..batch.recipe.naming import Naming
+from ..batch.ray.actor_pool import Pool
 from ..batch.produce import produce, take
 from ..core.types import Backend
 from ..pipeline.inputs import Input

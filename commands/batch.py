@@ -14,14 +14,14 @@ from tqdm import tqdm
 
 from ..catalogue.backends import BACKENDS
 from ..batch.counts import PassedOver
-from ..batch.landed import Landed
+from ..batch.result import Landed
 from ..batch.memory import keep_memory
-from ..batch.outlook import foresee
-from ..batch.pool import Pool
-from ..batch.presets import PRESETS
-from ..batch.recipe_file import read_recipe
-from ..batch.running import Engine, Watch
-from ..batch.running import run as run_batch
+from ..batch.preview import foresee
+from ..batch.ray.actor_pool import Pool
+from ..batch.recipe.presets import PRESETS
+from ..batch.recipe.recipe_file import read_recipe
+from ..batch.run import Engine, Watch
+from ..batch.run import run as run_batch
 from ..batch.summary import Summary
 from ..core.errors import BadOption
 from ..core.money import plain

@@ -16,14 +16,14 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
-from rmbg_nodes.batch.arrangement import open_treatment
-from rmbg_nodes.batch.backdrop import open_backdrop
-from rmbg_nodes.batch.placing import on_canvas
-from rmbg_nodes.batch.presets import PRESETS
+from rmbg_nodes.batch.recipe.post_process import open_treatment
+from rmbg_nodes.batch.recipe.background_picture import open_backdrop
+from rmbg_nodes.batch.recipe.placing import on_canvas
+from rmbg_nodes.batch.recipe.presets import PRESETS
 from rmbg_nodes.batch.produce import Product, take
 from rmbg_nodes.batch.produce import produce as encoded
-from rmbg_nodes.batch.recipe import Canvas, Output, Recipe
-from rmbg_nodes.batch.recipe_file import read_recipe
+from rmbg_nodes.batch.recipe.model import Canvas, Output, Recipe
+from rmbg_nodes.batch.recipe.recipe_file import read_recipe
 from rmbg_nodes.core.composite import CompositeOptions, compose
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.report import Report

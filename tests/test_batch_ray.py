@@ -21,12 +21,13 @@ from PIL import Image
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.config.keys import set_key
-from rmbg_nodes.batch import ray_engine, run
-from rmbg_nodes.batch.items import Item
-from rmbg_nodes.batch.landed import Landed
-from rmbg_nodes.batch.pool import Pool, divided
-from rmbg_nodes.batch.ray_engine import on_ray, run_on_ray
-from rmbg_nodes.batch.ray_pages import (
+from rmbg_nodes.batch.ray import ray_engine
+from rmbg_nodes.batch import run
+from rmbg_nodes.batch.sources.items import Item
+from rmbg_nodes.batch.result import Landed
+from rmbg_nodes.batch.ray.actor_pool import Pool, divided
+from rmbg_nodes.batch.ray.ray_engine import on_ray, run_on_ray
+from rmbg_nodes.batch.ray.ray_pages import (
     COLUMN,
     PAGE,
     Refused,
@@ -34,10 +35,10 @@ from rmbg_nodes.batch.ray_pages import (
     read_results,
     write_pages,
 )
-from rmbg_nodes.batch.recipe import Recipe
+from rmbg_nodes.batch.recipe.model import Recipe
 from rmbg_nodes.batch.remover import Remover
-from rmbg_nodes.batch.running import Engine
-from rmbg_nodes.batch.state import Counts, State
+from rmbg_nodes.batch.run import Engine
+from rmbg_nodes.batch.state.progress import Counts, State
 from rmbg_nodes.core.errors import (
     BackendMissing,
     BadOption,
@@ -53,7 +54,7 @@ from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 ray = pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")
-from rmbg_nodes.batch.ray_worker import Hand, Orders  # noqa: E402
+from rmbg_nodes.batch.ray.ray_actor import Hand, Orders  # noqa: E402
 
 pytestmark = [
     pytest.mark.whole,
@@ -312,7 +313,7 @@ class TestMoney:
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # It is for a process that does nothing else.
-        monkeypatch.setattr("rmbg_nodes.batch.ray_worker.keep_memory", lambda: None)
+        monkeypatch.setattr("rmbg_nodes.batch.ray.ray_actor.keep_memory", lambda: None)
         provider = FakeProvider()
         orders = Orders(
             recipe=plain_recipe(),
@@ -343,7 +344,7 @@ class TestMoney:
 class TestRefusals:
     def test_without_ray(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         del home
-        for name in ("rmbg_nodes.batch.ray_run", "rmbg_nodes.batch.ray_worker"):
+        for name in ("rmbg_nodes.batch.ray.ray_run", "rmbg_nodes.batch.ray.ray_actor"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setitem(sys.modules, "ray", None)
         with pytest.raises(BackendMissing, match=r"rmbg-nodes\[ray\]"):

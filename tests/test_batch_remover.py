@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
-from rmbg_nodes.batch.ledger import Ledger
-from rmbg_nodes.batch.recipe import Output, Recipe
+from rmbg_nodes.batch.ray.shared_budget import Ledger
+from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.remover import ADDED, Remover
 from rmbg_nodes.batch.stream import Piece, Stream, Terms
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget

@@ -17,8 +17,8 @@ from PIL import Image
 
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
-from rmbg_nodes.batch.outlook import foresee
-from rmbg_nodes.batch.running import ATTEMPTS
+from rmbg_nodes.batch.preview import foresee
+from rmbg_nodes.batch.run import ATTEMPTS
 from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
@@ -292,7 +292,7 @@ def test_a_full_disk_ends_the_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
     def full(path: Path, data: bytes) -> None:
         raise BadOption(f"{path} cannot be written.") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rmbg_nodes.batch.landing.write_atomic", full)
+    monkeypatch.setattr("rmbg_nodes.batch.delivery.write_atomic", full)
     with pytest.raises(BadOption, match="cannot be written"):
         shop.run()
     monkeypatch.undo()

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmbg_nodes.batch.items import Item, find_items
-from rmbg_nodes.batch.landed import Landed, not_landed
-from rmbg_nodes.batch.naming import Naming, mask_of, place
-from rmbg_nodes.batch.quarantine import Quarantined
-from rmbg_nodes.batch.state import State
-from rmbg_nodes.batch.survey import Survey
+from rmbg_nodes.batch.sources.items import Item, find_items
+from rmbg_nodes.batch.result import Landed, not_landed
+from rmbg_nodes.batch.recipe.naming import Naming, mask_of, place
+from rmbg_nodes.batch.state.quarantine import Quarantined
+from rmbg_nodes.batch.state.progress import State
+from rmbg_nodes.batch.state.survey import Survey
 from rmbg_nodes.core.errors import BackendFailed, BadOption, BadPicture, MayBeBilled
 from rmbg_nodes.tests.support.records import start, until_said
 
@@ -388,7 +388,7 @@ def test_a_file_of_the_far_future(state: State, photos: Path, dest: Path) -> Non
 
 
 HOLD = """
-from rmbg_nodes.batch.state import State
+from rmbg_nodes.batch.state.progress import State
 state = State(folder)
 print("ready", flush=True)
 sys.stdin.read()
@@ -409,9 +409,9 @@ def test_one_process_at_a_time(dest: Path) -> None:
 
 
 WORK = """
-from rmbg_nodes.batch.items import find_items
-from rmbg_nodes.batch.naming import Naming
-from rmbg_nodes.batch.state import State
+from rmbg_nodes.batch.sources.items import find_items
+from rmbg_nodes.batch.recipe.naming import Naming
+from rmbg_nodes.batch.state.progress import State
 dest = folder / "out"
 state = State(dest)
 state.survey(find_items([str(folder / "photos")], dest, Naming(), mask=False), "a" * 64)

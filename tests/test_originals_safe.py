@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import Output, Recipe, run
-from rmbg_nodes.batch.outlook import foresee
+from rmbg_nodes.batch.preview import foresee
 from rmbg_nodes.cli import main
 
 KEYER = Recipe("keyer")

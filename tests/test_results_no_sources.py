@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import Output, Recipe, run
-from rmbg_nodes.batch.outlook import foresee
+from rmbg_nodes.batch.preview import foresee
 from rmbg_nodes.cli import main
 from rmbg_nodes.pictures.results import BY_NAME, IN_FILE, made_here
 from rmbg_nodes.tests.support.hosted.opening import loopback

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import rmbg_nodes
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
-from rmbg_nodes.batch.presets import PRESETS, Preset
-from rmbg_nodes.batch.recipe_keys import KEYS, TABLES
+from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
+from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.cli import COMMANDS
 from rmbg_nodes.commands import backends, licences
 from rmbg_nodes.catalogue.licences import LICENCES

@@ -1,0 +1,151 @@
+"""What a batch would do, and what it would cost, without doing it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..catalogue.backends import find
+from ..backends.hosted.fetching import Fetcher
+from ..pipeline.context import open_books
+from ..core.errors import BadOption, Refusal
+from ..core.report import JsonValue
+from ..pipeline.estimate import Estimate
+from ..pipeline.gate import allow_unopened
+from ..pictures.results import OWN_FOLDER, made_here
+from ..pictures.unread import Unreads, why_unread
+from ..pictures.web import Web
+from ..records.run_budget import Purse
+from ..config.settings import Settings, read_settings
+from .sources.items import Item
+from .recipe.model import Recipe
+from .run import Engine, check_recipe, find_all, pinned
+from .state.progress import State
+from .state.state_file import FILE
+from .state.survey import Survey
+
+_WORDS = {
+    "new": "new",
+    "changed": "changed since they were done",
+    "recipe": "done by another recipe",
+    "missing": "whose results are not there as they were written",
+    "failed": "that failed before",
+    "asked": "done again because you ask for it",
+    "blocked": "that fail, because their results would replace pictures that are read",
+}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """survey: how the pictures stand. ground: why this use is allowed. expected: what the waiting
+    ones cost at most; None where nothing costs anything. refusal: why the run would be refused as
+    things stand, empty where it would not."""
+
+    survey: Survey
+    backend: str
+    ground: str
+    expected: Estimate | None
+    refusal: str = ""
+
+    def text(self) -> str:
+        """For people."""
+        survey = self.survey
+        lines = [
+            f"{survey.total} pictures with {self.backend} ({self.ground}): {survey.done} done, "
+            f"{survey.quarantined} quarantined, {survey.waiting} to do."
+        ]
+        lines += [f"  {count} {_WORDS[reason]}" for reason, count in survey.reasons.items()]
+        if survey.passed_over:
+            lines.append(f"  {survey.passed_over} more are results of this package, and left out")
+        lines += [f"  {kind.count} more are not read: {kind.text()}" for kind in survey.unread]
+        cost = f"up to {self.expected.sum}" if self.expected else "nothing"
+        return "\n".join([*lines, f"Cost: {cost}. Nothing was done."])
+
+    def data(self) -> dict[str, JsonValue]:
+        """For programs."""
+        survey = self.survey
+        return {
+            "backend": self.backend,
+            "pictures": survey.total,
+            "done_before": survey.done,
+            "quarantined": survey.quarantined,
+            "to_do": survey.waiting,
+            "passed_over": survey.passed_over,
+            "not_read": sum(kind.count for kind in survey.unread),
+            "not_read_kinds": [kind.data() for kind in survey.unread],
+            "reasons": {**survey.reasons},
+            "cost_at_most": str(self.expected.total) if self.expected else "0",
+            "currency": self.expected.price.currency if self.expected else "USD",
+            "refusal": self.refusal,
+        }
+
+
+def foresee(
+    sources: str | Path | Sequence[str | Path],
+    dest: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    force: bool = False,
+    retry: bool = False,
+    encoding: str | None = None,
+    engine: Engine = "local",
+    fetch: bool = False,
+    settings: Settings | None = None,
+) -> Outlook:
+    """What `run` with the same arguments would do on this day; no picture is read, fetched or made.
+
+    What is missing (weights, a key) and a budget that would be passed are told in the outlook.
+    Raises the rest of what `run` would refuse, LicenceRefused and BadOption among it.
+    """
+    current = settings or read_settings()
+    wanted = pinned(recipe or Recipe(), current)
+    spec = find(wanted.backend)
+    _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
+    home = Path(dest)
+    web = Web(Fetcher(current)) if fetch else None
+    try:
+        items = find_all(sources, home, wanted, encoding, web)
+    except BadOption:
+        check_recipe(wanted, current, engine)
+        raise
+    if (home / OWN_FOLDER / FILE).exists():
+        with State(home, kept=wanted.picture) as state:
+            survey = state.preview(items, wanted.digest(), retry=retry, force=force)
+    else:
+        survey = _fresh(items)
+    price = spec.price
+    expected = Estimate(spec.id, price, survey.waiting) if price else None
+    refusal = _refusal(wanted, current, engine, expected) if survey.waiting else ""
+    return Outlook(survey, spec.id, ground, expected, refusal)
+
+
+def _refusal(recipe: Recipe, settings: Settings, engine: Engine, expected: Estimate | None) -> str:
+    books = open_books(settings)
+    try:
+        check_recipe(recipe, settings, engine)
+        # What was paid for earlier costs nothing, and which it is only the pictures tell.
+        if expected and books.cache.empty and not books.journal.pending():
+            purse = Purse(books.spending, settings.budget, recipe.max_cost)
+            purse.afford(expected.price, expected.paid)
+    except Refusal as error:
+        return str(error)
+    except sqlite3.Error:  # the run itself says so, picture by picture
+        return ""
+    return ""
+
+
+def _fresh(items: Iterable[Item]) -> Survey:
+    """How they stand where nothing is known yet."""
+    count = passed_over = 0
+    unread = Unreads()
+    for item in items:
+        if why := "" if item.named else why_unread(item.source):
+            unread.add(item.key, why)
+        elif not item.named and made_here(item.source):
+            passed_over += 1
+        else:
+            count += 1
+    new = {"new": count} if count else {}
+    return Survey(count, 0, 0, count, new, passed_over, unread.kinds())

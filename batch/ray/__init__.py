@@ -1,0 +1,1 @@
+"""A batch on Ray Data: actors, one budget, one rate."""

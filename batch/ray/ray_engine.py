@@ -1,0 +1,268 @@
+"""The same batch on Ray: actors with the model loaded once, on this machine or on a cluster.
+
+    items -> read tasks (pages of names) -> actors (read, decode, model, encode, write) -> driver
+
+All that touches pixels happens inside the actor, in threads beside the model: what the parts would
+otherwise send each other through the object store is dearer than the work on it (docs/scale.md has
+the figures). Ray Data schedules, holds back what would be read too early, and restarts what has
+died; the driver alone writes down what is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import shutil
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...catalogue.backends import find
+from ...pipeline.context import open_books
+from ...core.errors import BackendMissing, BadOption, OverBudget
+from ...core.specs import BackendSpec
+from ...core.types import Job
+from ...pipeline.estimate import estimate, look
+from ...pipeline.gate import allow_unopened, open_backend
+from ...config.host import DATA_VARIABLE, PlainHost
+from ...pictures.read import read_picture
+from ...config.private_files import make_private, private
+from ...records.run_budget import Purse
+from ...config.settings import VARIABLES, Settings, read_settings
+from ..sources.loading import Inputs
+from ..sources.items import Item
+from ..result import Landed
+from ..delivery import noted
+from .actor_pool import Pool, divided
+from .ray_pages import Refused, read_results, stop_file, write_pages
+from ..recipe.model import Recipe
+from ..session import Opener
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..state.progress import State
+
+_PACKAGE = "rmbg_nodes"
+_FOLDER = Path(".rmbg") / "ray"
+# A paid result that was written when its actor died, and not yet told to the driver, is fetched
+# again: from the cache of paid results, or from the provider's till.
+_LEAST_CACHE = 200_000_000
+
+
+def run_on_ray(
+    items: Sequence[Item],
+    recipe: Recipe,
+    state: State,
+    dest: Path,
+    *,
+    backend: Opener | None = None,
+    pool: Pool | None = None,
+    settings: Settings | None = None,
+    job: Job | None = None,
+    landed: Callable[[Landed], None] | None = None,
+) -> None:
+    """Work on these items, and note in the state what becomes of each; `landed` is told next.
+
+    See `on_ray` for the rest.
+    """
+    results = on_ray(items, recipe, dest, backend=backend, pool=pool, settings=settings, job=job)
+    with closing(results):
+        for result in results:
+            ended = noted(state, result)
+            if landed:
+                landed(ended)
+            if ended.full and not result.full:
+                raise BadOption(ended.error)
+
+
+def on_ray(
+    items: Sequence[Item],
+    recipe: Recipe,
+    dest: Path,
+    *,
+    backend: Opener | None = None,
+    pool: Pool | None = None,
+    settings: Settings | None = None,
+    job: Job | None = None,
+) -> Generator[Landed, None, None]:
+    """Work on these items; yields what became of each, in any order, when its files are written.
+
+    dest: where the actors write; on a cluster every machine must see it, and the sources, under the
+    same path. backend: instead of the recipe's; called in each actor, and it must cost nothing.
+    With RAY_ADDRESS in the environment the work goes to that cluster, else to a Ray of its own on
+    this machine.
+
+    A hosted backend runs on this machine only, where its budget, journal and cache are, and no two
+    actors together pass a limit. A picture that fails never ends the run of the others, and neither
+    does an actor that dies. Raises BackendMissing without Ray; BadOption where the actors could not
+    import this package; Cancelled when `job` says so; LicenceRefused, OverBudget and the other
+    Refusals: what was done until then is kept.
+    """
+    _check_importable()
+    try:
+        from . import ray_run
+        from .ray_actor import Orders
+    except ImportError as error:
+        what = (error.name or "").partition(".")[0]
+        if what == _PACKAGE:
+            raise
+        missing = "is not installed" if what == "ray" else f"cannot be loaded ({error})"
+        raise BackendMissing(
+            f"Ray {missing}. Run `pip install rmbg-nodes[ray]`, or choose the local engine."
+        ) from error
+    current = settings or read_settings()
+    spec = None if backend else find(current.backend or recipe.backend)
+    if spec:
+        allow_unopened(recipe.backend, recipe.options, recipe.usage, current)
+    paid = spec is not None and spec.location == "hosted"
+    dest = dest.absolute()
+    if paid:
+        _check_paid(items, recipe, current)
+    limited = paid and recipe.max_cost is not None
+    purse = _purse(dest) if limited else nullcontext()
+    with _folder(dest) as folder, purse as costs, ray_run.connected():
+        parts = write_pages(items, folder / "pages.jsonl")
+        shape = ray_run.shape(pool or Pool(), spec)
+        orders = Orders(
+            recipe=_absolute(recipe),
+            opener=backend,
+            dest=dest,
+            settings=current,
+            surroundings=_surroundings(spec, shape.actors),
+            workers=shape.workers,
+            stop=stop_file(folder),
+            costs=costs,
+            paid=paid,
+        )
+        pages = ray_run.pages(parts, orders, shape, job or Job())
+        with closing(pages):
+            yield from _landings(pages, orders.stop)
+
+
+def _landings(pages: Iterator[str], stop: Path) -> Iterator[Landed]:
+    """What became of the pictures; a refusal, once everything under way is finished."""
+    refused: Refused | None = None
+    for page in pages:
+        for result in read_results(page):
+            if isinstance(result, Landed):
+                yield result
+                if not result.full:
+                    continue
+                result = Refused(result.kind, result.error or "")
+            if refused is None:
+                refused = result
+                stop.touch()
+    if refused:
+        raise refused.again()
+
+
+def _check_importable() -> None:
+    """Raise BadOption where another process could not import this very package."""
+    root = __name__.partition(".")[0]
+    place = importlib.machinery.PathFinder.find_spec(_PACKAGE) or next(
+        (
+            found
+            for finder in sys.meta_path
+            if (found := finder.find_spec(_PACKAGE, None)) is not None
+        ),
+        None,
+    )
+    here = Path(__file__).parent.parent / "__init__.py"
+    if root != _PACKAGE or place is None or not (place.origin and here.samefile(place.origin)):
+        raise BadOption(
+            "On Ray this package runs in other processes, which can import it only where it is "
+            "installed: `pip install rmbg-nodes[ray]`, and start `rmbg batch` from there. A folder "
+            "of ComfyUI's cannot be used."
+        )
+
+
+def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> None:
+    """What one run would check before it sends anything. Raises OverBudget, BadOption."""
+    if settings.cache_bytes < _LEAST_CACHE:
+        raise BadOption(
+            "A hosted backend on Ray needs the cache of paid results, so that nothing is paid "
+            f"twice when an actor dies: set RMBG_CACHE to {_LEAST_CACHE // 1_000_000} or more."
+        )
+    backend = open_backend(
+        recipe.backend, usage=recipe.usage, settings=settings, options=recipe.options
+    )
+    with closing(backend):
+        books = open_books(settings)
+        inputs = Inputs(items, partial(_read, recipe.max_megapixels))
+        purse = Purse(books.spending, settings.budget, recipe.max_cost)
+        expected = estimate(inputs, backend, books)
+        if expected is None:
+            return
+        try:
+            purse.afford(expected.price, expected.paid)
+        except OverBudget:
+            expected = look(inputs, backend, books) or expected
+            purse.afford(expected.price, expected.paid)
+
+
+def _read(max_megapixels: float, _: int, item: Item) -> Tensor:
+    return read_picture(item.source, name=item.key, max_megapixels=max_megapixels).image
+
+
+def _surroundings(spec: BackendSpec | None, actors: int) -> dict[str, str]:
+    """The settings in force on the driver's machine, for the actors'. A key is none of them."""
+    host = PlainHost()
+    env = host.surroundings()
+    said = {name: env[name] for name in VARIABLES if env.get(name, "").strip()}
+    if spec is None or not spec.hosting:
+        return said
+    # Ray may have been started in another folder, and from another environment.
+    records = {DATA_VARIABLE: str(host.data_folder().absolute())}
+    return {**said, **records, **divided(spec, actors, env)}
+
+
+def _absolute(recipe: Recipe) -> Recipe:
+    """Its background picture under a path that holds in any folder."""
+    return replace(recipe, background=str(recipe.picture.absolute())) if recipe.picture else recipe
+
+
+@contextmanager
+def _folder(dest: Path) -> Iterator[Path]:
+    """Where the driver and its actors find each other; what a killed run left there goes."""
+    folder = dest / _FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise BadOption(f"{folder} cannot be written ({error.strerror}).") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _purse(dest: Path) -> Iterator[Path]:
+    """What the run costs: beside the records, because a network's disk is no place for it."""
+    name = hashlib.sha256(str(dest).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    path = PlainHost().data_folder() / "records" / f"run-{name}.sqlite"
+    path = path.absolute()
+    # A journal that a killed run left would be played into the new file.
+    files = (path, path.with_name(f"{path.name}-journal"))
+    try:
+        make_private(path.parent)
+        for file in files:
+            file.unlink(missing_ok=True)
+        with open(path, "xb", opener=private):
+            pass
+    except OSError as error:
+        raise OverBudget(
+            f"What this run costs cannot be counted in {path.parent} ({error.strerror}), so "
+            "max_cost cannot be kept to and nothing is sent. Mend that folder, and run again."
+        ) from error
+    try:
+        yield path
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)

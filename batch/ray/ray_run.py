@@ -1,0 +1,300 @@
+"""Ray itself: connected to, asked what it has, and given the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow  # type: ignore[import-untyped]
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext, Dataset, Datasource, ReadTask
+from ray.data.block import BlockMetadata
+
+from ...core.errors import BackendMissing, BadOption, Cancelled
+from ...core.specs import BackendSpec
+from ...core.types import Job
+from .actor_pool import Pool
+from .ray_pages import COLUMN, PAGE, Part
+from .ray_actor import Hand, Orders
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+
+# Names and words only; Ray asks for 75 MB at least.
+_OBJECT_STORE = 128_000_000
+# It would tell its makers that it is used, and people about restarts that Ray Data takes care of.
+_OWN_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+_MOST_WORKERS = 8
+# Of a backend that is not known before it is opened.
+_USUAL_WINDOW = 8
+# The label that every node has.
+_NODE_ID = "ray.io/node-id"
+_TICK = 0.1
+_WAITING_PAGES = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """calls: pages that one actor works on side by side. here: on the driver's machine only."""
+
+    actors: int
+    cpus: float
+    gpus: float
+    workers: int
+    calls: int
+    here: bool
+
+
+class Pages(Datasource):
+    """Pages that are read when somebody has time for them."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._parts = parts
+
+    def get_name(self) -> str:
+        """For Ray's own messages."""
+        return "Pictures"
+
+    @property
+    def supports_distributed_reads(self) -> bool:
+        """Only the driver's machine has the file for certain."""
+        return False
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Not known, and little."""
+        return None
+
+    def get_read_tasks(
+        self,
+        parallelism: int,
+        per_task_row_limit: int | None = None,
+        data_context: DataContext | None = None,
+    ) -> list[ReadTask]:
+        """One for each part."""
+        nothing_known = BlockMetadata(
+            num_rows=None, size_bytes=None, input_files=None, exec_stats=None
+        )
+        return [ReadTask(partial(_blocks, part), nothing_known) for part in self._parts]
+
+
+def _blocks(part: Part) -> Iterator[pyarrow.Table]:
+    for page in part.read():
+        yield pyarrow.table({COLUMN: [page]})
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """A Ray: the one this process has, the cluster at RAY_ADDRESS, or one of its own, which ends
+    with the block."""
+    with _quiet():
+        if ray.is_initialized():
+            yield
+            return
+        address = os.environ.get(ADDRESS_VARIABLE, "").strip()
+        if address.startswith("ray://"):
+            raise BadOption(
+                f"{ADDRESS_VARIABLE} is {address}: run on a machine of the cluster instead, as "
+                "with `ray job submit`; the state and the budget of a batch are kept where it runs."
+            )
+        try:
+            _start(address)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _start(address: str) -> None:
+    """Raises BadOption where there is no cluster, BackendMissing where Ray does not start."""
+    try:
+        if address and address != "local":
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        with _variables(_OWN_RAY):
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE,
+            )
+    except ConnectionError as error:
+        raise BadOption(
+            f"{ADDRESS_VARIABLE} is {address}, and no Ray answers there; unset it to start one."
+        ) from error
+    except Exception as error:  # of a node that does not come up Ray raises just that
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise BackendMissing(
+            f"Ray does not start here ({reason}). Look at RAY_TMPDIR, {ADDRESS_VARIABLE} and the "
+            "memory that is free, or choose the local engine."
+        ) from error
+
+
+def shape(pool: Pool, spec: BackendSpec | None) -> Shape:
+    """What is asked of Ray. Raises BadOption for more than a Ray of this machine alone has."""
+    window = spec.window if spec else _USUAL_WINDOW
+    if spec is not None and spec.location == "hosted":
+        actors = pool.actors or 1
+        workers = pool.cpus_per_actor or max(1, _processors() // actors)
+        # Nothing is asked for: a head node may have none to give, and the model is elsewhere.
+        return Shape(actors, 0, 0, workers, _calls(window, workers), here=True)
+    nodes = [node["Resources"] for node in _nodes() if node["Alive"]]
+    gpus = pool.gpus_per_actor
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    able = [node for node in nodes if node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= gpus]
+    if not able:
+        raise BadOption(
+            f"No machine of this Ray has a processor and {gpus:g} GPUs to give an actor."
+        )
+    places = [int(node["GPU"] / gpus) if gpus else 1 for node in able]
+    actors = pool.actors or sum(places)
+    each = max(1, math.ceil(actors / len(able)))
+    cpus = pool.cpus_per_actor or max(1, int(min(node["CPU"] for node in able)) // each)
+    if len(nodes) == 1 and (
+        actors * cpus > nodes[0]["CPU"] or actors * gpus > nodes[0].get("GPU", 0)
+    ):
+        raise BadOption(
+            f"{actors} actors with {cpus} processors and {gpus:g} GPUs each are more than this "
+            f"machine's {nodes[0]['CPU']:g} and {nodes[0].get('GPU', 0):g}; ask for fewer."
+        )
+    workers = min(_MOST_WORKERS, cpus)
+    return Shape(actors, cpus, gpus, workers, _calls(window, workers), here=False)
+
+
+def pages(
+    parts: Sequence[Part], orders: Orders, shape: Shape, job: Job
+) -> Generator[str, None, None]:
+    """Run the pipeline; yields what the actors say. Ends early, with everything under way finished,
+    when the file `orders.stop` is there.
+
+    Raises Cancelled when `job` or Ctrl-C says so: the actors stop first, so that nothing that was
+    paid for is lost.
+    """
+    if not parts:
+        return
+    context = DataContext.get_current().copy()
+    context.target_max_block_size = 1  # a block is one page: small, and soon there
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    with DataContext.current(context):
+        dataset = ray.data.read_datasource(
+            Pages(parts), override_num_blocks=len(parts), num_cpus=0
+        ).map_batches(
+            Hand,
+            fn_constructor_args=(orders,),
+            batch_size=1,
+            compute=ActorPoolStrategy(
+                size=shape.actors,
+                max_concurrent_calls_per_actor=shape.calls,
+                max_tasks_in_flight_per_actor=shape.calls + 2,
+                enable_true_multi_threading=True,
+            ),
+            num_cpus=shape.cpus,
+            num_gpus=shape.gpus,
+            label_selector=_place(shape),
+        )
+    yield from _Reader(dataset, orders, job).rows()
+
+
+class _Reader:
+    """Reads the results in a thread of its own, so that Ctrl-C finds somebody at home."""
+
+    def __init__(self, dataset: Dataset, orders: Orders, job: Job) -> None:
+        self._dataset = dataset
+        self._stop = orders.stop
+        self._job = job
+        self._mail: queue.Queue[str] = queue.Queue(_WAITING_PAGES)
+        self._nobody_listens = threading.Event()
+
+    def rows(self) -> Iterator[str]:
+        stopped: BaseException | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="rmbg-ray") as side:
+            reading = side.submit(self._read)
+            try:
+                while not (reading.done() and self._mail.empty()):
+                    try:
+                        if stopped is None:
+                            self._job.check()
+                        page = self._mail.get(timeout=_TICK)
+                    except queue.Empty:
+                        continue
+                    except (Cancelled, KeyboardInterrupt) as error:
+                        if stopped:
+                            raise
+                        stopped = error
+                        self._stop.touch()
+                        continue
+                    yield page
+            finally:
+                self._nobody_listens.set()
+                self._stop.touch()
+        if stopped:
+            raise stopped
+        reading.result()
+
+    def _read(self) -> None:
+        for row in self._dataset.iter_rows():
+            while not self._nobody_listens.is_set():
+                try:
+                    self._mail.put(row[COLUMN], timeout=_TICK)
+                    break
+                except queue.Full:
+                    continue
+
+
+def _calls(window: int, workers: int) -> int:
+    """Enough pages that a run never ends for want of pictures; see `Stream`."""
+    return math.ceil(2 * (window + 4 * workers) / PAGE)
+
+
+def _place(shape: Shape) -> dict[str, str] | None:
+    return {_NODE_ID: ray.get_runtime_context().get_node_id()} if shape.here else None
+
+
+def _nodes() -> list[Any]:
+    nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
+    return nodes
+
+
+def _processors() -> int:
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set for the processes that are started inside, where the user has not."""
+    unset = [name for name in values if name not in os.environ]
+    os.environ.update({name: values[name] for name in unset})
+    try:
+        yield
+    finally:
+        for name in unset:
+            del os.environ[name]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray Data's progress stays in its log file; the screen is the caller's."""
+    screens = [
+        handler
+        for handler in logging.getLogger("ray.data").handlers
+        if isinstance(handler, logging.StreamHandler)
+    ]
+    levels = [handler.level for handler in screens]
+    for handler in screens:
+        handler.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for handler, level in zip(screens, levels, strict=True):
+            handler.setLevel(level)

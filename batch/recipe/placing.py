@@ -1,0 +1,108 @@
+"""A cut-out on its canvas, computed only where the subject is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...core.errors import BadPicture
+from ...core.layers import split, subject_box
+from ...core.overlay import overlay
+from ...core.placement import MOST_PIXELS, Box, Size, place
+from ...core.remarks import NO_SUBJECT, Remark
+from ...core.resize import resize_layer
+from .background_picture import Backdrop
+from .model import Canvas
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """image: (H, W, 3), or (H, W, 4) straight alpha on nothing. coverage: (H, W), how much of it
+    the subject covers. enlarged: how many times larger the subject became; 1 or less where it did
+    not."""
+
+    image: Tensor
+    coverage: Tensor
+    enlarged: float
+
+
+def on_canvas(
+    cutout: Tensor, canvas: Canvas, behind: Colour | Backdrop | None, name: str
+) -> Placed:
+    """Put a cut-out on a canvas. As
+    `core.composite.compose` does it, on a background of that size.
+
+    cutout: (h, w, 4) float 0..1, straight alpha. behind: None is nothing. name: what messages call
+    the picture. Raises BadPicture where there is no subject, or it would become too large.
+    """
+    picture = Size(*cutout.shape[:2])
+    box = subject_box(cutout[..., 3])
+    if box is None:
+        raise no_subject(name)
+    source = box if canvas.fit == "subject" else Box(0, 0, *picture)
+    size, target = _places(Size(source.height, source.width), canvas, picture, name)
+    layer = split(cutout[source.window])
+    layer = resize_layer(layer, target.height, target.width)
+
+    image = _background(behind, size, cutout)
+    coverage = cutout.new_zeros(size)
+    overlay(layer, target, image, coverage, blend=canvas.blend, shadow=canvas.shadow)
+    return Placed(image, coverage, max(target.height / source.height, target.width / source.width))
+
+
+def check_fits(picture: Size, canvas: Canvas, name: str) -> None:
+    """Raise BadOption or BadPicture where the whole of a picture, whatever is in it, becomes too
+    large; for a fit other than "subject"."""
+    _places(picture, canvas, picture, name)
+
+
+def no_subject(name: str) -> BadPicture:
+    """What is said of a picture that would come out as plain background."""
+    said = f"{name}: no subject was found in it. Look at it, or try another backend."
+    return BadPicture(Remark(said, NO_SUBJECT))
+
+
+def _places(source: Size, canvas: Canvas, picture: Size, name: str) -> tuple[Size, Box]:
+    """The canvas's size, and the foreground's box on it."""
+    if canvas.size != "square":
+        size = picture if canvas.size == "source" else Size(canvas.size[1], canvas.size[0])
+        return size, place(
+            source,
+            size,
+            fit=canvas.fit,
+            anchor=canvas.anchor,
+            offset=canvas.offset,
+            scale=canvas.scale,
+            margin=canvas.margin,
+        )
+    side = max(source)
+    border = round(side * canvas.margin / (1 - 2 * canvas.margin))
+    if (side + 2 * border) ** 2 > MOST_PIXELS:
+        raise BadPicture(
+            f"{name}: its square canvas would have {side + 2 * border} pixels a side. "
+            "Choose a smaller margin, or a canvas of a size."
+        )
+    box = place(
+        source,
+        Size(side, side),
+        fit="none",
+        anchor=canvas.anchor,
+        offset=(canvas.offset[0] + border, canvas.offset[1] + border),
+        scale=canvas.scale,
+        margin=0,
+    )
+    return Size(side + 2 * border, side + 2 * border), box
+
+
+def _background(behind: Colour | Backdrop | None, size: Size, like: Tensor) -> Tensor:
+    """The canvas before anything stands on it."""
+    if behind is None:
+        return like.new_zeros((*size, 4))
+    if isinstance(behind, Backdrop):
+        return behind.at(size).clone()
+    image = like.new_empty((*size, 3))
+    image[:] = like.new_tensor(behind)
+    return image

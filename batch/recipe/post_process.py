@@ -1,0 +1,86 @@
+"""What a recipe makes of a cut-out before its receipt is written: set on its canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...core.errors import BadOption, BadPicture
+from ...core.layers import SUBJECT_LEVEL, subject_box
+from ...core.remarks import Remark
+from ...core.report import JsonValue
+from ...pipeline.remove import Done, Treatment
+from ...pipeline.finishing import Part
+from .background_picture import Backdrop, open_backdrop
+from .placing import no_subject, on_canvas
+from .model import Canvas, Recipe
+
+# A subject enlarged less than this does not look soft.
+_ENLARGED = 1.25
+# Beyond the subject's box: what lies around it tells which colours at its border are its own.
+_AROUND = 32
+
+
+def open_treatment(recipe: Recipe) -> Treatment:
+    """What the pipeline does with every picture of a batch.
+
+    A colour that takes no canvas is put behind the subject by the cut-out itself, where it costs
+    least. Raises BadOption for a background picture that cannot be used.
+    """
+    behind = None if recipe.canvas else recipe.colour
+    arranged = Arranged(recipe, open_backdrop(recipe), recipe.digest())
+    return Treatment(recipe.refine, recipe.decontaminate, behind, arranged)
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The arrangement of a batch; see `treatment.Arrangement`. digest: the recipe's."""
+
+    recipe: Recipe
+    backdrop: Backdrop | None
+    digest: str
+
+    @property
+    def opaque(self) -> bool:
+        """Of all backgrounds but none."""
+        return not self.recipe.transparent
+
+    def data(self) -> Mapping[str, JsonValue]:
+        """What receipts say of it."""
+        return {"recipe_sha256": self.digest}
+
+    def part(self, alpha: Tensor) -> Part:
+        """Of a subject that is moved, what is around it."""
+        height, width = alpha.shape
+        canvas = self.recipe.canvas
+        moved = canvas is not None and canvas.fit == "subject" and canvas.size != "source"
+        box = subject_box(alpha) if moved else None
+        if box is None:
+            return slice(0, height), slice(0, width)
+        return (
+            slice(max(box.top - _AROUND, 0), min(box.top + box.height + _AROUND, height)),
+            slice(max(box.left - _AROUND, 0), min(box.left + box.width + _AROUND, width)),
+        )
+
+    @torch.no_grad()
+    def __call__(self, done: Done) -> Done:
+        """Raises BadPicture for a picture without a subject, and for one that the canvas cannot
+        hold."""
+        if not bool((done.mask > SUBJECT_LEVEL).any()):
+            raise no_subject(done.name)
+        stands = self.recipe.transparent or done.image.shape[-1] == 3
+        if self.recipe.canvas is None and self.backdrop is None and stands:
+            return done
+        canvas = self.recipe.canvas or Canvas(fit="none")
+        try:
+            placed = on_canvas(done.image, canvas, self.backdrop or self.recipe.colour, done.name)
+        except BadOption as error:  # enlarged beyond reason
+            raise BadPicture(f"{done.name}: {error}") from error
+        report = done.report
+        if placed.enlarged >= _ENLARGED:
+            soft = f"the subject was enlarged {placed.enlarged:.1f} times, it may look soft"
+            report = replace(report, warnings=(*report.warnings, Remark(soft, "enlarged")))
+        return replace(done, image=placed.image, mask=placed.coverage, report=report)
