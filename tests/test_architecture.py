@@ -48,7 +48,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 # Nothing else waits for Ray, or knows of catalogues.
-BATCH_USERS = ("commands/batch.py", *(p.relative_to(ROOT).as_posix() for p in PACKAGE_FILES
+BATCH_USERS = ("cli/batch_command.py", *(p.relative_to(ROOT).as_posix() for p in PACKAGE_FILES
                if p.parent == ROOT / "batch"))  # fmt: skip
 
 
@@ -87,7 +87,7 @@ RULES = (
     Rule("", ("./batch",), apart=BATCH_USERS),
     Rule("hf/", ("./nodes", "./commands", "./pipeline", "./interface")),
     Rule("doctor/", ("./nodes", "./commands")),
-    Rule("cli.py", ("./nodes",)),
+    Rule("cli/__init__.py", ("./nodes",)),
     Rule("commands/", ("./nodes",)),
     Rule("pipeline/gate.py", ("./nodes", "./pictures", "./commands", "./pipeline", *COMFY)),
     Rule("pipeline/remove.py", ("./nodes", "./pictures", "./commands", *COMFY)),
@@ -121,7 +121,7 @@ def test_only_the_transport_and_the_weights_open_connections() -> None:
         if any(module == door or module.startswith(f"{door}.") for door in doors)
     }
     outside = {name for name in found if not name.startswith("backends/hosted/")}
-    assert outside <= {"backends/local/weights.py", "hf/folder.py", "doctor/findings.py"}
+    assert outside <= {"backends/local/weights.py", "hf/folder.py", "cli/doctor/findings.py"}
 
 
 def test_core_imports_only_torch_numpy_scipy() -> None:

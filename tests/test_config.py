@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.backends.local.released import RELEASED
-from rmbg_nodes.commands import config
+from rmbg_nodes.cli import config_command
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import DEFAULTS, KEYS, VARIABLES, read_settings
@@ -20,8 +20,8 @@ KEY = "r8_abcdefghijklmnopqrstuvwxyz0123456789"
 
 def rmbg_config(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    config.add_arguments(parser)
-    return config.run(parser.parse_args(words))
+    config_command.add_arguments(parser)
+    return config_command.run(parser.parse_args(words))
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_init_writes_a_template_once(capsys) -> None:
 
 
 def test_every_line_of_the_template_can_be_used(file: Path) -> None:
-    lines = config.template().splitlines()
+    lines = config_command.template().splitlines()
     setting = re.compile(r"# (\w+ = |\[|\"bria)")
     text = "\n".join(line.removeprefix("# ") if setting.match(line) else line for line in lines)
     file.write_text(text)
@@ -142,7 +142,7 @@ def test_check_names_rows_for_files_whose_licence_is_known(file: Path, capsys) -
 
 def test_the_table_of_the_documentation(root: Path) -> None:
     """To renew it: rmbg config show --markdown."""
-    assert config.markdown_table() in (root / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert config_command.markdown_table() in (root / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_the_defaults_are_those_that_are_used() -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 from rmbg_nodes import cli
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.prices import has_price_list, remembered_quote
-from rmbg_nodes.commands import costs
-from rmbg_nodes.commands.costs import Own
+from rmbg_nodes.cli import costs_command
+from rmbg_nodes.cli.costs_command import Own
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -125,7 +125,7 @@ def test_no_number_of_pictures(capsys) -> None:
     with pytest.raises(SystemExit):
         main("costs", "-3")
     assert "costs" in capsys.readouterr().err
-    assert costs._count("0") == 0
+    assert costs_command._count("0") == 0
 
 
 def test_what_was_spent_against_the_budget(fal, shots, tmp_path, capsys, monkeypatch) -> None:

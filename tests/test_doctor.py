@@ -22,10 +22,10 @@ from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main
-from rmbg_nodes.commands.doctor import run
+from rmbg_nodes.cli.doctor_command import run
 from rmbg_nodes.core.types import Resident
-from rmbg_nodes.doctor.checkup import scrubbed
-from rmbg_nodes.doctor.trials import (
+from rmbg_nodes.cli.doctor.checkup import scrubbed
+from rmbg_nodes.cli.doctor.trials import (
     Trial,
     WeightFile,
     known_scene,
@@ -33,7 +33,7 @@ from rmbg_nodes.doctor.trials import (
     try_backend,
     weight_files,
 )
-from rmbg_nodes.doctor.verified import evidence, open_claims, page, settled
+from rmbg_nodes.cli.doctor.verified import evidence, open_claims, page, settled
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import VARIABLES, Settings
 from rmbg_nodes.tests.support.networks import small_isnet

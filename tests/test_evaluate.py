@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.cli import main
-from rmbg_nodes.commands.pairs import Pair, make_pairs
-from rmbg_nodes.commands.spreadsheet import csv_text
+from rmbg_nodes.cli.pairs import Pair, make_pairs
+from rmbg_nodes.cli.spreadsheet import csv_text
 from rmbg_nodes.core.errors import BadOption
 
 SHAPE = (24, 32)

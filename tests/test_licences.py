@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS, check_options, find
-from rmbg_nodes.commands import backends, licences
+from rmbg_nodes.cli import backends_command, licences_command
 from rmbg_nodes.core.errors import (
     BackendUnknown,
     BadOption,
@@ -138,7 +138,7 @@ def test_restricted_training_data_asks_for_an_acknowledgement() -> None:
 def test_what_is_said_of_training_data_has_a_source_and_a_date(row) -> None:
     if row.data_terms != "unknown" and row.id != "keyer":
         assert re.search(r"\d{4}-\d\d-\d\d", row.data_source)
-        assert row.data_source in licences.markdown_table()
+        assert row.data_source in licences_command.markdown_table()
 
 
 def test_an_agreement_does_not_cover_unknown_weights() -> None:
@@ -196,8 +196,8 @@ def test_unknown_ids_and_options_are_named() -> None:
 def test_the_tables_of_the_readme_are_made_of_the_rows(root) -> None:
     """To renew them: rmbg licences --markdown, rmbg backends --markdown."""
     readme = (root / "README.md").read_text(encoding="utf-8")
-    assert licences.markdown_table() in readme
-    assert backends.markdown_table() in readme
+    assert licences_command.markdown_table() in readme
+    assert backends_command.markdown_table() in readme
 
 
 def test_a_mistyped_usage_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.cli import main
-from rmbg_nodes.commands.mask import _NUMBERS
+from rmbg_nodes.cli.mask_command import _NUMBERS
 from rmbg_nodes.core.alpha import MaskOptions
 
 

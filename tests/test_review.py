@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_nodes.commands import review
+from rmbg_nodes.cli import review_command
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.demo import sheet
 
@@ -48,8 +48,8 @@ def folder(tmp_path: Path) -> Path:
 
 def rmbg_review(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    review.add_arguments(parser)
-    return review.run(parser.parse_args([str(word) for word in words]))
+    review_command.add_arguments(parser)
+    return review_command.run(parser.parse_args([str(word) for word in words]))
 
 
 def test_the_doubtful_are_told_worst_first_with_the_reason(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.backends.local.released import Released
-from rmbg_nodes.commands import weights
+from rmbg_nodes.cli import weights_command
 from rmbg_nodes.core.errors import BackendMissing, BadOption
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.support.hub import Hub, serving
@@ -54,10 +54,10 @@ def get(
 
     def command() -> int:
         parser = argparse.ArgumentParser()
-        weights.add_arguments(parser)
+        weights_command.add_arguments(parser)
         words = ["get", "birefnet", "--accept-license", "--transformers"]
         host = PlainHost(variables, platform="linux")
-        return weights.run(parser.parse_args(words), host=host, rows=(row,), endpoint=hub.url)
+        return weights_command.run(parser.parse_args(words), host=host, rows=(row,), endpoint=hub.url)
 
     return command
 

@@ -17,7 +17,7 @@ import torch
 from rmbg_nodes.backends.local.find import SUFFIXES, find_weights
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import main
-from rmbg_nodes.commands import weights
+from rmbg_nodes.cli import weights_command
 from rmbg_nodes.core.errors import (
     BadOption,
     LicenceRefused,
@@ -69,8 +69,8 @@ def hub() -> Iterator[Hub]:
 def run(host: Host) -> Command:
     def command(*words: str, endpoint: str | None = None) -> int:
         parser = argparse.ArgumentParser()
-        weights.add_arguments(parser)
-        return weights.run(parser.parse_args(words), host=host, rows=ROWS, endpoint=endpoint)
+        weights_command.add_arguments(parser)
+        return weights_command.run(parser.parse_args(words), host=host, rows=ROWS, endpoint=endpoint)
 
     return command
 

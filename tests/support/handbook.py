@@ -20,7 +20,7 @@ from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.cli import COMMANDS
-from rmbg_nodes.commands import backends, licences
+from rmbg_nodes.cli import backends_command, licences_command
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.config.settings import VARIABLES
@@ -84,9 +84,9 @@ def schema() -> Mapping[str, object]:
 def blocks() -> dict[str, Callable[[], str]]:
     """Every block, by its name."""
     made: dict[str, Callable[[], str]] = {
-        "backends": backends.markdown_table,
+        "backends": backends_command.markdown_table,
         "providers": _providers,
-        "licences": licences.markdown_table,
+        "licences": licences_command.markdown_table,
         "attribution": _attribution,
         "options": _options,
         "variables": _variables,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from rmbg_nodes.commands import inspect
+from rmbg_nodes.cli import inspect_command
 
 
 def inspected(*arguments: str) -> int:
     """Its exit status."""
     parser = argparse.ArgumentParser()
-    inspect.add_arguments(parser)
-    return inspect.run(parser.parse_args(arguments))
+    inspect_command.add_arguments(parser)
+    return inspect_command.run(parser.parse_args(arguments))

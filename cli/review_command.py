@@ -23,7 +23,7 @@ from ..pictures.results import CUTOUT, MASK, is_signed_only, signature
 from ..pictures.sources import Source, Taken, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
-from .evaluate import mask_of
+from .evaluate_command import mask_of
 from .judging import Seen, Unjudged, judge
 from .shared import add_reading, fail
 

@@ -19,7 +19,7 @@ from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture
 from ..pictures.results import is_mask
 from ..records.store import Records
-from .evaluate import mask_of
+from .evaluate_command import mask_of
 from .matching import Match, MatchKind, match_file
 
 _UNKNOWN = (

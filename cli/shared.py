@@ -139,7 +139,7 @@ def write(
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            raise  # the reader has gone: cli.py ends quietly
+            raise  # the reader has gone: cli/__init__.py ends quietly
         except OSError as error:
             raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:

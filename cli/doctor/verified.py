@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..catalogue.backends import find
+from ...catalogue.backends import find
 from .trials import Trial, WeightFile
 
 _PAGE = Path(__file__).absolute().parent.parent / "docs" / "verified.md"

@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..catalogue.backends import BACKENDS
-from ..config.keys import find_key
-from ..backends.local.find import search_places, sightings
-from ..backends.local.released import Released
-from ..backends.local.verify import sha256_of
-from ..core.errors import (
+from ...catalogue.backends import BACKENDS
+from ...config.keys import find_key
+from ...backends.local.find import search_places, sightings
+from ...backends.local.released import Released
+from ...backends.local.verify import sha256_of
+from ...core.errors import (
     AccountRefused,
     BackendMissing,
     KeyMissing,
@@ -29,17 +29,17 @@ from ..core.errors import (
     RmbgError,
     WeightsUnusable,
 )
-from ..catalogue.licences import NOT_ESTABLISHED
-from ..core.metrics import iou, mean_absolute_error
-from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Backend, Host
-from ..demo.product import product_shot
-from ..demo.shapes import Scene
-from ..pipeline.inputs import Input
-from ..pipeline.gate import open_backend
-from ..config.host import PlainHost
-from ..pipeline.remove import Done, Treatment, remove
-from ..config.settings import Settings
+from ...catalogue.licences import NOT_ESTABLISHED
+from ...core.metrics import iou, mean_absolute_error
+from ...core.specs import BackendSpec, OptionValue
+from ...core.types import Backend, Host
+from ...demo.product import product_shot
+from ...demo.shapes import Scene
+from ...pipeline.inputs import Input
+from ...pipeline.gate import open_backend
+from ...config.host import PlainHost
+from ...pipeline.remove import Done, Treatment, remove
+from ...config.settings import Settings
 from .findings import Rows
 
 SIDE = 512

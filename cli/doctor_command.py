@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ..catalogue.backends import BACKENDS
 from ..core.errors import BadOption
 from ..core.specs import OptionValue
-from ..doctor.checkup import keys, scrubbed, settings_of, versions
-from ..doctor.findings import Findings, Rows
+from .doctor.checkup import keys, scrubbed, settings_of, versions
+from .doctor.findings import Findings, Rows
 from ..config.host import PlainHost
 from ..config.invocation import command
 from ..config.settings import Settings
@@ -23,7 +23,7 @@ from .options import parse_options
 
 if TYPE_CHECKING:
     from ..backends.local.released import Released
-    from ..doctor.trials import WeightFile
+    from .doctor.trials import WeightFile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +90,7 @@ def _try(
     """All that needs torch, which is imported here because it may be what is broken."""
     try:
         from ..backends.local.released import RELEASED
-        from ..doctor.trials import (
+        from .doctor.trials import (
             Trial,
             choice_rows,
             device_rows,
@@ -101,7 +101,7 @@ def _try(
             try_backend,
             weight_files,
         )
-        from ..doctor.verified import evidence, open_claims, page, settled
+        from .doctor.verified import evidence, open_claims, page, settled
     except (ImportError, OSError) as error:  # OSError: a library of torch's that does not load
         findings.problems.append(
             f"A part of this installation cannot be loaded ({error}). Install it anew."

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import cast
 
-from .commands.terminal import harmless
-from .core.errors import Cancelled, PictureError, Refusal
-from .version import __version__
+from .terminal import harmless
+from ..core.errors import Cancelled, PictureError, Refusal
+from ..version import __version__
 
 #: Command -> (module in commands/, one line of help). A module is imported when it is used.
 COMMANDS = {

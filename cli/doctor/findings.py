@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..core.report import JsonValue
-from ..version import __version__
+from ...core.report import JsonValue
+from ...version import __version__
 
 if TYPE_CHECKING:  # the report is made without torch too: torch may be what is broken
     from .trials import Trial

@@ -13,7 +13,7 @@ from ..core.types import Job
 from ..pipeline.gate import open_backend
 from ..records.journal import OpenJob
 from ..config.settings import read_settings
-from .pending import listed
+from .pending_command import listed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..catalogue.backends import BACKENDS
-from ..config.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
-from ..core.errors import KeyMissing
-from ..catalogue.licences import LICENCES
-from ..core.specs import BackendSpec
-from ..config.settings import VARIABLES, Settings, problem_with, read_settings
-from ..config.file import may_hold_key
-from ..version import __version__
+from ...catalogue.backends import BACKENDS
+from ...config.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
+from ...core.errors import KeyMissing
+from ...catalogue.licences import LICENCES
+from ...core.specs import BackendSpec
+from ...config.settings import VARIABLES, Settings, problem_with, read_settings
+from ...config.file import may_hold_key
+from ...version import __version__
 from .findings import Findings, Rows
 
 #: Distributions whose versions matter: those that we need, then those that we use or live beside.

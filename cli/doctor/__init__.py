@@ -1,0 +1,1 @@
+"""What `rmbg doctor` looks at."""
