@@ -14,6 +14,15 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from comfy_api.latest import ComfyExtension
 
+    from .api import (
+        Result,
+        composite,
+        cutout,
+        open_backend,
+        remove_background,
+        remove_background_async,
+        upsample_mask,
+    )
     from .core.errors import (
         AccountRefused,
         BackendFailed,
@@ -35,15 +44,6 @@ if TYPE_CHECKING:
         UnusableResult,
         WeightsMissing,
         WeightsUnusable,
-    )
-    from .api import (
-        Result,
-        composite,
-        cutout,
-        open_backend,
-        remove_background,
-        remove_background_async,
-        upsample_mask,
     )
 
 #: ComfyUI serves this folder; the nodes' help pages are in it.
@@ -84,7 +84,7 @@ if not TYPE_CHECKING:  # so that type checkers still report a misspelt name
 
     def __getattr__(name: str) -> object:
         if name in __all__:
-            for home in (".core.errors", ".interface"):  # the light one first
+            for home in (".core.errors", ".api"):  # the light one first
                 module = importlib.import_module(home, __name__)
                 if hasattr(module, name):
                     return getattr(module, name)
@@ -93,6 +93,6 @@ if not TYPE_CHECKING:  # so that type checkers still report a misspelt name
 
 async def comfy_entrypoint() -> ComfyExtension:
     """The extension, for ComfyUI; without nodes, and said in the log, where ComfyUI is too old."""
-    from .entrypoint import extension
+    from .nodes import extension
 
     return extension()

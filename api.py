@@ -34,9 +34,9 @@ from .core.report import OnFailure, Report, Shortfall, check_on_failure
 from .core.specs import OptionValue
 from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
-from .pipeline.inputs import Failed, Input
-from .pipeline.gate import open_backend as _open_backend
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
+from .pipeline.gate import open_backend as _open_backend
+from .pipeline.inputs import Failed, Input
 from .pipeline.remove import Done, Held, Treatment, raise_failures, remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several

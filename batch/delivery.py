@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ..core.errors import BadOption, PictureError
 from ..core.remarks import kinds_of
-from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
+from ..pipeline.inputs import Failed
 from ..pipeline.remove import Done
 from ..records.delivered import DeliveredFiles
-from .sources.items import Item
-from .result import Landed, not_landed
 from .produce import Product
+from .result import Landed, not_landed
+from .sources.items import Item
 from .state.progress import State
 
 

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
-from ..pipeline.context import open_books
+from ..catalogue.backends import find
+from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption, Refusal
 from ..core.report import JsonValue
-from ..pipeline.estimate import Estimate
-from ..pipeline.gate import allow_unopened
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
 from ..pictures.web import Web
+from ..pipeline.context import open_books
+from ..pipeline.estimate import Estimate
+from ..pipeline.gate import allow_unopened
 from ..records.run_budget import Purse
-from ..config.settings import Settings, read_settings
-from .sources.items import Item
 from .recipe.model import Recipe
 from .run import Engine, check_recipe, find_all, pinned
+from .sources.items import Item
 from .state.progress import State
 from .state.state_file import FILE
 from .state.survey import Survey

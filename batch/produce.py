@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.errors import BadOption, BadPicture
 from ..catalogue.licences import OwnWeights
+from ..core.errors import BadOption, BadPicture
 from ..core.placement import Size
-from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.formats import Depth
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.write import check_size, encode
 from ..pipeline.remove import Done
 from ..records.delivered import Part
-from .recipe.placing import check_fits
 from .recipe.model import Output, Recipe
+from .recipe.placing import check_fits
 
 
 @dataclass(frozen=True)

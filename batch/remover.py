@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption, PictureError
 from ..core.report import Shortfall
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
-from ..pipeline.inputs import Failed
 from ..pictures.origin import Origin
+from ..pipeline.inputs import Failed
 from ..pipeline.remove import Done, Held, Settle
-from ..config.settings import Settings, read_settings
 from .ray.shared_budget import Ledger, LedgerJob
 from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe

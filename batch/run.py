@@ -13,28 +13,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
-from ..catalogue.backends import find
 from ..backends.hosted.fetching import Fetcher
-from ..pipeline.context import open_books
+from ..catalogue.backends import find
+from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
+from ..pictures.web import Web
+from ..pipeline.context import open_books
 from ..pipeline.estimate import Estimate, estimate
 from ..pipeline.gate import allow_unopened, check_key, check_ready
-from ..pictures.web import Web
-from ..config.settings import Settings, read_settings
-from .recipe.post_process import open_treatment
 from .counts import PassedOver
-from .sources.items import Item, find_items
-from .result import Landed
-from .worker import Machine
-from .recipe.naming import Naming
 from .ray.actor_pool import Pool
 from .ray.ray_engine import run_on_ray
 from .recipe.model import Recipe
+from .recipe.naming import Naming
+from .recipe.post_process import open_treatment
+from .result import Landed
+from .session import Opener, open_for
+from .sources.items import Item, find_items
 from .state.progress import State
 from .summary import Summary
-from .session import Opener, open_for
+from .worker import Machine
 
 Engine = Literal["local", "ray"]
 

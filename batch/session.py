@@ -11,18 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-from ..pipeline.context import open_books
+from ..config.settings import Settings
 from ..core.types import Backend, Job
-from ..pipeline.inputs import Failed, Loaded
-from ..pipeline.gate import open_backend
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
+from ..pipeline.context import open_books
+from ..pipeline.gate import open_backend
+from ..pipeline.inputs import Failed, Loaded
 from ..pipeline.remove import Done, Settle, at_once
 from ..records.delivered import DeliveredFiles
-from ..config.settings import Settings
-from .recipe.post_process import open_treatment
 from .produce import Product, produce, take
 from .recipe.model import Recipe
+from .recipe.post_process import open_treatment
 from .stream import Piece, Stream, Terms
 
 R = TypeVar("R")

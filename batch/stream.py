@@ -16,11 +16,11 @@ from typing import Generic, TypeVar
 
 from torch import Tensor
 
+from ..config.settings import Settings
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
 from ..pipeline.inputs import Failed, Input, Loaded
 from ..pipeline.remove import Done, Settle, Treatment, at_once, carry_out
-from ..config.settings import Settings
 
 R = TypeVar("R")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from ..config.invocation import command
+from ..config.private_files import write_private
 from ..core.errors import BadOption
 from ..core.money import plain
 from ..core.remarks import KINDS
 from ..core.report import JsonValue
-from ..config.invocation import command
 from ..pictures.unread import UnreadKind
-from ..config.private_files import write_private
 from .counts import Counts, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import cast
 
 from ..backends.hosted.fetching import Fetcher
-from ..pipeline.context import open_books
+from ..config.settings import Settings
 from ..core.errors import BadOption
 from ..core.stop import StopSwitch
 from ..core.types import Backend
-from ..pipeline.inputs import Failed, Loaded
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pictures.web import Web
+from ..pipeline.context import open_books
+from ..pipeline.inputs import Failed, Loaded
 from ..pipeline.remove import Done, Treatment, carry_out
-from ..config.settings import Settings
-from .sources.loading import Inputs
-from .sources.items import Item
-from .result import Landed, settle_landed
 from .delivery import check_place, land, noted
 from .produce import Product, produce, take
 from .recipe.model import Recipe
+from .result import Landed, settle_landed
+from .sources.items import Item
+from .sources.loading import Inputs
 from .state.progress import State
 
 

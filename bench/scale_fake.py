@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from ..tests.support.fake_backend import FakeLocal
 from ..core.types import Facts, Frame, Job, Matte, Outcome
+from ..tests.support.fake_backend import FakeLocal
 from .scale_answers import Answers, compute
 
 

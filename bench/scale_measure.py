@@ -23,17 +23,17 @@ import psutil
 from torch import Tensor
 
 from ..batch import Landed, Recipe, Watch, read_recipe, run
+from ..batch.memory import keep_memory
+from ..batch.produce import produce, take
+from ..batch.ray.actor_pool import Pool
+from ..batch.recipe.naming import Naming
 from ..batch.recipe.post_process import open_treatment
 from ..batch.sources.items import Item, find_items
-from ..batch.memory import keep_memory
-from ..batch.recipe.naming import Naming
-from ..batch.ray.actor_pool import Pool
-from ..batch.produce import produce, take
 from ..core.types import Backend
-from ..pipeline.inputs import Input
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pictures.write import write_atomic
+from ..pipeline.inputs import Input
 from ..pipeline.remove import Done, remove
 from .scale_fake import Fixed
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from ..core.errors import LicenceRefused
-from .licences import DATA_TERMS_SWITCH, DATA_TERMS_VARIABLE, NOT_ESTABLISHED, Licence
 from ..core.types import Usage
+from .licences import DATA_TERMS_SWITCH, DATA_TERMS_VARIABLE, NOT_ESTABLISHED, Licence
 
 #: A backend's id and its licence.
 Licensed: TypeAlias = "tuple[str, Licence]"

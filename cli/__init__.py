@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import cast
 
-from .terminal import harmless
 from ..core.errors import Cancelled, PictureError, Refusal
 from ..version import __version__
+from .terminal import harmless
 
-#: Command -> (module in commands/, one line of help). A module is imported when it is used.
+#: Command -> (module in this folder, one line of help). A module is imported when it is used.
 COMMANDS = {
     "remove": "cut the subject out of pictures",
     "batch": "cut out whole folders or a manifest, taken up again where it stopped",
@@ -81,5 +81,5 @@ def _run(given: list[str], *, own_process: bool) -> int:
 
 
 def _module(command: str, function: str) -> Callable[[object], object]:
-    module = import_module(f".commands.{command}", __package__)
+    module = import_module(f".{command}_command", __package__)
     return cast("Callable[[object], object]", getattr(module, function))

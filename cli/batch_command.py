@@ -12,22 +12,22 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from ..catalogue.backends import BACKENDS
 from ..batch.counts import PassedOver
-from ..batch.result import Landed
 from ..batch.memory import keep_memory
 from ..batch.preview import foresee
 from ..batch.ray.actor_pool import Pool
 from ..batch.recipe.presets import PRESETS
 from ..batch.recipe.recipe_file import read_recipe
+from ..batch.result import Landed
 from ..batch.run import Engine, Watch
 from ..batch.run import run as run_batch
 from ..batch.summary import Summary
+from ..catalogue.backends import BACKENDS
 from ..core.errors import BadOption
 from ..core.money import plain
-from ..pipeline.estimate import Estimate
 from ..pictures.formats import FORMATS
 from ..pictures.unread import UnreadKind, say_unread
+from ..pipeline.estimate import Estimate
 from .options import parse_options
 from .shared import add_fetch, add_usage, fail, say_passed_over, settings_for
 

@@ -6,14 +6,14 @@ import sqlite3
 import sys
 from decimal import Decimal
 
-from ..pipeline.context import open_books
+from ..config.invocation import command
+from ..config.settings import Settings
 from ..core.money import plain
 from ..core.specs import BackendSpec
+from ..pipeline.context import open_books
 from ..pipeline.estimate import Estimate
 from ..pipeline.inputs import Failed
-from ..config.invocation import command
 from ..pipeline.remove import Done
-from ..config.settings import Settings
 
 
 class Bill:

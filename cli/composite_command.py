@@ -10,10 +10,10 @@ from ..core.composite import CompositeOptions, compose
 from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
-from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.read import Picture
 from ..pictures.results import signature
 from ..pictures.sources import Taken
+from ..pictures.srgb import OTHER_COLOURS
 from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
 
 _DEFAULTS = CompositeOptions()

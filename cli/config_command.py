@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..core.errors import BadOption
 from ..catalogue.licences import LICENCES
+from ..config.file import PREFIX, SettingsFile, key_of, may_hold_key
 from ..config.host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 from ..config.invocation import command
 from ..config.private_files import make_private, private
 from ..config.settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
-from ..config.file import PREFIX, SettingsFile, key_of, may_hold_key
+from ..core.errors import BadOption
 
 _UNSET = "not set"
 # A longer value does not widen the column of all.

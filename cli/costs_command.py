@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ..backends.hosted.http.wire import Unreachable
+from ..backends.hosted.prices import Quote, has_price_list, live_quote
 from ..catalogue.backends import BACKENDS
 from ..config.hosted import priced
-from ..backends.hosted.prices import Quote, has_price_list, live_quote
-from ..backends.hosted.http.wire import Unreachable
-from ..pipeline.context import open_books
+from ..config.settings import read_settings
 from ..core.errors import BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
 from ..core.report import JsonValue
 from ..core.specs import Price
+from ..pipeline.context import open_books
 from ..records.spending import Spent
 from ..records.trouble import remedy
-from ..config.settings import read_settings
 from .table import table
 
 _HOUR = 3600

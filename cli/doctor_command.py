@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..catalogue.backends import BACKENDS
+from ..config.host import PlainHost
+from ..config.invocation import command
+from ..config.settings import Settings
 from ..core.errors import BadOption
 from ..core.specs import OptionValue
 from .doctor.checkup import keys, scrubbed, settings_of, versions
 from .doctor.findings import Findings, Rows
-from ..config.host import PlainHost
-from ..config.invocation import command
-from ..config.settings import Settings
 from .options import parse_options
 
 if TYPE_CHECKING:

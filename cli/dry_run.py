@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from ..pipeline.context import open_books
+from ..config.settings import Settings
 from ..core.errors import Refusal
 from ..core.specs import BackendSpec
-from ..pipeline.estimate import Estimate
 from ..pictures.sources import Source
+from ..pipeline.context import open_books
+from ..pipeline.estimate import Estimate
 from ..records.run_budget import Purse
-from ..config.settings import Settings
 from .plan import Plan
 
 

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..pipeline.context import open_books
 from ..core.digest import pixel_digests
 from ..core.errors import PictureError
 from ..pictures.formats import by_suffix
 from ..pictures.read import read_picture
 from ..pictures.results import BY_NAME, IN_FILE
 from ..pictures.sources import Source
+from ..pipeline.context import open_books
 
 
 def not_to_replace(results: Sequence[Source], *, silent: bool) -> list[Path]:

@@ -13,7 +13,6 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..pipeline.context import open_books
 from ..core.errors import BadOption, BadPicture
 from ..core.report import JsonValue
 from ..pictures.formats import Readable, sniff
@@ -21,6 +20,7 @@ from ..pictures.metadata import metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.workflow import has_workflow
+from ..pipeline.context import open_books
 from .matching import Match, match_file
 from .shared import STDOUT, add_reading
 

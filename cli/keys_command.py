@@ -8,12 +8,12 @@ import json
 import sys
 from dataclasses import asdict
 
-from ..config.hosted import hosting_of
-from ..config.keys import ENVIRONMENT, list_keys, remove_key, set_key
 from ..catalogue.hosted_models import ROWS
+from ..config.hosted import hosting_of
+from ..config.invocation import command
+from ..config.keys import ENVIRONMENT, list_keys, remove_key, set_key
 from ..core.errors import BadOption
 from ..core.specs import BackendSpec
-from ..config.invocation import command
 
 _PROVIDERS = {row.provider: row for row in reversed(ROWS)}
 _NAMES = ", ".join(sorted(_PROVIDERS))

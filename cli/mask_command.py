@@ -12,9 +12,9 @@ from ..core.alpha import MaskOptions, adjust_mask, match_mask, stretching
 from ..core.cutout import background_colour, cutout
 from ..core.errors import BadOption, BadPicture
 from ..core.finish import upsample_mask
-from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.results import signature
 from ..pictures.sources import Taken
+from ..pictures.srgb import OTHER_COLOURS
 from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
 
 _DEFAULTS = MaskOptions()

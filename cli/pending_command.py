@@ -9,9 +9,9 @@ import sys
 from dataclasses import asdict
 
 from ..catalogue.backends import BACKENDS
-from ..pipeline.context import open_books
-from ..core.errors import BadOption
 from ..config.invocation import command
+from ..core.errors import BadOption
+from ..pipeline.context import open_books
 from ..records.journal import Journal, OpenJob
 from ..records.trouble import remedy
 from .table import table

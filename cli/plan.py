@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import BadOption, BadPicture
-from ..pipeline.inputs import Loaded
-from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.formats import by_suffix
 from ..pictures.origin import Origin
 from ..pictures.patterns import is_pattern, split_pattern
@@ -16,9 +14,11 @@ from ..pictures.places import Places
 from ..pictures.read import Picture, read_picture
 from ..pictures.results import MASK
 from ..pictures.sources import Source, expand, none_found, output_paths
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.web import Fetch
 from ..pictures.write import check_size
+from ..pipeline.inputs import Loaded
 from .earlier import not_to_replace
 from .shared import STDOUT, say_passed_over
 

@@ -12,10 +12,10 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from ..pipeline.context import open_books
 from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..pictures.write import write_atomic
+from ..pipeline.context import open_books
 from ..records.chain import Receipt
 from ..records.receipts import Receipts
 from ..records.trouble import remedy

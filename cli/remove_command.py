@@ -12,24 +12,24 @@ from typing import NoReturn, cast
 
 from tqdm import tqdm
 
-from ..catalogue.backends import BACKENDS, find
 from ..backends.hosted.fetching import Fetcher
-from ..pipeline.context import open_books
+from ..catalogue.backends import BACKENDS, find
+from ..config.settings import Settings
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, RmbgError
 from ..core.money import read_amount
 from ..core.report import JsonValue, Shortfall
 from ..core.types import Job
-from ..pipeline.estimate import look
-from ..pipeline.inputs import Failed, Input
-from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
 from ..pictures.write import is_full
+from ..pipeline.context import open_books
+from ..pipeline.estimate import look
+from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
+from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import Done, Settle, Treatment, remove
 from ..records.delivered import DeliveredFiles, Part
-from ..config.settings import Settings
 from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable
 from .options import parse_options

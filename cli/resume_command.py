@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..pipeline.context import open_books, resume
+from ..config.settings import read_settings
 from ..core.errors import BadOption, RmbgError
 from ..core.types import Job
+from ..pipeline.context import open_books, resume
 from ..pipeline.gate import open_backend
 from ..records.journal import OpenJob
-from ..config.settings import read_settings
 from .pending_command import listed
 
 

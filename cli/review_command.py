@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..pipeline.context import open_books
 from ..core.errors import BadOption, PictureError
 from ..core.layers import Layer
 from ..core.resize import resize_layer
@@ -23,6 +22,7 @@ from ..pictures.results import CUTOUT, MASK, is_signed_only, signature
 from ..pictures.sources import Source, Taken, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
+from ..pipeline.context import open_books
 from .evaluate_command import mask_of
 from .judging import Seen, Unjudged, judge
 from .shared import add_reading, fail

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import BadOption
 from ..catalogue.licences import DATA_TERMS_SWITCH
+from ..config.settings import Settings, read_settings
+from ..core.errors import BadOption
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
 from ..pictures.write import encode, format_for, write_atomic
-from ..config.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from torch import Tensor

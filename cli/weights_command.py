@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..catalogue.backends import find
 from ..backends.local.convert import convert
 from ..backends.local.export import export_onnx
 from ..backends.local.find import Sighting, find_weights, identify, search_places, sightings
@@ -15,12 +14,13 @@ from ..backends.local.networks.birefnet import PatchOrder
 from ..backends.local.released import RELEASED, Released, rows_of
 from ..backends.local.verify import HeldFile, remembered, sha256_of
 from ..backends.local.weights import fetch
-from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
+from ..catalogue.backends import find
 from ..catalogue.licences import LICENCES, OwnWeights, licence_of
-from ..core.types import Host
-from ..pipeline.gate import allow
 from ..config.host import MODELS_VARIABLE, PlainHost
 from ..config.settings import read_settings
+from ..core.errors import BackendMissing, WeightsMissing, WeightsUnusable
+from ..core.types import Host
+from ..pipeline.gate import allow
 from .shared import add_usage, settings_for
 
 

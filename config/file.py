@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from ..core.errors import BadOption
 from ..catalogue.licences import DataTerms, OwnWeights
+from ..core.errors import BadOption
 from .invocation import command
 from .toml import looks_secret, parse_toml
 

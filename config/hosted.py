@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
+from ..catalogue.hosted_models import BASE_VARIABLES, ROWS
 from ..core.errors import BadOption
 from ..core.money import read_amount
 from ..core.specs import BackendSpec, Hosting
 from .host import PlainHost
-from ..catalogue.hosted_models import BASE_VARIABLES, ROWS
 
 TIMEOUT_VARIABLE = "RMBG_JOB_TIMEOUT"
 PRICES_VARIABLE = "RMBG_PRICES"

@@ -23,9 +23,9 @@ def command(fixed: str, *values: str) -> str:
     """
     end = ["--"] if any(value.startswith("-") for value in values) else []
     arguments = [fixed, *end, *map(quoted, values)]
-    if __package__ == "rmbg_nodes" and _installed():
+    if __name__.partition(".")[0] == "rmbg_nodes" and _installed():
         return " ".join(["rmbg", *arguments])
-    program = (sys.executable, str(Path(__file__).resolve().parent))
+    program = (sys.executable, str(Path(__file__).resolve().parent.parent))
     return " ".join([*map(quoted, program), *arguments])
 
 

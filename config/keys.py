@@ -16,8 +16,8 @@ from typing import NoReturn
 from ..core.errors import BadOption, KeyMissing
 from ..core.specs import BackendSpec
 from .host import PlainHost
-from .invocation import command
 from .hosted import hosting_of
+from .invocation import command
 from .keyfile import KEY_FILE, Profiles, read_profiles, write_profiles
 
 DEFAULT_PROFILE = "default"

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..catalogue.backends import find
-from . import hosted as hosted
-from ..core.errors import BackendUnknown, BadOption
 from ..catalogue.licences import (
     BRIA_LICENCE_3_VARIABLE,
     BRIA_LICENCE_VARIABLE,
@@ -15,8 +13,11 @@ from ..catalogue.licences import (
     LICENCES,
     OwnWeights,
 )
+from ..core.errors import BackendUnknown, BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, read_budget
 from ..core.types import Usage
+from . import hosted as hosted
+from .file import SettingsFile, key_of
 from .host import (
     DATA_VARIABLE,
     DEVICE_VARIABLE,
@@ -24,7 +25,6 @@ from .host import (
     SETTINGS_VARIABLE,
     PlainHost,
 )
-from .file import SettingsFile, key_of
 
 BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..core.composite import CompositeOptions, compose
 from ..core.errors import NoPlainBackdrop
-from ..pipeline.inputs import Failed, Input
-from ..pipeline.gate import open_backend
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
+from ..pipeline.gate import open_backend
+from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import Done, Treatment, remove
 from .photos import Photo, find_photos
 from .product import product_shot

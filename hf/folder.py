@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..backends.local.files import read_state_dict
 from ..backends.local.networks.birefnet import PatchOrder
-from ..core.errors import BadOption
 from ..config.invocation import command
+from ..core.errors import BadOption
 from .configuration import config_of
 from .image_processing import RmbgImageProcessor
 

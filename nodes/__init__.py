@@ -1,26 +1,42 @@
-"""The five ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
+"""What ComfyUI gets: the nodes, or one sentence in its log where it is too old for them."""
 
 from __future__ import annotations
 
+import inspect
+import logging
+from importlib import import_module
+
 from comfy_api.latest import ComfyExtension, io
 
-from .composite_node import Composite
-from .load_node import LoadRmbg
-from .mask_node import ApplyMask
-from .remove_node import RemoveBackground
-from .save_node import SaveCutout
-
-NODES: tuple[type[io.ComfyNode], ...] = (
-    LoadRmbg,
-    RemoveBackground,
-    ApplyMask,
-    Composite,
-    SaveCutout,
-)
+OLDEST = "0.11.0"
 
 
-class RmbgExtension(ComfyExtension):
-    """What `comfy_entrypoint` hands to ComfyUI."""
+class NoNodes(ComfyExtension):
+    """Adds nothing, so that ComfyUI lists no failed import beside our sentence."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return list(NODES)
+        return []
+
+
+def extension() -> ComfyExtension:
+    """The nodes' extension, or an empty one and a warning in the log."""
+    # Asked of the API, not of the version: forks number themselves. `search_aliases` came last of
+    # all that the nodes use (0.11.0).
+    if "search_aliases" in inspect.signature(io.Schema).parameters:
+        from .node_list import RmbgExtension
+
+        return RmbgExtension()
+    logging.getLogger("rmbg_nodes").warning(
+        "RMBG Nodes needs ComfyUI %s or newer, and this is %s: its nodes are not loaded. "
+        "Update ComfyUI and start it again.",
+        OLDEST,
+        _version(),
+    )
+    return NoNodes()
+
+
+def _version() -> str:
+    try:
+        return str(import_module("comfyui_version").__version__)
+    except ImportError:  # a fork, or older than version files
+        return "an older one"

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config.host import PlainHost
 from ..core.errors import Cancelled
 from ..core.types import Job
-from ..config.host import PlainHost
 
 if TYPE_CHECKING:
     import torch

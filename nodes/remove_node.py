@@ -13,8 +13,8 @@ from ..core.report import OnFailure
 from ..pipeline.remove import Treatment
 from .comfy_host import tell
 from .core_model import CoreModel
-from .socket import Remover, as_remover, at_resolution
 from .run_batches import run_batches
+from .socket import Remover, as_remover, at_resolution
 from .widgets import (
     ALIASES,
     CATEGORY,

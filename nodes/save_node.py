@@ -10,7 +10,7 @@ from typing import cast
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..pipeline.context import open_books
+from ..config.settings import read_settings
 from ..core.checks import common_batch
 from ..core.composite import CompositeOptions, compose
 from ..core.cutout import background_colour, cutout
@@ -23,7 +23,7 @@ from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
-from ..config.settings import read_settings
+from ..pipeline.context import open_books
 from .comfy_host import comfy_job, save_place, tell, workflow_of
 from .masks import fit_masks, nothing_left
 from .tensors import check_batch, name_of, pick

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from ..core.errors import BadPicture
-from .srgb import split_alpha, to_srgb
 from .metadata import packets_of
 from .orientation import TURNED_BY_FORMAT, exif_orientation, upright, valid, xmp_orientation
+from .srgb import split_alpha, to_srgb
 from .still import DECODER_ERRORS, Unusable
 from .tags import ORIENTATION
 

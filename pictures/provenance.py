@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as parts_of
 from datetime import datetime, timezone
 
-from ..core.errors import BadOption
 from ..catalogue.licences import LICENCES, OwnWeights, licence_of
+from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..version import __version__
 from .fields import NO_FIELDS, Fields

@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import BadPicture
-from .srgb import carried_profile, split_alpha, to_srgb
 from .deep import decode_deep_png
 from .fields import NO_FIELDS, Fields
 from .formats import READ_LABELS, Depth, ReadId, sniff, unread
@@ -25,6 +24,7 @@ from .origin import Origin
 from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
+from .srgb import carried_profile, split_alpha, to_srgb
 from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
 from .tiff import open_tiff
 from .unread import why_unread

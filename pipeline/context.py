@@ -12,17 +12,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-from ..core.errors import PictureError, ResultWaiting
 from ..catalogue.licences import LICENCES, licence_of
+from ..config.host import PlainHost
+from ..config.settings import Settings, read_settings
+from ..core.errors import PictureError, ResultWaiting
 from ..core.report import JsonValue
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Claim, Job, Resumable, Usage
-from ..config.host import PlainHost
 from ..records.contents import Circumstances
 from ..records.journal import OpenJob
 from ..records.paid_job import PaidJob
 from ..records.store import Records, open_records
-from ..config.settings import Settings, read_settings
 from ..version import __version__
 
 

@@ -12,8 +12,8 @@ from ..core.intake import split_pixels
 from ..core.money import plain
 from ..core.specs import Price
 from ..core.types import Backend, Frame
-from .inputs import Input, load
 from ..records.store import Records
+from .inputs import Input, load
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import cast, get_args
 
 from ..catalogue import backends
-from ..core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
 from ..catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
 from ..catalogue.permission import check_licence
-from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
 from ..config.host import PlainHost
 from ..config.settings import Settings, read_settings
+from ..core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
+from ..core.specs import BackendSpec, OptionValue
+from ..core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
 
 _log = logging.getLogger("rmbg_nodes")
 
@@ -175,7 +175,7 @@ def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> B
     refuses."""
     values = backends.check_options(spec, options)
     module_name, _, function_name = spec.target.partition(":")
-    module = importlib.import_module(f".backends.{module_name}", __package__)
+    module = importlib.import_module(f"..backends.{module_name}", __package__)
     opener = cast("Callable[..., Backend]", getattr(module, function_name))
     return opener(spec, host, **values)
 

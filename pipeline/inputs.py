@@ -19,10 +19,10 @@ from ..core.errors import PictureError
 from ..core.intake import split_pixels
 from ..core.remarks import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
-from .executor import Lane
 from ..records.paid_job import PaidJob
 from ..records.run_budget import Purse
 from ..records.store import Records
+from .executor import Lane
 
 R = TypeVar("R")
 

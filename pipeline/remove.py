@@ -16,24 +16,24 @@ from typing import TypeAlias, TypeVar
 
 import torch
 
-from .context import circumstances, open_books
-from ..core.errors import OverBudget, Refusal
 from ..catalogue.licences import licence_of
+from ..config.settings import Settings, read_settings
+from ..core.errors import OverBudget, Refusal
 from ..core.remarks import Remark
 from ..core.types import Backend, Job, Outcome, Usage
-from .estimate import Estimate, estimate, look
-from .inputs import Failed, Feed, Input, Prepared
-from .gate import allow
-from .executor import Inline, Lane, Workers
 from ..records.receipt_writer import Clerk
 from ..records.run_budget import Purse
 from ..records.store import Records
-from ..config.settings import Settings, read_settings
+from .context import circumstances, open_books
+from .estimate import Estimate, estimate, look
+from .executor import Inline, Lane, Workers
 
 # What a caller needs beside the function comes from here, too.
 from .finishing import Done as Done
 from .finishing import Treatment as Treatment
 from .finishing import finish
+from .gate import allow
+from .inputs import Failed, Feed, Input, Prepared
 
 R = TypeVar("R")
 #: Says that a result has reached its place. Any thread may call it, also when the run is over.

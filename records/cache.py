@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.types import Matte
 from ..config.private_files import make_private
+from ..core.types import Matte
 from .durable import sync_names
 from .eviction import UNFINISHED, Room, look, remove
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from ..core.digest import PixelDigests, WorkDigests
 from ..catalogue.licences import Licence, OwnWeights, licence_of
+from ..core.digest import PixelDigests, WorkDigests
 from ..core.report import JsonValue, Report
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Failure, Usage

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from . import gap
 from .opening import FILE, GONE, OpenFile, open_file, open_to_read
-from .process_lock import Owner
 from .pause import Pause
+from .process_lock import Owner
 from .schema import transaction
 from .trouble import remedy
 

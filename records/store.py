@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .spending import Spending
 from .cache import ResultCache
 from .database import Database
 from .delivered import DeliveredFiles
 from .journal import Journal
 from .receipts import Receipts
+from .spending import Spending
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 import torch
 
-from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.catalogue.licences import LICENCES
+from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte, Outcome, Ticket
 

@@ -25,8 +25,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch import Output, Recipe, run
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 from rmbg_nodes.batch import run
 from rmbg_nodes.core.types import Frame, Job, Outcome
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmbg_nodes.batch.recipe.naming import Naming, mask_of, numbered, variant
 from rmbg_nodes.batch.sources.folders import Tree
 from rmbg_nodes.batch.sources.items import Item, find_items
-from rmbg_nodes.batch.recipe.naming import Naming, mask_of, numbered, variant
 from rmbg_nodes.core.errors import BadOption
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")

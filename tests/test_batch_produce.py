@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
-from rmbg_nodes.batch.recipe.post_process import open_treatment
-from rmbg_nodes.batch.recipe.background_picture import open_backdrop
-from rmbg_nodes.batch.recipe.placing import on_canvas
-from rmbg_nodes.batch.recipe.presets import PRESETS
 from rmbg_nodes.batch.produce import Product, take
 from rmbg_nodes.batch.produce import produce as encoded
+from rmbg_nodes.batch.recipe.background_picture import open_backdrop
 from rmbg_nodes.batch.recipe.model import Canvas, Output, Recipe
+from rmbg_nodes.batch.recipe.placing import on_canvas
+from rmbg_nodes.batch.recipe.post_process import open_treatment
+from rmbg_nodes.batch.recipe.presets import PRESETS
 from rmbg_nodes.batch.recipe.recipe_file import read_recipe
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.composite import CompositeOptions, compose
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts
-from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.origin import Origin
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode
+from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
-from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 
 FACTS = Facts("keyer", "keyer", "keyer", "cpu", 0.1)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

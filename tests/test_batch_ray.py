@@ -18,13 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.catalogue.backends import find
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
-from rmbg_nodes.config.keys import set_key
-from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch import run
-from rmbg_nodes.batch.sources.items import Item
-from rmbg_nodes.batch.result import Landed
+from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch.ray.actor_pool import Pool, divided
 from rmbg_nodes.batch.ray.ray_engine import on_ray, run_on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
@@ -37,8 +32,13 @@ from rmbg_nodes.batch.ray.ray_pages import (
 )
 from rmbg_nodes.batch.recipe.model import Recipe
 from rmbg_nodes.batch.remover import Remover
+from rmbg_nodes.batch.result import Landed
 from rmbg_nodes.batch.run import Engine
+from rmbg_nodes.batch.sources.items import Item
 from rmbg_nodes.batch.state.progress import Counts, State
+from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.config.keys import set_key
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import (
     BackendMissing,
     BadOption,
@@ -47,8 +47,8 @@ from rmbg_nodes.core.errors import (
     OverBudget,
 )
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.support.batch_ray import POISON, Poisoned, items_in, plain_recipe
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 

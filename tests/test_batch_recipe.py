@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.batch.recipe.presets import PRESETS, find_preset
 from rmbg_nodes.batch.recipe.model import _ONLY_HOW, Canvas, Output, Recipe
+from rmbg_nodes.batch.recipe.presets import PRESETS, find_preset
 from rmbg_nodes.batch.recipe.recipe_file import read_recipe
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES, Key
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.errors import BackendUnknown, BadOption
 from rmbg_nodes.core.specs import OptionValue
 

@@ -16,16 +16,16 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch.ray.shared_budget import Ledger
 from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.remover import ADDED, Remover
 from rmbg_nodes.batch.stream import Piece, Stream, Terms
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline.remove import Treatment
-from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")
 

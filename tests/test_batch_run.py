@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
 from rmbg_nodes.batch.preview import foresee
 from rmbg_nodes.batch.run import ATTEMPTS
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.pipeline.estimate import Estimate
-from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmbg_nodes.batch.sources.items import Item, find_items
-from rmbg_nodes.batch.result import Landed, not_landed
 from rmbg_nodes.batch.recipe.naming import Naming, mask_of, place
-from rmbg_nodes.batch.state.quarantine import Quarantined
+from rmbg_nodes.batch.result import Landed, not_landed
+from rmbg_nodes.batch.sources.items import Item, find_items
 from rmbg_nodes.batch.state.progress import State
+from rmbg_nodes.batch.state.quarantine import Quarantined
 from rmbg_nodes.batch.state.survey import Survey
 from rmbg_nodes.core.errors import BackendFailed, BadOption, BadPicture, MayBeBilled
 from rmbg_nodes.tests.support.records import start, until_said

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rmbg_nodes import remove_background, remove_background_async
-from rmbg_nodes.tests.support.fake_backend import FAKE_HOSTED, FAKE_PRICE, FakeHosted, FakeProvider
+from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.core.errors import (
     BackendFailed,
     BadOption,
@@ -30,17 +30,17 @@ from rmbg_nodes.core.report import render
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome, Ticket
 from rmbg_nodes.pipeline.estimate import look
-from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.gate import OpenBackend
+from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records import schema
-from rmbg_nodes.records.spending import Spending
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.database import Database
 from rmbg_nodes.records.paid_job import PaidJob
 from rmbg_nodes.records.run_budget import Purse
+from rmbg_nodes.records.spending import Spending
 from rmbg_nodes.records.store import Records, open_records
-from rmbg_nodes.config.settings import Settings, read_settings
+from rmbg_nodes.tests.support.fake_backend import FAKE_HOSTED, FAKE_PRICE, FakeHosted, FakeProvider
 from rmbg_nodes.tests.support.records import (
     PRICE,
     SIZE,

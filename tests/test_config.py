@@ -11,9 +11,9 @@ import pytest
 
 from rmbg_nodes.backends.local.released import RELEASED
 from rmbg_nodes.cli import config_command
-from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import DEFAULTS, KEYS, VARIABLES, read_settings
+from rmbg_nodes.core.errors import BadOption
 
 KEY = "r8_abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -142,7 +142,9 @@ def test_check_names_rows_for_files_whose_licence_is_known(file: Path, capsys) -
 
 def test_the_table_of_the_documentation(root: Path) -> None:
     """To renew it: rmbg config show --markdown."""
-    assert config_command.markdown_table() in (root / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert config_command.markdown_table() in (root / "docs" / "settings.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_defaults_are_those_that_are_used() -> None:

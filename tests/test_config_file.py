@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.config import file
 from rmbg_nodes.catalogue.backends import find
-from rmbg_nodes.config import hosted as hosted
 from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES
-from rmbg_nodes.pipeline.context import open_books
-from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Offline
-from rmbg_nodes.pipeline.gate import allow, open_backend
+from rmbg_nodes.config import file as file_module
+from rmbg_nodes.config import hosted as hosted
+from rmbg_nodes.config.file import key_of, read_settings_file
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import KEYS, VARIABLES, read_settings
-from rmbg_nodes.config.file import key_of, read_settings_file
 from rmbg_nodes.config.toml import looks_secret
+from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Offline
+from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.gate import allow, open_backend
 
 # Two values that can be told apart for every setting that is no number or address: in the file,
 # in the environment.
@@ -134,7 +134,7 @@ def test_a_changed_file_holds_at_once_and_an_unchanged_one_is_not_parsed_again(
     file.write_text("cache = 5\n")
     assert read_settings().cache_bytes == 5_000_000
     with monkeypatch.context() as patch:
-        patch.setattr(file, "parse_toml", lambda *_, **__: pytest.fail("parsed again"))
+        patch.setattr(file_module, "parse_toml", lambda *_, **__: pytest.fail("parsed again"))
         assert read_settings().cache_bytes == 5_000_000
     file.write_text("cache = 77\n")
     assert read_settings().cache_bytes == 77_000_000

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from rmbg_nodes.catalogue.backends import find
-from rmbg_nodes.backends.local.verify import digest
-from rmbg_nodes.pipeline.context import open_books
-from rmbg_nodes.cli import main
-from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing
-from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights, licence_of
-from rmbg_nodes.core.specs import OptionValue
-from rmbg_nodes.pipeline.gate import allow, allow_unopened, open_backend
-from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.api import remove_background
+from rmbg_nodes.backends.local.verify import digest
+from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights, licence_of
+from rmbg_nodes.cli import main
+from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.settings import Settings, read_settings
+from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing
+from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.write import encode
-from rmbg_nodes.config.settings import Settings, read_settings
+from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.gate import allow, allow_unopened, open_backend
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.errors import BackendFailed, Cancelled, OverBudget
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.tests.conformance import BackendContract, PaidContract, Recorder, disc_frame
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 
 def test_one_picture_of_three_fails() -> None:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes import cli
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.prices import has_price_list, remembered_quote
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.cli import costs_command
 from rmbg_nodes.cli.costs_command import Own
 from rmbg_nodes.tests.support.hosted.faults import Fault

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.pipeline import context
 from rmbg_nodes.batch import Remover, read_recipe
-from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.deep import encode_deep_png
+from rmbg_nodes.pipeline import context
+from rmbg_nodes.pipeline.context import open_books
 
 KEYER = ["--backend", "keyer"]
 Change = Callable[[Path, Path], None]

@@ -19,10 +19,10 @@ import pytest
 
 import rmbg_nodes
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.cli import main
-from rmbg_nodes.core import errors
 from rmbg_nodes.catalogue.licences import LICENCES
+from rmbg_nodes.cli import main
 from rmbg_nodes.config.settings import VARIABLES
+from rmbg_nodes.core import errors
 from rmbg_nodes.tests.support import handbook
 
 ROOT = Path(__file__).resolve().parent.parent

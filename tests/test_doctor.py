@@ -18,12 +18,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
-from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.backends.local.released import Released
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.cli import main
-from rmbg_nodes.cli.doctor_command import run
-from rmbg_nodes.core.types import Resident
 from rmbg_nodes.cli.doctor.checkup import scrubbed
 from rmbg_nodes.cli.doctor.trials import (
     Trial,
@@ -34,8 +31,11 @@ from rmbg_nodes.cli.doctor.trials import (
     weight_files,
 )
 from rmbg_nodes.cli.doctor.verified import evidence, open_claims, page, settled
+from rmbg_nodes.cli.doctor_command import run
 from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.config.settings import VARIABLES, Settings
+from rmbg_nodes.core.types import Resident
 from rmbg_nodes.tests.support.networks import small_isnet
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,9 +23,9 @@ from rmbg_nodes.backends.hosted.fetching import Fetcher
 from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.batch import Recipe, run
 from rmbg_nodes.cli import main
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, Cancelled, Offline
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.support.clients import lookup
 from rmbg_nodes.tests.support.loopback import Line, Loopback, http
 

@@ -23,8 +23,8 @@ from rmbg_nodes.backends.hosted.http.addresses import (
     is_public,
     parse_url,
 )
-from rmbg_nodes.backends.hosted.http.origins import Base
 from rmbg_nodes.backends.hosted.http.data_uri import decode_data_uri
+from rmbg_nodes.backends.hosted.http.origins import Base
 from rmbg_nodes.backends.hosted.http.proxies import proxy_for
 from rmbg_nodes.backends.hosted.http.threads import in_own_thread
 from rmbg_nodes.backends.hosted.http.wire import Unreachable

@@ -11,6 +11,7 @@ import torch
 
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.hosted import hosting_of
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import (
     AccountRefused,
     BackendFailed,
@@ -24,7 +25,6 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.types import Backend, Claim, Failure, Frame, Job, Matte, Outcome
 from rmbg_nodes.pipeline.gate import open_backend
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import BackendContract, PaidContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback, opened, outcomes

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.cli import main
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha

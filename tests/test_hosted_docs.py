@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
 from rmbg_nodes.config import hosted, keys
 from rmbg_nodes.config.hosted import hosting_of
-from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
-from rmbg_nodes.core.specs import BackendSpec
 from rmbg_nodes.config.settings import CACHE_VARIABLE, read_settings
+from rmbg_nodes.core.specs import BackendSpec
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "hosted.md").read_text(encoding="utf-8")
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -77,7 +77,7 @@ def test_the_halves_of_a_key_and_the_defaults() -> None:
         assert all(f"`{half}`" in TEXT for half in halves)
     assert f"holds {read_settings({}).cache_bytes // 10**6} MB" in TEXT
     assert f"`{CACHE_VARIABLE}=0`" in TEXT
-    assert f"default {environment.limits_of(ROWS[0], {}).job_seconds:.0f})" in TEXT
+    assert f"default {hosted.limits_of(ROWS[0], {}).job_seconds:.0f})" in TEXT
 
 
 def test_it_stays_readable() -> None:

@@ -16,16 +16,16 @@ from typing import Literal, TypeAlias
 
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted import codec
-from rmbg_nodes.backends.hosted.jobs import wait
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.transport import Transport
+from rmbg_nodes.backends.hosted.jobs import wait
+from rmbg_nodes.catalogue.backends import BACKENDS
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Refusal
 from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.books import Request
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import codec
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.errors import MayBeBilled, UnusableResult
 from rmbg_nodes.core.types import Frame, Ticket
 from rmbg_nodes.pipeline.inputs import Failed

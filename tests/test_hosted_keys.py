@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes import cli
+from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.config.keyfile import KEY_FILE, read_profiles, write_profiles
 from rmbg_nodes.config.keys import Key, find_key, list_keys, remove_key, set_key
-from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.core.errors import BadOption, KeyMissing, RmbgError
 from rmbg_nodes.core.specs import BackendSpec
 

@@ -22,9 +22,9 @@ import pytest
 import requests
 from PIL import Image
 
-from rmbg_nodes.config.hosted import bases_of, hosting_of
-from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.backends.hosted.http.wire import AnswerLost, NotKnown, NotSent, Ready, Unreachable
+from rmbg_nodes.catalogue.hosted_models import ROWS
+from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.core.errors import (
     AccountRefused,
     BackendFailed,

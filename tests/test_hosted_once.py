@@ -17,16 +17,16 @@ import psutil
 import pytest
 import torch
 
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.http import runtime as hosted_runtime
-from rmbg_nodes.pipeline.context import resume
+from rmbg_nodes.catalogue.backends import BACKENDS
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Frame, Job, Ticket
+from rmbg_nodes.pipeline.context import resume
 from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records.store import Records
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened

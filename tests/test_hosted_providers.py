@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.config.hosted import hosting_of
-from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.backends.hosted.http.wire import (
     Answer,
     AnswerLost,
@@ -26,6 +24,8 @@ from rmbg_nodes.backends.hosted.http.wire import (
     Unreachable,
     Working,
 )
+from rmbg_nodes.catalogue.hosted_models import ROWS
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import (
     AccountRefused,
     BackendFailed,

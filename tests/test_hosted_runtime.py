@@ -28,7 +28,7 @@ def load(name):
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    return importlib.import_module(".backends.hosted.runtime", name).runtime
+    return importlib.import_module(".backends.hosted.http.runtime", name).runtime
 """.format(root=str(ROOT))
 
 

@@ -23,16 +23,16 @@ import torch
 from PIL import Image
 
 from rmbg_nodes import cli
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.transport import Transport
+from rmbg_nodes.catalogue.backends import BACKENDS
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Cancelled, RmbgError
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.remove import Treatment, remove
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
@@ -319,7 +319,7 @@ def test_nodes(echoing: HostedServer, ears: Ears, tmp_path: Path, monkeypatch, c
     rest |= {"color": "#ffffff"}
     pixels = torch.stack([disc_frame(index, (24, 32)).pixels for index in range(2)])
     with standing_in(tmp_path / "comfy"):
-        nodes = importlib.import_module("rmbg_nodes.nodes")
+        nodes = importlib.import_module("rmbg_nodes.nodes.node_list")
         chosen = {"backend": echoing.provider, "model": "rmbg-2.0"}
         (plug,) = nodes.LoadRmbg.execute(usage="non-commercial", backend=chosen).result
         ears.texts.append(repr(plug))

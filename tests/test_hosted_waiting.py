@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.hosted.jobs import wait
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled, PictureError, ResultWaiting, UnusableResult
 from rmbg_nodes.core.types import Job

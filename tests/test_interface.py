@@ -27,10 +27,10 @@ from rmbg_nodes import (
     remove_background_async,
     upsample_mask,
 )
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
 from rmbg_nodes.tests.conformance import disc_frame
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.core.errors import NoPlainBackdrop
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.pipeline.gate import load
-from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 
 

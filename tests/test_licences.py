@@ -9,18 +9,18 @@ from dataclasses import replace
 import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS, check_options, find
+from rmbg_nodes.catalogue.licences import BRIA_LICENCE_VARIABLE, LICENCES
 from rmbg_nodes.cli import backends_command, licences_command
+from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.core.errors import (
     BackendUnknown,
     BadOption,
     LicenceRefused,
     Offline,
 )
-from rmbg_nodes.catalogue.licences import BRIA_LICENCE_VARIABLE, LICENCES
-from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.gate import allow, open_backend
+from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
-from rmbg_nodes.config.settings import Settings, read_settings
 from rmbg_nodes.tests.conformance import disc_frame
 
 WANTED_IDS = {

@@ -14,11 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.api import remove_background
 from rmbg_nodes.backends.local import engine, network_from_state_dict
 from rmbg_nodes.backends.local.engine import LocalBackend, open_local
 from rmbg_nodes.backends.local.files import read_state_dict
 from rmbg_nodes.backends.local.preprocess import BIREFNET, ISNET, prepare, stretch
+from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.config.devices import PlainResident
+from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import (
     BadOption,
     Cancelled,
@@ -28,11 +32,7 @@ from rmbg_nodes.core.errors import (
     WeightsUnusable,
 )
 from rmbg_nodes.core.types import Backend, Failure, Job, Matte, Resident
-from rmbg_nodes.config.devices import PlainResident
 from rmbg_nodes.pipeline.gate import open_backend
-from rmbg_nodes.config.host import PlainHost
-from rmbg_nodes.api import remove_background
-from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.tests.conformance import BackendContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 

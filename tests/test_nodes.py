@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 
 from rmbg_nodes.catalogue.backends import BACKENDS
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.catalogue.hosted_models import ROWS
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.core.errors import (
     BackendFailed,
     BadOption,
@@ -32,7 +32,6 @@ from rmbg_nodes.core.errors import (
     OverBudget,
 )
 from rmbg_nodes.pipeline.gate import open_backend
-from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (
     Control,
@@ -40,6 +39,7 @@ from rmbg_nodes.tests.support.comfy_standin import (
     InterruptProcessingException,
     standing_in,
 )
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
@@ -57,7 +57,7 @@ def comfy() -> Iterator[Control]:
 
 @pytest.fixture
 def nodes(comfy: Control) -> ModuleType:
-    return importlib.import_module("rmbg_nodes.nodes")
+    return importlib.import_module("rmbg_nodes.nodes.node_list")
 
 
 def batch(*indices: int, size: tuple[int, int] = (48, 64)) -> torch.Tensor:

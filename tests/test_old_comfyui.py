@@ -18,11 +18,11 @@ from rmbg_nodes.tests.support.comfy_standin import standing_in
 def comfy() -> Iterator[ModuleType]:
     """The stand-in's `io`, and an entry point that has not seen another one."""
     with standing_in():
-        kept = sys.modules.pop("rmbg_nodes.entrypoint", None)
+        kept = sys.modules.pop("rmbg_nodes.nodes", None)
         yield sys.modules["comfy_api.latest"].io
-        sys.modules.pop("rmbg_nodes.entrypoint", None)
+        sys.modules.pop("rmbg_nodes.nodes", None)
         if kept is not None:
-            sys.modules["rmbg_nodes.entrypoint"] = kept
+            sys.modules["rmbg_nodes.nodes"] = kept
 
 
 class OldSchema:

@@ -105,7 +105,7 @@ def test_it_runs_uninstalled_from_any_folder(pack: Path, tmp_path: Path) -> None
 def test_inside_comfyui_commands_name_interpreter_and_folder() -> None:
     code = load("/somewhere/my pack") + (
         "import importlib\n"
-        "print(importlib.import_module('.invocation', '/somewhere/my pack').command('backends'))"
+        "print(importlib.import_module('.config.invocation', '/somewhere/my pack').command('backends'))"
     )
     line = run(code).stdout
     assert sys.executable in line
@@ -147,7 +147,7 @@ def test_a_failed_picture_of_the_other_identity_keeps_its_reason() -> None:
         + (
             "import importlib, torch\n"
             "name = '/somewhere/my pack'\n"
-            "fake = importlib.import_module('.backends.fake', name)\n"
+            "fake = importlib.import_module('.tests.support.fake_backend', name)\n"
             "pipeline = importlib.import_module('rmbg_nodes.pipeline.remove')\n"
             "load = lambda: torch.rand(16, 16, 3)\n"
             "inputs = [pipeline.Input(i, f'p{i}', load) for i in range(2)]\n"

@@ -18,9 +18,9 @@ from PIL import Image
 
 from rmbg_nodes import BadOption, OverBudget, remove_background
 from rmbg_nodes.batch import Canvas, Recipe, Remover, Summary, Watch, run
-from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import PictureError
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer

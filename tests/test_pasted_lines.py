@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.backends.local.find import _said_of
-from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
+from rmbg_nodes.config.invocation import quoted
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.types import Ticket
-from rmbg_nodes.config.invocation import quoted
+from rmbg_nodes.pipeline.context import open_books
 
 WORK = "fal/rmbg-2.0:a-work"
 HOSTILE = [

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.core.errors import BadPicture, Cancelled, OverBudget
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.executor import Workers
+from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, carry_out, remove
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.conformance import disc_frame
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.batch import Landed, Recipe, Watch, run
 from rmbg_nodes.cli import main
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 

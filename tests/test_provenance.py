@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.catalogue.licences import LICENCES, OwnWeights
+from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts
 from rmbg_nodes.pictures.metadata import Metadata

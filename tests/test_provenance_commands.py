@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.metadata import Metadata, metadata_of
@@ -24,6 +23,7 @@ from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.pictures.source_type import ALTERED, GENERATED
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.pictures.xmp import write_xmp
+from rmbg_nodes.pipeline.context import open_books
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.inspecting import inspected
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.pipeline import context
-from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.cli import receipts_command as command
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
 from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.tests.conformance import disc_frame
+from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -14,7 +14,20 @@ from typing import Any
 import pytest
 import torch
 
+from rmbg_nodes.catalogue.licences import LICENCES
+from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.core.digest import pixel_digests
+from rmbg_nodes.core.errors import BadPicture
+from rmbg_nodes.core.specs import Option
+from rmbg_nodes.core.types import Failure
 from rmbg_nodes.pipeline import context
+from rmbg_nodes.pipeline.gate import open_backend
+from rmbg_nodes.pipeline.inputs import Failed, Input, load
+from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.records.opening import FILE
+from rmbg_nodes.records.receipt_writer import Clerk
+from rmbg_nodes.records.store import Records, open_records
+from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.fake_backend import (
     FAKE_HOSTED,
     FAKE_LOCAL,
@@ -22,19 +35,6 @@ from rmbg_nodes.tests.support.fake_backend import (
     FakeLocal,
     FakeProvider,
 )
-from rmbg_nodes.core.digest import pixel_digests
-from rmbg_nodes.core.errors import BadPicture
-from rmbg_nodes.catalogue.licences import LICENCES
-from rmbg_nodes.core.specs import Option
-from rmbg_nodes.core.types import Failure
-from rmbg_nodes.pipeline.inputs import Failed, Input, load
-from rmbg_nodes.pipeline.gate import open_backend
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
-from rmbg_nodes.records.receipt_writer import Clerk
-from rmbg_nodes.records.opening import FILE
-from rmbg_nodes.records.store import Records, open_records
-from rmbg_nodes.config.settings import Settings
-from rmbg_nodes.tests.conformance import disc_frame
 
 NAME = "/home/user/secret client/shoe.jpg"
 

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rmbg_nodes.pipeline import context
 from rmbg_nodes import cli
-from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.core.errors import (
     BackendFailed,
     MayBeBilled,
@@ -22,11 +20,13 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Claim, Failure, Frame, Job, Matte, Outcome, Ticket
+from rmbg_nodes.pipeline import context
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.journal import Journal
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.paid_job import PaidJob
 from rmbg_nodes.records.store import Records, open_records
+from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, levels, matte
 
 LOST = Ticket(BACKEND, None)
@@ -432,9 +432,7 @@ def test_a_result_that_finds_no_place_waits(tmp_path: Path) -> None:
     job = job_of(books)
     send(job)
     job.close()
-    ((_, error),) = context.resume(
-        books.journal.pending(), _Fetches(FakeProvider()), books, Job()
-    )
+    ((_, error),) = context.resume(books.journal.pending(), _Fetches(FakeProvider()), books, Job())
     assert isinstance(error, ResultWaiting)
     assert "RMBG_CACHE" in str(error)
     assert [one.resumable for one in books.journal.pending()] == [True]

@@ -87,7 +87,7 @@ def test_the_registry_table_has_known_fields_only() -> None:
 def test_the_oldest_comfyui_is_one_statement() -> None:
     oldest = re.fullmatch(r">=(\d+\.\d+\.\d+)", COMFY["requires-comfyui"])
     assert oldest is not None
-    entrypoint = (ROOT / "entrypoint.py").read_text(encoding="utf-8")
+    entrypoint = (ROOT / "nodes" / "__init__.py").read_text(encoding="utf-8")
     assert f'OLDEST = "{oldest[1]}"' in entrypoint
 
 

@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import Provenance, read_provenance
@@ -26,6 +25,7 @@ from rmbg_nodes.tests.support.comfy_standin import (
     InterruptProcessingException,
     standing_in,
 )
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.tests.support.inspecting import inspected
 
 PROMPT = {"1": {"class_type": "RMBG_Load", "inputs": {}}}

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.cli import main
+from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import Done, Treatment, remove
-from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 
 pytestmark = pytest.mark.whole
 

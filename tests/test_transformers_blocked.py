@@ -64,7 +64,7 @@ except ImportError as error:
 
 def modules() -> list[str]:
     """Every module but those of transformers and of ComfyUI."""
-    apart = ("hf", "nodes", "entrypoint", "tests", "typings", "bench", "docs", "scripts", "build")
+    apart = ("hf", "nodes", "tests", "typings", "bench", "docs", "scripts", "build")
     found = []
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts

@@ -13,8 +13,8 @@ import pytest
 
 from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.cli import weights_command
-from rmbg_nodes.core.errors import BackendMissing, BadOption
 from rmbg_nodes.config.host import PlainHost
+from rmbg_nodes.core.errors import BackendMissing, BadOption
 from rmbg_nodes.tests.support.hub import Hub, serving
 from rmbg_nodes.tests.support.released_folder import small_weights
 
@@ -57,7 +57,9 @@ def get(
         weights_command.add_arguments(parser)
         words = ["get", "birefnet", "--accept-license", "--transformers"]
         host = PlainHost(variables, platform="linux")
-        return weights_command.run(parser.parse_args(words), host=host, rows=(row,), endpoint=hub.url)
+        return weights_command.run(
+            parser.parse_args(words), host=host, rows=(row,), endpoint=hub.url
+        )
 
     return command
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from rmbg_nodes.api import open_backend, remove_background
 from rmbg_nodes.backends.local.preprocess import BIREFNET, ISNET, prepare
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.api import open_backend, remove_background
 from rmbg_nodes.tests.support.networks import small_isnet
 from rmbg_nodes.tests.support.released_folder import released_folder, small_weights
 

@@ -16,8 +16,8 @@ import torch
 
 from rmbg_nodes.backends.local.find import SUFFIXES, find_weights
 from rmbg_nodes.backends.local.released import Released
-from rmbg_nodes.cli import main
-from rmbg_nodes.cli import weights_command
+from rmbg_nodes.cli import main, weights_command
+from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.core.errors import (
     BadOption,
     LicenceRefused,
@@ -26,7 +26,6 @@ from rmbg_nodes.core.errors import (
     WeightsMissing,
 )
 from rmbg_nodes.core.types import Host
-from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.tests.support.comfy_standin import Control, standing_in
 from rmbg_nodes.tests.support.hub import Hub, serving
 
@@ -70,7 +69,9 @@ def run(host: Host) -> Command:
     def command(*words: str, endpoint: str | None = None) -> int:
         parser = argparse.ArgumentParser()
         weights_command.add_arguments(parser)
-        return weights_command.run(parser.parse_args(words), host=host, rows=ROWS, endpoint=endpoint)
+        return weights_command.run(
+            parser.parse_args(words), host=host, rows=ROWS, endpoint=endpoint
+        )
 
     return command
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.backends.local import verify
 from rmbg_nodes.backends.local.find import (
     Found,
@@ -26,11 +25,12 @@ from rmbg_nodes.backends.local.find import (
 )
 from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
 from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stamp_of
-from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
+from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.catalogue.licences import LICENCES
-from rmbg_nodes.pipeline.gate import allow
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import Settings
+from rmbg_nodes.core.errors import BadOption, LicenceRefused, WeightsMissing, WeightsUnusable
+from rmbg_nodes.pipeline.gate import allow
 
 WHOLE = b"the whole RMBG-2.0, in forty bytes......"
 OLDER = b"RMBG-1.4 as it was saved in March"

@@ -10,23 +10,23 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TypeAlias
 
+from ...config.hosted import bases_of, hosting_of, limits_of, priced
+from ...config.keys import Key, find_key
 from ...core.errors import Refusal
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
 from . import codec
-from .providers.bria import Bria
-from .jobs.run_context import Desk, Errand
-from ...config.hosted import bases_of, hosting_of, limits_of, priced
-from .providers.fal import Fal
-from .jobs.blocking import Hands
-from .jobs.job_runner import Courier
-from ...config.keys import Key, find_key
-from .jobs.schedule import Pacer
 from .http.redact import Redactor
-from .providers.replicate import Replicate
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Provider
+from .jobs.blocking import Hands
+from .jobs.job_runner import Courier
+from .jobs.run_context import Desk, Errand
+from .jobs.schedule import Pacer
+from .providers.bria import Bria
+from .providers.fal import Fal
+from .providers.replicate import Replicate
 
 ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, Hands], Provider]"
 

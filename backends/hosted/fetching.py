@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import CancelledError, Future
 
-from ...core.errors import Cancelled, Offline, PictureError
-from ...config.settings import Settings
-from ...config.hosted import bases_of, hosting_of
-from .http.redact import Redactor
 from ...catalogue.hosted_models import ROWS
+from ...config.hosted import bases_of, hosting_of
+from ...config.settings import Settings
+from ...core.errors import Cancelled, Offline, PictureError
+from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Unreachable

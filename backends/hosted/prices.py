@@ -15,19 +15,19 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
+from ...config.host import PlainHost
+from ...config.hosted import bases_of, hosting_of, limits_of
+from ...config.keys import find_key
+from ...config.private_files import write_private
 from ...core.errors import BadOption
 from ...core.money import CURRENCY, plain, read_amount
 from ...core.specs import BackendSpec, Price
-from ...config.host import PlainHost
-from ...config.private_files import write_private
-from ...config.hosted import bases_of, hosting_of, limits_of
-from .providers.fal import Fal
-from ...config.keys import find_key
 from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Call, JsonObject, JsonValue, Unreachable
 from .providers.answers import check_account, said, text_at
+from .providers.fal import Fal
 
 ROLE = "prices"
 

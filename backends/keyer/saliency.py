@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from .boundary import saliency
-from .lab import Array, srgb_to_lab
 from .guided_filter import apply_coefficients, guided_coefficients
+from .lab import Array, srgb_to_lab
 from .mixture import fit_mixture
 from .resample import resize, rows_of, size_within
 from .superpixels import superpixels

@@ -19,6 +19,7 @@ from ...core.errors import (
 )
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome, Resident
+from .at_size import Resized, side_of
 from .detect import architecture_of, network_from_state_dict
 from .files import read_state_dict
 from .find import Found, find_weights, spec_of
@@ -26,7 +27,6 @@ from .fuse import inference_copy
 from .networks.birefnet import PatchOrder
 from .preprocess import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
-from .at_size import Resized, side_of
 from .verify import HeldFile
 from .weights import fetch
 

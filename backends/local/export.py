@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from ...core.errors import BackendMissing, BadOption, WeightsUnusable
 from ...catalogue.licences import LICENCES
+from ...core.errors import BackendMissing, BadOption, WeightsUnusable
+from .at_size import side_of
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found
 from .portable import PortableNetwork, portable_copy
 from .preprocess import recipe_of
-from .at_size import side_of
 
 # GridSample and LayerNormalization exist, and every runtime of the last years reads it.
 OPSET = 18

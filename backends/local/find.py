@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...core.errors import WeightsMissing, WeightsUnusable
 from ...catalogue.licences import LICENCES, NOT_ESTABLISHED
+from ...config.invocation import command, quoted
+from ...core.errors import WeightsMissing, WeightsUnusable
 from ...core.specs import BackendSpec
 from ...core.types import Host
-from ...config.invocation import command, quoted
 from .released import RELEASED, Released, rows_of
 from .verify import sha256_of
 

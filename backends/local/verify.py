@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ...core.errors import WeightsUnusable
 from ...config.private_files import write_private
+from ...core.errors import WeightsUnusable
 
 _CHUNK = 1 << 22
 _FILE = "weights-sha256.json"

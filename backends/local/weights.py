@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ...catalogue.licences import LICENCES
+from ...config.private_files import make_private
 from ...core.errors import (
     BackendMissing,
     KeyMissing,
@@ -22,8 +24,6 @@ from ...core.errors import (
     WeightsMissing,
     WeightsUnusable,
 )
-from ...catalogue.licences import LICENCES
-from ...config.private_files import make_private
 from .find import fetch_line
 from .released import Released
 from .verify import digest, sha256_of

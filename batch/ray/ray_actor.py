@@ -14,22 +14,22 @@ from pathlib import Path
 
 import ray
 
-from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
-from ...core.types import Job
-from ...pipeline.inputs import Failed
-from ...pictures.origin import Origin
-from ...pictures.places import Places
-from ...pipeline.remove import Done
 from ...config.private_files import private
 from ...config.settings import Settings
-from ..sources.items import Item
-from ..result import Landed, not_landed, settle_landed
+from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
+from ...core.types import Job
+from ...pictures.origin import Origin
+from ...pictures.places import Places
+from ...pipeline.inputs import Failed
+from ...pipeline.remove import Done
 from ..delivery import check_place, land
-from .shared_budget import Ledger, LedgerJob
 from ..memory import keep_memory
-from .ray_pages import COLUMN, Refused, read_page, write_results
 from ..recipe.model import Recipe
+from ..result import Landed, not_landed, settle_landed
 from ..session import Opener, Order, Workshop
+from ..sources.items import Item
+from .ray_pages import COLUMN, Refused, read_page, write_results
+from .shared_budget import Ledger, LedgerJob
 
 # How often one picture is tried when trying again costs nothing.
 _ATTEMPTS = 3

@@ -22,25 +22,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...catalogue.backends import find
-from ...pipeline.context import open_books
+from ...config.host import DATA_VARIABLE, PlainHost
+from ...config.private_files import make_private, private
+from ...config.settings import VARIABLES, Settings, read_settings
 from ...core.errors import BackendMissing, BadOption, OverBudget
 from ...core.specs import BackendSpec
 from ...core.types import Job
+from ...pictures.read import read_picture
+from ...pipeline.context import open_books
 from ...pipeline.estimate import estimate, look
 from ...pipeline.gate import allow_unopened, open_backend
-from ...config.host import DATA_VARIABLE, PlainHost
-from ...pictures.read import read_picture
-from ...config.private_files import make_private, private
 from ...records.run_budget import Purse
-from ...config.settings import VARIABLES, Settings, read_settings
-from ..sources.loading import Inputs
-from ..sources.items import Item
-from ..result import Landed
 from ..delivery import noted
+from ..recipe.model import Recipe
+from ..result import Landed
+from ..session import Opener
+from ..sources.items import Item
+from ..sources.loading import Inputs
 from .actor_pool import Pool, divided
 from .ray_pages import Refused, read_results, stop_file, write_pages
-from ..recipe.model import Recipe
-from ..session import Opener
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,7 +172,7 @@ def _check_importable() -> None:
         ),
         None,
     )
-    here = Path(__file__).parent.parent / "__init__.py"
+    here = Path(__file__).parent.parent.parent / "__init__.py"
     if root != _PACKAGE or place is None or not (place.origin and here.samefile(place.origin)):
         raise BadOption(
             "On Ray this package runs in other processes, which can import it only where it is "

@@ -14,11 +14,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...config.private_files import private
 from ...core import errors
 from ...core.errors import Refusal
-from ...config.private_files import private
-from ..sources.items import Item
 from ..result import Landed
+from ..sources.items import Item
 
 COLUMN = "page"
 PAGE = 4

@@ -24,8 +24,8 @@ from ...core.errors import BackendMissing, BadOption, Cancelled
 from ...core.specs import BackendSpec
 from ...core.types import Job
 from .actor_pool import Pool
-from .ray_pages import COLUMN, PAGE, Part
 from .ray_actor import Hand, Orders
+from .ray_pages import COLUMN, PAGE, Part
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 

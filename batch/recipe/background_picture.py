@@ -8,8 +8,8 @@ from torch import Tensor
 from ...core.composite import CompositeOptions, compose
 from ...core.errors import BadOption, BadPicture
 from ...core.placement import Size
-from ...pictures.srgb import OTHER_COLOURS
 from ...pictures.read import read_picture
+from ...pictures.srgb import OTHER_COLOURS
 from .model import Recipe
 
 

@@ -12,11 +12,11 @@ from ...core.errors import BadOption, BadPicture
 from ...core.layers import SUBJECT_LEVEL, subject_box
 from ...core.remarks import Remark
 from ...core.report import JsonValue
-from ...pipeline.remove import Done, Treatment
 from ...pipeline.finishing import Part
+from ...pipeline.remove import Done, Treatment
 from .background_picture import Backdrop, open_backdrop
-from .placing import no_subject, on_canvas
 from .model import Canvas, Recipe
+from .placing import no_subject, on_canvas
 
 # A subject enlarged less than this does not look soft.
 _ENLARGED = 1.25

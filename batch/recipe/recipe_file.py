@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...catalogue.backends import check_options, find
+from ...config.toml import parse_toml
 from ...core.errors import BadOption
 from ...pictures.formats import FormatId
-from ...config.toml import parse_toml
-from .presets import find_preset
 from .model import Canvas, Output, Recipe, is_picture
+from .presets import find_preset
 from .recipe_keys import OPTIONS, ROWS, TABLES, Key
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from ...core.layers import BLENDS
 from ...core.placement import ANCHORS, FITS
 from ...core.types import Usage
 from ...pictures.formats import FORMATS, READ_LABELS
-from .presets import PRESETS
 from .model import Canvas, Output, Recipe, SizeWord
+from .presets import PRESETS
 from .recipe_values import (
     Reader,
     amount,

@@ -14,9 +14,9 @@ from ...pictures.formats import READ_LABELS
 from ...pictures.patterns import address, is_pattern
 from ...pictures.unread import Unreads, say_unread, why_unread
 from ...pictures.web import Address, Web, located
+from ..recipe.naming import Naming, mask_of
 from .folders import Tree, within
 from .manifest import Manifest, Row, is_manifest
-from ..recipe.naming import Naming, mask_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from ...pictures.unread import UnreadKind
 from ...records.schema import transaction
 from ..counts import Counts as Counts
 from ..counts import PassedOver
-from ..sources.items import Item
 from ..result import Landed
+from ..sources.items import Item
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
 from .state_file import lock, open_state, unusable

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ...config.private_files import private
 from ...core.errors import BadOption
 from ...pictures.patterns import address
 from ...pictures.results import OWN_FOLDER
-from ...config.private_files import private
 from .targets import text
 
 FILE = "quarantine.jsonl"

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...catalogue.backends import BACKENDS
-from ...config.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
-from ...core.errors import KeyMissing
 from ...catalogue.licences import LICENCES
-from ...core.specs import BackendSpec
-from ...config.settings import VARIABLES, Settings, problem_with, read_settings
 from ...config.file import may_hold_key
+from ...config.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
+from ...config.settings import VARIABLES, Settings, problem_with, read_settings
+from ...core.errors import KeyMissing
+from ...core.specs import BackendSpec
 from ...version import __version__
 from .findings import Findings, Rows
 

@@ -14,11 +14,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ...catalogue.backends import BACKENDS
-from ...config.keys import find_key
 from ...backends.local.find import search_places, sightings
 from ...backends.local.released import Released
 from ...backends.local.verify import sha256_of
+from ...catalogue.backends import BACKENDS
+from ...catalogue.licences import NOT_ESTABLISHED
+from ...config.host import PlainHost
+from ...config.keys import find_key
+from ...config.settings import Settings
 from ...core.errors import (
     AccountRefused,
     BackendMissing,
@@ -29,21 +32,18 @@ from ...core.errors import (
     RmbgError,
     WeightsUnusable,
 )
-from ...catalogue.licences import NOT_ESTABLISHED
 from ...core.metrics import iou, mean_absolute_error
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Host
 from ...demo.product import product_shot
 from ...demo.shapes import Scene
-from ...pipeline.inputs import Input
 from ...pipeline.gate import open_backend
-from ...config.host import PlainHost
+from ...pipeline.inputs import Input
 from ...pipeline.remove import Done, Treatment, remove
-from ...config.settings import Settings
 from .findings import Rows
 
 SIDE = 512
-_PACKAGE = Path(__file__).absolute().parent.parent
+_PACKAGE = Path(__file__).absolute().parent.parent.parent
 #: A mask that agrees less with the true one comes from wrong weights or a broken device.
 _LEAST_IOU = 0.5
 #: A first run this quick is repeated: on a GPU it mostly measures the start of its kernels.

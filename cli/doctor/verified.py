@@ -11,7 +11,7 @@ from pathlib import Path
 from ...catalogue.backends import find
 from .trials import Trial, WeightFile
 
-_PAGE = Path(__file__).absolute().parent.parent / "docs" / "verified.md"
+_PAGE = Path(__file__).absolute().parent.parent.parent / "docs" / "verified.md"
 _OPEN = "never seen"
 _SYSTEMS = {"Darwin": "macOS"}
 #: The minor versions of Python 3 that a row's "Python 3.x to 3.y" may span.

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rmbg_nodes.tests.support.fake_backend import FakeLocal
-from rmbg_nodes.batch.sources.items import Item
 from rmbg_nodes.batch.ray.actor_pool import Pool
 from rmbg_nodes.batch.ray.ray_engine import on_ray
 from rmbg_nodes.batch.recipe.model import Output, Recipe
+from rmbg_nodes.batch.sources.items import Item
 from rmbg_nodes.core.types import Frame, Job, Outcome
+from rmbg_nodes.tests.support.fake_backend import FakeLocal
 
 POISON = "poison"
 

@@ -17,9 +17,9 @@ from decimal import Decimal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.errors import BackendFailed, MayBeBilled, PictureError, Refusal
-from ...core.specs import BackendSpec, Price
-from ...core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
+from rmbg_nodes.core.errors import BackendFailed, MayBeBilled, PictureError, Refusal
+from rmbg_nodes.core.specs import BackendSpec, Price
+from rmbg_nodes.core.types import Facts, Failure, Frame, Job, Matte, Outcome, Ticket
 
 FAKE_LOCAL = BackendSpec(
     id="fake/local",
@@ -27,7 +27,7 @@ FAKE_LOCAL = BackendSpec(
     summary="for tests",
     location="local",
     licence="keyer",
-    target="fake:FakeLocal",
+    target="none:FakeLocal",
     window=4,
 )
 FAKE_PRICE = Price(Decimal("0.018"), "USD", "2026-01-01", "a test")
@@ -37,7 +37,7 @@ FAKE_HOSTED = BackendSpec(
     summary="for tests",
     location="hosted",
     licence="bria-api",
-    target="fake:FakeHosted",
+    target="none:FakeHosted",
     window=4,
     price=FAKE_PRICE,
 )

@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import rmbg_nodes
-from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
-from rmbg_nodes.cli import COMMANDS
-from rmbg_nodes.cli import backends_command, licences_command
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.catalogue.licences import LICENCES
-from rmbg_nodes.core.specs import Option
+from rmbg_nodes.cli import COMMANDS, backends_command, licences_command
 from rmbg_nodes.config.settings import VARIABLES
+from rmbg_nodes.core.specs import Option
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,7 +55,7 @@ def parsers() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """Name, one line of help and parser of every command, those of actions included."""
     for name, words in COMMANDS.items():
         parser = argparse.ArgumentParser(prog=f"rmbg {name}")
-        importlib.import_module(f"rmbg_nodes.commands.{name}").add_arguments(parser)
+        importlib.import_module(f"rmbg_nodes.cli.{name}_command").add_arguments(parser)
         yield f"rmbg {name}", words, parser
         for action in _actions(parser):
             if isinstance(action, argparse._SubParsersAction):
@@ -77,7 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 def schema() -> Mapping[str, object]:
     """Node id -> the schema of the node, on the stand-in for ComfyUI."""
     with standing_in():
-        nodes = importlib.import_module("rmbg_nodes.nodes").NODES
+        nodes = importlib.import_module("rmbg_nodes.nodes.node_list").NODES
         return {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in nodes}
 
 

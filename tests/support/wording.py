@@ -43,7 +43,7 @@ class Words:
 def schemas() -> list[Schema]:
     """Those of all nodes, on the stand-in for ComfyUI."""
     with standing_in():
-        nodes = importlib.import_module("rmbg_nodes.nodes").NODES
+        nodes = importlib.import_module("rmbg_nodes.nodes.node_list").NODES
         return [node.GET_SCHEMA() for node in nodes]
 
 

@@ -13,8 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
-from .addresses import Barred
 from ....config.hosted import is_loopback
+from .addresses import Barred
 
 
 @dataclass(frozen=True)

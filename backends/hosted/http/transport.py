@@ -18,15 +18,15 @@ from urllib.parse import urljoin
 import aiohttp
 from yarl import URL
 
-from ....core.errors import Offline
 from ....config.settings import read_settings
+from ....core.errors import Offline
 from .addresses import Barred, check_url, origin_of, parse_url
-from .origins import Base
+from .body import packed
 from .data_uri import decode_data_uri
 from .exchange import SLOWEST, Attempt, Request, exchange
-from .rate_limits import Gate
-from .body import packed
+from .origins import Base
 from .proxies import Proxy, proxy_for
+from .rate_limits import Gate
 from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide
 from .runtime import Runtime

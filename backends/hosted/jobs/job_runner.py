@@ -16,16 +16,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
+from ....config.hosted import hosting_of
 from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError, UnusableResult
 from ....core.specs import Price
 from ....core.types import Failure, Frame, Matte, Outcome, Ticket
 from .. import codec
+from ..http.wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
 from . import messages
 from .run_context import Desk, Errand
-from ....config.hosted import hosting_of
-from .wait import Follower
 from .submit import Stoppable
-from ..http.wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
+from .wait import Follower
 
 Result = TypeVar("Result", bound="Matte | Failure")
 

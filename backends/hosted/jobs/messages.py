@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ....config.hosted import hosting_of
+from ....config.invocation import command
 from ....core.errors import BackendFailed, MayBeBilled, PictureError, ResultWaiting, UnusableResult
 from ....core.specs import BackendSpec
 from ....core.types import Failure, Matte, Ticket
-from ....config.invocation import command
-from ....config.hosted import hosting_of
 
 
 def about(name: str, error: PictureError) -> PictureError:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ....config.hosted import Limits
 from ....core.specs import BackendSpec
 from ....core.types import Claim, Frame, Job, Ticket
-from ....config.hosted import Limits
-from .blocking import Hands
 from ..http.rate_limits import Gate
-from .schedule import Pacer
 from ..http.runtime import Runtime
 from ..http.transport import Transport
 from ..http.wire import Provider
+from .blocking import Hands
+from .schedule import Pacer
 
 T = TypeVar("T")
 

@@ -9,15 +9,15 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from ....config.hosted import hosting_of
 from ....core.errors import PictureError, UnusableResult
 from ....core.specs import BackendSpec, Price
 from ....core.types import Facts, Failure, Matte, Ticket
 from .. import codec
+from ..http.wire import NotKnown, Ready, Unreachable
+from ..job_ids import same_id, words_in
 from . import messages
 from .run_context import Desk, Errand
-from ....config.hosted import hosting_of
-from ..job_ids import same_id, words_in
-from ..http.wire import NotKnown, Ready, Unreachable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ....config.hosted import hosting_of
 from ....core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
 from ....core.specs import BackendSpec
-from ....config.hosted import hosting_of
 from ..http.wire import Answer, AnswerLost, JsonValue, NotKnown
 
 _MOST = 200

@@ -11,12 +11,12 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from ....config.hosted import hosting_of
 from ....core.errors import UnusableResult
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
-from ....config.hosted import hosting_of
-from ..job_ids import check_named, id_in, own_url
 from ..http.wire import Answer, Call, JsonObject, NotKnown, Ready, Wire, Working
+from ..job_ids import check_named, id_in, own_url
 from .answers import (
     accepted_id,
     check_poll,

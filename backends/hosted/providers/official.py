@@ -15,15 +15,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ....config.hosted import hosting_of
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
-from . import fal, replicate
-from ....config.hosted import hosting_of
-from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
+from ..http.wire import Ready, Wire, Working
 from ..job_ids import urls_of_input
+from . import fal, replicate
+from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
 from .replicate import Replicate
 from .sdk import InThread, Official, Unread, load_sdk, text_of, transport_errors
-from ..http.wire import Ready, Wire, Working
 
 if TYPE_CHECKING:
     import fal_client

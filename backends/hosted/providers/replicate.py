@@ -10,12 +10,12 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from ....config.hosted import hosting_of
 from ....core.errors import BackendFailed, MayBeBilled, UnusableResult
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
-from ....config.hosted import hosting_of
-from ..job_ids import check_input, check_named, id_in, own_url, urls_of_input
 from ..http.wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
+from ..job_ids import check_input, check_named, id_in, own_url, urls_of_input
 from .answers import (
     accepted_id,
     check_account,

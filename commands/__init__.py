@@ -1,1 +1,0 @@
-"""The commands of `rmbg`, one file each: what it takes, and what it does."""

@@ -1,1 +1,0 @@
-"""What `rmbg doctor` looks at: settings, weights, timed trials, and the claims that they settle."""

@@ -1,0 +1,26 @@
+"""The five ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .composite_node import Composite
+from .load_node import LoadRmbg
+from .mask_node import ApplyMask
+from .remove_node import RemoveBackground
+from .save_node import SaveCutout
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    LoadRmbg,
+    RemoveBackground,
+    ApplyMask,
+    Composite,
+    SaveCutout,
+)
+
+
+class RmbgExtension(ComfyExtension):
+    """What `comfy_entrypoint` hands to ComfyUI."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODES)
