@@ -30,14 +30,14 @@ from .core import finish as _finish
 from .core.layers import Blend
 from .core.money import read_amount
 from .core.placement import Anchor, Fit
-from .core.report import OnFailure, Report, Shortfall, check_on_failure
+from .core.report import FailureReport, OnFailure, Report, check_on_failure
 from .core.specs import OptionValue
 from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
 from .pipeline.gate import open_backend as _open_backend
 from .pipeline.inputs import Failed, Input
-from .pipeline.remove import Done, Held, Treatment, raise_failures, remove
+from .pipeline.remove import Done, Finishing, Held, raise_failures, remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
 #: results are made of it.)
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
         """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
 
         Both have the kind and dtype of the picture that was given. reports: one for each picture,
-        a Shortfall for one that failed and was left out or passed through.
+        a FailureReport for one that failed and was left out or passed through.
         """
 
         image: T
         mask: T
-        reports: tuple[Report | Shortfall, ...]
+        reports: tuple[Report | FailureReport, ...]
 
 else:
     # Python 3.10 cannot make a generic NamedTuple; type checkers can.
@@ -103,7 +103,7 @@ def remove_background(
     check_on_failure(on_failure)
     limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
-    treatment = Treatment(refine, decontaminate, _cutout.background_colour(background))
+    finishing = Finishing(refine, decontaminate, _cutout.background_colour(background))
     names = _names(len(images))
     inputs = [
         Input(index, name, partial(images.__getitem__, index), at_hand=True)
@@ -116,7 +116,7 @@ def remove_background(
             remove(
                 inputs,
                 opened,
-                treatment,
+                finishing,
                 usage=usage,
                 job=job,
                 max_cost=limit,
@@ -129,15 +129,15 @@ def remove_background(
     failed = [result for result in results if isinstance(result, Failed)]
     shown = {result.index: result for result in results if isinstance(result, Done)}
     pictures = {index: (done.image, done.mask) for index, done in shown.items()}
-    reports: dict[int, Report | Shortfall] = {
+    reports: dict[int, Report | FailureReport] = {
         **{index: done.report for index, done in shown.items()},
         **{
-            item.index: Shortfall(item.name, item.failure, on_failure, item.receipt)
+            item.index: FailureReport(item.name, item.failure, on_failure, item.receipt)
             for item in failed
         },
     }
     if on_failure == "pass through":
-        opaque = treatment.background is None
+        opaque = finishing.background is None
         pictures |= {item.index: _as_it_was(images[item.index], opaque) for item in failed}
     if on_failure == "stop" or not pictures:
         raise_failures(failed, len(inputs))

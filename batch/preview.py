@@ -15,10 +15,10 @@ from ..core.report import JsonValue
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
 from ..pictures.web import Web
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
 from ..pipeline.gate import allow_unopened
-from ..records.run_budget import Purse
+from ..records.run_budget import RunBudget
 from .recipe.model import Recipe
 from .run import Engine, check_recipe, find_all, pinned
 from .sources.items import Item
@@ -38,7 +38,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Preview:
     """survey: how the pictures stand. ground: why this use is allowed. expected: what the waiting
     ones cost at most; None where nothing costs anything. refusal: why the run would be refused as
     things stand, empty where it would not."""
@@ -82,7 +82,7 @@ class Outlook:
         }
 
 
-def foresee(
+def preview(
     sources: str | Path | Sequence[str | Path],
     dest: str | Path,
     recipe: Recipe | None = None,
@@ -93,7 +93,7 @@ def foresee(
     engine: Engine = "local",
     fetch: bool = False,
     settings: Settings | None = None,
-) -> Outlook:
+) -> Preview:
     """What `run` with the same arguments would do on this day; no picture is read, fetched or made.
 
     What is missing (weights, a key) and a budget that would be passed are told in the outlook.
@@ -118,17 +118,17 @@ def foresee(
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
     refusal = _refusal(wanted, current, engine, expected) if survey.waiting else ""
-    return Outlook(survey, spec.id, ground, expected, refusal)
+    return Preview(survey, spec.id, ground, expected, refusal)
 
 
 def _refusal(recipe: Recipe, settings: Settings, engine: Engine, expected: Estimate | None) -> str:
-    books = open_books(settings)
+    records = open_user_records(settings)
     try:
         check_recipe(recipe, settings, engine)
         # What was paid for earlier costs nothing, and which it is only the pictures tell.
-        if expected and books.cache.empty and not books.journal.pending():
-            purse = Purse(books.spending, settings.budget, recipe.max_cost)
-            purse.afford(expected.price, expected.paid)
+        if expected and records.cache.empty and not records.journal.pending():
+            run_budget = RunBudget(records.spending, settings.budget, recipe.max_cost)
+            run_budget.afford(expected.price, expected.paid)
     except Refusal as error:
         return str(error)
     except sqlite3.Error:  # the run itself says so, picture by picture

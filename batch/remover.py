@@ -14,16 +14,16 @@ from typing import TypeAlias
 
 from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption, PictureError
-from ..core.report import Shortfall
+from ..core.report import FailureReport
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
 from ..pictures.origin import Origin
 from ..pipeline.inputs import Failed
 from ..pipeline.remove import Done, Held, Settle
-from .ray.shared_budget import Ledger, LedgerJob
+from .ray.shared_budget import SharedBudget, SharedBudgetJob
 from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe
-from .session import Opener, Order, Workshop
+from .session import Opener, Request, Session
 
 _MOST_WORKERS = 8
 _IN_MEMORY = Path(":memory:")
@@ -31,7 +31,7 @@ _IN_MEMORY = Path(":memory:")
 
 #: What is added to the row of each picture. image, mask: the contents of files as the recipe has
 #: them, or None. error: why there is none, in words; error_type: the name of its class. report:
-#: JSON, as `Report.data` or `Shortfall.data` has it.
+#: JSON, as `Report.data` or `FailureReport.data` has it.
 ADDED = ("image", "mask", "error", "error_type", "report")
 
 _Row: TypeAlias = "dict[str, bytes | str | None]"
@@ -76,7 +76,7 @@ class Remover:
         self._workers = workers
         self._settings = settings
         self._opening = threading.Lock()
-        self._shop: Workshop[_Row] | None = None
+        self._session: Session[_Row] | None = None
 
     def __call__(self, batch: Mapping[str, Iterable[object]]) -> dict[str, list[object]]:
         """One batch: columns of equal length, as lists, arrays or the series of a data frame.
@@ -96,7 +96,7 @@ class Remover:
                 held(row, settle)
 
         orders = [self._order(row, columns, hand_over) for row in range(_rows(columns))]
-        futures = self._workshop().work(orders) if orders else []
+        futures = self._open_session().work(orders) if orders else []
         made = [future.result() for future in futures]
         held.settle()
         added: dict[str, list[object]] = {name: [row[name] for row in made] for name in ADDED}
@@ -105,9 +105,9 @@ class Remover:
     def close(self) -> None:
         """Let go of the backend; the next call opens it again."""
         with self._opening:
-            shop, self._shop = self._shop, None
-        if shop:
-            shop.close()
+            session, self._session = self._session, None
+        if session:
+            session.close()
 
     def __getstate__(self) -> dict[str, object]:
         return {"arguments": (self._recipe, self._opener, self._workers, self._settings)}
@@ -117,27 +117,27 @@ class Remover:
     ) -> None:
         self._recipe, self._opener, self._workers, self._settings = state["arguments"]
         self._opening = threading.Lock()
-        self._shop = None
+        self._session = None
 
-    def _workshop(self) -> Workshop[_Row]:
+    def _open_session(self) -> Session[_Row]:
         with self._opening:
-            if self._shop is None:
+            if self._session is None:
                 workers = self._workers or min(_MOST_WORKERS, os.cpu_count() or 1)
-                self._shop = Workshop(
+                self._session = Session(
                     self._recipe,
                     self._opener,
                     self._settings or read_settings(),
                     workers=workers,
-                    job=_purse(self._recipe.max_cost),
+                    job=_run_budget(self._recipe.max_cost),
                 )
-            return self._shop
+            return self._session
 
     def _order(
         self,
         row: int,
         columns: Mapping[str, list[object]],
         hand_over: Callable[[_Row, Settle], None],
-    ) -> Order[_Row]:
+    ) -> Request[_Row]:
         content = columns["bytes"][row] if "bytes" in columns else columns["path"][row]
         if content is None and "path" in columns:
             content = columns["path"][row]
@@ -149,22 +149,22 @@ class Remover:
             content = bytes(content)
         if isinstance(content, bytes):
             # numpy's own bytes are of another class, which picture readers need not know.
-            return Order(name, bytes(content), partial(self._row, name), hand_over)
-        return Order(name, Path(str(content or "")), partial(self._row, name), hand_over)
+            return Request(name, bytes(content), partial(self._row, name), hand_over)
+        return Request(name, Path(str(content or "")), partial(self._row, name), hand_over)
 
     def _row(self, name: str, result: Done | Failed, origin: Origin | None) -> _Row:
         if isinstance(result, Failed) or origin is None:
             assert isinstance(result, Failed)
             return _failed(name, result.failure, result.receipt)
         try:
-            shop = self._workshop()
-            product = shop.produce(result, origin)
+            session = self._open_session()
+            product = session.produce(result, origin)
         except PictureError as error:
             facts = result.report.facts
             failure = Failure(error, facts.request_id, facts.cost)
             return _failed(name, failure, result.report.receipt)
         report = result.report
-        trouble = shop.files.note(report.receipt, product.parts)
+        trouble = session.files.note(report.receipt, product.parts)
         return {
             "image": product.image,
             "mask": product.mask,
@@ -174,10 +174,10 @@ class Remover:
         }
 
 
-def _purse(max_cost: Decimal | None) -> Job:
+def _run_budget(max_cost: Decimal | None) -> Job:
     if max_cost is None:
         return Job()
-    return LedgerJob(Ledger(_IN_MEMORY, max_cost, owner=str(os.getpid())))
+    return SharedBudgetJob(SharedBudget(_IN_MEMORY, max_cost, owner=str(os.getpid())))
 
 
 def _listed(name: str, column: Iterable[object]) -> list[object]:
@@ -205,11 +205,11 @@ def _rows(columns: Mapping[str, list[object]]) -> int:
 
 
 def _failed(name: str, failure: Failure, receipt: str | None) -> _Row:
-    shortfall = Shortfall(name, failure, "leave out", receipt)
+    failure_report = FailureReport(name, failure, "leave out", receipt)
     return {
         "image": None,
         "mask": None,
         "error": str(failure.error),
         "error_type": type(failure.error).__name__,
-        "report": json.dumps(shortfall.data()),
+        "report": json.dumps(failure_report.data()),
     }

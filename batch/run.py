@@ -20,11 +20,11 @@ from ..core.errors import BadOption
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..pictures.web import Web
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate, estimate
 from ..pipeline.gate import allow_unopened, check_key, check_ready
 from .counts import PassedOver
-from .ray.actor_pool import Pool
+from .ray.actor_pool import ActorPool
 from .ray.ray_engine import run_on_ray
 from .recipe.model import Recipe
 from .recipe.naming import Naming
@@ -34,7 +34,7 @@ from .session import Opener, open_for
 from .sources.items import Item, find_items
 from .state.progress import State
 from .summary import Summary
-from .worker import Machine
+from .worker import Worker
 
 Engine = Literal["local", "ray"]
 
@@ -72,7 +72,7 @@ def run(
     backend: Opener | None = None,
     engine: Engine = "local",
     workers: int | None = None,
-    pool: Pool | None = None,
+    pool: ActorPool | None = None,
     force: bool = False,
     retry: bool = False,
     encoding: str | None = None,
@@ -118,9 +118,9 @@ def run(
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         survey = state.survey(items, digest, retry=retry, force=force)
         # Else what is kept may be all that is asked for.
-        if backend is None and survey.waiting and open_books(current).cache.empty:
+        if backend is None and survey.waiting and open_user_records(current).cache.empty:
             check_key(wanted.backend, wanted.options, current)
-        whole = _Whole(state, wanted, digest, home, current, backend, watch or Watch())
+        whole = _BatchRun(state, wanted, digest, home, current, backend, watch or Watch())
         if count := state.counts().passed_over:
             whole.watch.passed_over(count, state.passed_over(_MOST_NAMED))
         try:
@@ -176,7 +176,7 @@ def find_all(
 
 
 @dataclass
-class _Whole:
+class _BatchRun:
     """What one run knows of itself."""
 
     state: State
@@ -197,37 +197,37 @@ class _Whole:
 
     def here(self, workers: int, fetcher: Fetcher | None, web: Web | None) -> None:
         """On this machine."""
-        treatment = open_treatment(self.recipe)
-        machine = Machine(
+        finishing = open_treatment(self.recipe)
+        worker = Worker(
             self.state,
             self.recipe,
-            treatment,
+            finishing,
             self.dest,
             self.settings,
             workers,
             fetcher=fetcher,
             web=web,
         )
-        waiting = machine.waiting()
+        waiting = worker.waiting()
         if not waiting:
             return
         backend = self.opener() if self.opener else open_for(self.recipe, self.settings)
         with closing(backend) as opened:
-            self._begin(opened.spec, estimate(waiting, opened, open_books(self.settings)))
+            self._begin(opened.spec, estimate(waiting, opened, open_user_records(self.settings)))
             for attempt in range(1, ATTEMPTS + 1):
                 limit = self.recipe.max_cost
                 left = None if limit is None else limit - self.cost
                 try:
-                    for landed in machine.work(waiting, opened, left):
+                    for landed in worker.work(waiting, opened, left):
                         self._landed(landed, attempt == ATTEMPTS or not landed.may_repeat)
                 finally:
                     for landed in waiting.untold():
                         self._landed(landed)
                 if attempt == ATTEMPTS or not self.state.again():
                     break
-                waiting = machine.waiting()
+                waiting = worker.waiting()
 
-    def on_ray(self, pool: Pool | None) -> None:
+    def on_ray(self, pool: ActorPool | None) -> None:
         """On Ray, which tries again by itself."""
         waiting = self.state.waiting()
         if not waiting:

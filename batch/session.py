@@ -15,7 +15,7 @@ from ..config.settings import Settings
 from ..core.types import Backend, Job
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.gate import open_backend
 from ..pipeline.inputs import Failed, Loaded
 from ..pipeline.remove import Done, Settle, at_once
@@ -33,7 +33,7 @@ Opener: TypeAlias = "Callable[[], Backend]"
 
 
 @dataclass(frozen=True)
-class Order(Generic[R]):
+class Request(Generic[R]):
     """One picture. content: a file, or its bytes. finish: makes of the result what the caller gets;
     it is called by a worker, and its second argument is None when the picture was not read.
     hand_over: see `Piece`. check: raises PictureError before the picture is read."""
@@ -45,7 +45,7 @@ class Order(Generic[R]):
     check: Callable[[], None] = lambda: None
 
 
-class Workshop(Generic[R]):
+class Session(Generic[R]):
     """Any thread may call it. Nothing is opened before the first order.
 
     opener: instead of the recipe's backend; called once. workers: threads that decode and encode
@@ -77,9 +77,9 @@ class Workshop(Generic[R]):
     @property
     def files(self) -> DeliveredFiles:
         """Where the hashes of written files are kept."""
-        return open_books(self._settings).files
+        return open_user_records(self._settings).files
 
-    def work(self, orders: Sequence[Order[R]]) -> list[Future[R]]:
+    def work(self, orders: Sequence[Request[R]]) -> list[Future[R]]:
         """What becomes of each order, in their sequence; see `Stream.work`.
 
         Raises LicenceRefused, WeightsMissing and whatever else keeps the backend from being opened.
@@ -106,14 +106,14 @@ class Workshop(Generic[R]):
     def _opened(self) -> tuple[Backend, Stream[R]]:
         with self._opening:
             if self._open is None:
-                treatment = open_treatment(self._recipe)
+                finishing = open_treatment(self._recipe)
                 backend = self._opener()
                 usage = self._recipe.usage
-                terms = Terms(treatment, self._workers, usage, self._settings, self._job)
+                terms = Terms(finishing, self._workers, usage, self._settings, self._job)
                 self._open = backend, Stream(backend, terms)
             return self._open
 
-    def _piece(self, order: Order[R]) -> Piece[R]:
+    def _piece(self, order: Request[R]) -> Piece[R]:
         origins: list[Origin] = []
 
         def load() -> Loaded:

@@ -20,7 +20,7 @@ from ..config.settings import Settings
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
 from ..pipeline.inputs import Failed, Input, Loaded
-from ..pipeline.remove import Done, Settle, Treatment, at_once, carry_out
+from ..pipeline.remove import Done, Finishing, Settle, at_once, carry_out
 
 R = TypeVar("R")
 
@@ -41,7 +41,7 @@ class Piece(Generic[R]):
 class Terms:
     """What all pictures have in common; see `pipeline.carry_out`."""
 
-    treatment: Treatment
+    finishing: Finishing
     workers: int
     usage: Usage | None
     settings: Settings
@@ -97,7 +97,7 @@ class Stream(Generic[R]):
             results = carry_out(
                 self._inputs(),
                 self._backend,
-                terms.treatment,
+                terms.finishing,
                 self._finish,
                 workers=terms.workers,
                 usage=terms.usage,

@@ -18,9 +18,9 @@ from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pictures.web import Web
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.inputs import Failed, Loaded
-from ..pipeline.remove import Done, Treatment, carry_out
+from ..pipeline.remove import Done, Finishing, carry_out
 from .delivery import check_place, land, noted
 from .produce import Product, produce, take
 from .recipe.model import Recipe
@@ -31,13 +31,13 @@ from .state.progress import State
 
 
 @dataclass(frozen=True)
-class Machine:
+class Worker:
     """What all passes of one run have in common. workers: threads beside the model.
     fetcher: fetches the pictures of `web`, where there are any."""
 
     state: State
     recipe: Recipe
-    treatment: Treatment
+    finishing: Finishing
     dest: Path
     settings: Settings
     workers: int
@@ -45,12 +45,12 @@ class Machine:
     fetcher: Fetcher | None = None
     web: Web | None = None
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> Pending:
         """The pictures of the next pass."""
-        return Waiting(self)
+        return Pending(self)
 
     def work(
-        self, pictures: Waiting, backend: Backend, max_cost: Decimal | None
+        self, pictures: Pending, backend: Backend, max_cost: Decimal | None
     ) -> Iterator[Landed]:
         """One pass: each of them once. What is yielded is in the state already.
 
@@ -62,7 +62,7 @@ class Machine:
         results = carry_out(
             pictures,
             backend,
-            self.treatment,
+            self.finishing,
             pictures.deliver,
             workers=self.workers,
             usage=self.recipe.usage,
@@ -97,12 +97,12 @@ class Machine:
         return produce(done, origin, self.recipe, self.settings.weights)
 
 
-class Waiting(Inputs):
+class Pending(Inputs):
     """Hands the waiting pictures out and takes their results back."""
 
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine.state.waiting(), self._read)
-        self._machine = machine
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker.state.waiting(), self._read)
+        self._worker = worker
         self._open: dict[int, tuple[Item, Origin | None]] = {}
         self._untold: dict[str, Landed] = {}
 
@@ -113,11 +113,11 @@ class Waiting(Inputs):
             item,
             result,
             origin,
-            self._machine.dest,
-            self._machine.produce,
-            open_books(self._machine.settings).files,
+            self._worker.dest,
+            self._worker.produce,
+            open_user_records(self._worker.settings).files,
         )
-        ended = self._untold[item.key] = noted(self._machine.state, landed)
+        ended = self._untold[item.key] = noted(self._worker.state, landed)
         return ended
 
     def untold(self) -> Iterator[Landed]:
@@ -131,9 +131,9 @@ class Waiting(Inputs):
 
     def _read(self, index: int, item: Item) -> Loaded:
         self._open[index] = item, None
-        check_place(item, self._machine.dest, self._machine.places)
-        recipe = self._machine.recipe
-        content = self._machine.content(item)
+        check_place(item, self._worker.dest, self._worker.places)
+        recipe = self._worker.recipe
+        content = self._worker.content(item)
         picture = read_picture(content, name=item.key, max_megapixels=recipe.max_megapixels)
         image, origin = take(picture, recipe)
         self._open[index] = item, origin

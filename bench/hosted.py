@@ -50,8 +50,8 @@ class Server:
 
     url: str
 
-    def books(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_books") as answer:
+    def records(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_records") as answer:
             shown: dict[str, Any] = json.load(answer)
         return shown
 
@@ -82,17 +82,17 @@ def throughput(pipeline: ModuleType, count: int, size: int) -> None:
             began, worked = time.monotonic(), time.process_time()
             delivered = list(run(pipeline, provider, pictures_of(pictures, size), Path(folder)))
             wall, cpu = time.monotonic() - began, time.process_time() - worked
-            books = server.books()
+            records = server.records()
         assert all(isinstance(result, pipeline.Done) for result in delivered)
-        assert books["bills"] == len(delivered) == pictures
-        assert books["complaints"] == []
+        assert records["bills"] == len(delivered) == pictures
+        assert records["complaints"] == []
         ideal = max(
             ceil(pictures / IN_FLIGHT) * SECONDS, paced(CALLS[provider] * pictures, a_minute)
         )
         print(
             f"| {provider}, {pictures} pictures, {a_minute} requests a minute | {wall:.1f} "
-            f"| {ideal:.1f} | {wall / ideal:.2f} | {len(books['requests'])} "
-            f"| {books['in_flight_peak']} | {cpu / pictures:.3f} |",
+            f"| {ideal:.1f} | {wall / ideal:.2f} | {len(records['requests'])} "
+            f"| {records['in_flight_peak']} | {cpu / pictures:.3f} |",
             flush=True,
         )
 
@@ -158,18 +158,18 @@ def run(
 ) -> Iterator[object]:
     """The pipeline as everything uses it, with records in this folder."""
     feed = importlib.import_module("rmbg_nodes.pipeline.inputs")
-    gate = importlib.import_module("rmbg_nodes.pipeline.gate")
+    rate_limits = importlib.import_module("rmbg_nodes.pipeline.gate")
     settings = importlib.import_module("rmbg_nodes.config.settings").Settings()
     store = importlib.import_module("rmbg_nodes.records.store")
-    books = store.open_records(folder, 10**9)
-    backend = gate.open_backend(f"{provider}/rmbg-2.0", settings=settings)
+    records = store.open_records(folder, 10**9)
+    backend = rate_limits.open_backend(f"{provider}/rmbg-2.0", settings=settings)
     inputs = (feed.Input(i, f"picture {i}", load) for i, load in enumerate(pictures))
     try:
         yield from pipeline.remove(
-            inputs, backend, pipeline.Treatment(), settings=settings, job=job, books=books
+            inputs, backend, pipeline.Finishing(), settings=settings, job=job, records=records
         )
     finally:
-        books.close()
+        records.close()
 
 
 def pictures_of(count: int, size: int, first: int = 0) -> list[Callable[[], Tensor]]:

@@ -25,7 +25,7 @@ from torch import Tensor
 from ..batch import Landed, Recipe, Watch, read_recipe, run
 from ..batch.memory import keep_memory
 from ..batch.produce import produce, take
-from ..batch.ray.actor_pool import Pool
+from ..batch.ray.actor_pool import ActorPool
 from ..batch.recipe.naming import Naming
 from ..batch.recipe.post_process import open_treatment
 from ..batch.sources.items import Item, find_items
@@ -153,7 +153,7 @@ def main() -> None:
             backend=opener,
             engine="ray" if ask.way == "ray" else "local",
             workers=ask.workers,
-            pool=Pool(actors=ask.actors, cpus_per_actor=1),
+            pool=ActorPool(actors=ask.actors, cpus_per_actor=1),
             watch=seen,
         )
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -203,7 +203,7 @@ class _Seen(Watch):
 
 def _loop(source: Path, dest: Path, recipe: Recipe, backend: Backend, seen: _Seen) -> None:
     """What a script would do: one picture after the other, all of it in one thread."""
-    treatment = open_treatment(recipe)
+    finishing = open_treatment(recipe)
     naming = Naming(recipe.output.naming, recipe.output.format)
     origins: dict[str, tuple[Item, Origin]] = {}
 
@@ -214,7 +214,7 @@ def _loop(source: Path, dest: Path, recipe: Recipe, backend: Backend, seen: _See
 
     items = find_items([str(source)], dest, naming, mask=False)
     inputs = (Input(index, i.key, partial(load, i)) for index, i in enumerate(items))
-    for done in remove(inputs, backend, treatment):
+    for done in remove(inputs, backend, finishing):
         assert isinstance(done, Done), done
         item, origin = origins.pop(done.name)
         write_atomic(dest / item.target, produce(done, origin, recipe).image)

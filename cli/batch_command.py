@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from ..batch.counts import PassedOver
 from ..batch.memory import keep_memory
-from ..batch.preview import foresee
-from ..batch.ray.actor_pool import Pool
+from ..batch.preview import preview
+from ..batch.ray.actor_pool import ActorPool
 from ..batch.recipe.presets import PRESETS
 from ..batch.recipe.recipe_file import read_recipe
 from ..batch.result import Landed
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     recipe = read_recipe(arguments.recipe and Path(arguments.recipe), _over(arguments))
     if arguments.dry_run:
-        outlook = foresee(
+        outlook = preview(
             arguments.sources,
             arguments.output,
             recipe,
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         recipe,
         engine=arguments.engine,
         workers=arguments.workers,
-        pool=Pool(arguments.actors, arguments.gpus_per_actor, arguments.cpus_per_actor),
+        pool=ActorPool(arguments.actors, arguments.gpus_per_actor, arguments.cpus_per_actor),
         force=arguments.force,
         retry=arguments.retry_quarantined,
         encoding=arguments.encoding,

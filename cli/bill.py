@@ -10,7 +10,7 @@ from ..config.invocation import command
 from ..config.settings import Settings
 from ..core.money import plain
 from ..core.specs import BackendSpec
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
 from ..pipeline.inputs import Failed
 from ..pipeline.remove import Done
@@ -49,7 +49,7 @@ class Bill:
         free = f", {self._for_nothing} of them for nothing" if self._for_nothing else ""
         _say(f"{self._delivered} delivered{free}. Cost: {plain(self._total)} {price.currency}.")
         try:
-            jobs = open_books(self._settings).journal.pending()
+            jobs = open_user_records(self._settings).journal.pending()
         except sqlite3.Error as error:
             _say(f"What is still open at {self._spec.id} cannot be looked up ({error}).")
             return

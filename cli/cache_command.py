@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..records.cache import CacheInfo
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    cache = open_books().cache
+    cache = open_user_records().cache
     if arguments.action == "clear":
         removed = cache.clear()
         print(json.dumps({"removed": removed}) if arguments.json else f"{removed} results removed.")

@@ -19,7 +19,7 @@ from ..core.errors import BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
 from ..core.report import JsonValue
 from ..core.specs import Price
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..records.spending import Spent
 from ..records.trouble import remedy
 from .table import table
@@ -148,7 +148,7 @@ def _own(count: int, usd_an_hour: str | None, a_second: str | None) -> Own | Non
 
 
 def _spent() -> Spent | None:
-    spending = open_books().spending
+    spending = open_user_records().spending
     for warning in spending.warnings:
         print(f"rmbg: {warning}", file=sys.stderr)
     try:

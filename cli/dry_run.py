@@ -11,9 +11,9 @@ from ..config.settings import Settings
 from ..core.errors import Refusal
 from ..core.specs import BackendSpec
 from ..pictures.sources import Source
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
-from ..records.run_budget import Purse
+from ..records.run_budget import RunBudget
 from .plan import Plan
 
 
@@ -32,15 +32,15 @@ def refused(
 
     ready: raises what is missing, without which nothing can be made.
     """
-    books = open_books(settings)
-    for warning in books.journal.warnings if expected else ():
+    records = open_user_records(settings)
+    for warning in records.journal.warnings if expected else ():
         print(f"rmbg: {warning}", file=sys.stderr)
     try:
         if expected is None or expected.paid:
             ready()
         if expected is not None:
-            purse = Purse(books.spending, settings.budget, max_cost)
-            purse.afford(expected.price, expected.paid)
+            run_budget = RunBudget(records.spending, settings.budget, max_cost)
+            run_budget.afford(expected.price, expected.paid)
     except Refusal as error:
         print(f"rmbg: It would be refused. {error}", file=sys.stderr)
         return True

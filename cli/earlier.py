@@ -12,7 +12,7 @@ from ..pictures.formats import by_suffix
 from ..pictures.read import read_picture
 from ..pictures.results import BY_NAME, IN_FILE
 from ..pictures.sources import Source
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 
 
 def not_to_replace(results: Sequence[Source], *, silent: bool) -> list[Path]:
@@ -38,7 +38,7 @@ def _is_known(path: Path) -> bool:
     try:
         picture = read_picture(path, name=str(path))
         found = pixel_digests(picture.image, deep=picture.depth == 16)
-        receipts = open_books().receipts
+        receipts = open_user_records().receipts
         return any(receipts.matching(one) for one in (found.levels8, found.levels16) if one)
     except (PictureError, sqlite3.Error):
         return False

@@ -20,7 +20,7 @@ from ..pictures.metadata import metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
 from ..pictures.workflow import has_workflow
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from .matching import Match, match_file
 from .shared import STDOUT, add_reading
 
@@ -88,7 +88,7 @@ def _inspect(file: str, max_megapixels: float) -> _Findings:
     metadata = metadata_of(data)
     said = read_provenance(metadata)
     try:
-        match = match_file(data, picture, said, open_books())
+        match = match_file(data, picture, said, open_user_records())
     except sqlite3.Error as error:
         raise BadOption(
             f"The receipts cannot be read ({error}), so nothing can be said of {picture.name}. "

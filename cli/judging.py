@@ -77,11 +77,11 @@ class Unjudged:
         }
 
 
-def judge(path: Path, data: bytes, picture: Picture, books: Records) -> Seen | Unjudged:
+def judge(path: Path, data: bytes, picture: Picture, records: Records) -> Seen | Unjudged:
     """Look a result up, else look at it. data: the file's bytes. Raises BadOption when the receipts
     cannot be read."""
     said = read_provenance(metadata_of(data))
-    match = _matched(data, picture, said, books)
+    match = _matched(data, picture, said, records)
     receipt = match.receipt(said.receipt if said else "")
     flags = read_flags(receipt.data().get("flags")) if receipt else None
     if receipt and flags and match.proved:
@@ -96,9 +96,9 @@ def judge(path: Path, data: bytes, picture: Picture, books: Records) -> Seen | U
     return Unjudged(path, f"receipt {receipt.id} has no measures" if receipt else _UNKNOWN)
 
 
-def _matched(data: bytes, picture: Picture, said: Provenance | None, books: Records) -> Match:
+def _matched(data: bytes, picture: Picture, said: Provenance | None, records: Records) -> Match:
     try:
-        return match_file(data, picture, said, books)
+        return match_file(data, picture, said, records)
     except sqlite3.Error as error:
         raise BadOption(
             f"The receipts cannot be read ({error}), and results are judged by them. `rmbg "

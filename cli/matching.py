@@ -40,24 +40,24 @@ class Match:
         return known.get(named) or (self.receipts[-1] if self.receipts else None)
 
 
-def match_file(data: bytes, picture: Picture, said: Provenance | None, books: Records) -> Match:
+def match_file(data: bytes, picture: Picture, said: Provenance | None, records: Records) -> Match:
     """Look a file up. data: its bytes; said: what stands in it. Raises sqlite3.Error.
 
     A receipt whose text is not the one that was hashed counts for nothing.
     """
-    written = books.files.find(data)
-    receipts = [one for noted in written for one in _of_id(noted.receipt, books)]
+    written = records.files.find(data)
+    receipts = [one for noted in written for one in _of_id(noted.receipt, records)]
     if receipts:
         return _match("bytes", receipts, written[-1].part)
-    named = _of_id(said.receipt, books) if said else []
-    found = _with_pixels(data, picture, named, books)
+    named = _of_id(said.receipt, records) if said else []
+    found = _with_pixels(data, picture, named, records)
     if found:
         return found
     return _match("id", named, None) if named else Match("none")
 
 
 def _with_pixels(
-    data: bytes, picture: Picture, named: Sequence[Receipt], books: Records
+    data: bytes, picture: Picture, named: Sequence[Receipt], records: Records
 ) -> Match | None:
     """All receipts are read for it only where those that the file names do not have its pixels, and
     not for a JPEG: that has changed them."""
@@ -67,7 +67,7 @@ def _with_pixels(
     for digest in filter(None, (digests.levels16, digests.levels8)):
         same = [receipt for receipt in named if digest in results_of(receipt)]
         if not same and everywhere:
-            same = [one for one in books.receipts.matching(digest) if _is_intact(one)]
+            same = [one for one in records.receipts.matching(digest) if _is_intact(one)]
         if same:
             return _match("pixels", same, results_of(same[-1])[digest])
     return None
@@ -78,10 +78,10 @@ def _match(kind: MatchKind, receipts: Sequence[Receipt], part: Part | None) -> M
     return Match(kind, tuple(sorted(each.values(), key=lambda one: one.number)), part)
 
 
-def _of_id(name: str, books: Records) -> list[Receipt]:
+def _of_id(name: str, records: Records) -> list[Receipt]:
     """No shorter and no longer name counts: whole ids stand in files."""
     try:
-        found = books.receipts.find(name)
+        found = records.receipts.find(name)
     except ValueError:
         return []
     return [receipt for receipt in found if receipt.id == name and _is_intact(receipt)]

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from ..catalogue.backends import BACKENDS
 from ..config.invocation import command
 from ..core.errors import BadOption
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..records.journal import Journal, OpenJob
 from ..records.trouble import remedy
 from .table import table
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    journal = open_books().journal
+    journal = open_user_records().journal
     if arguments.adopt:
         _adopt(journal)
     jobs = listed(journal)

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..pictures.write import write_atomic
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..records.chain import Receipt
 from ..records.receipts import Receipts
 from ..records.trouble import remedy
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    receipts = open_books().receipts
+    receipts = open_user_records().receipts
     for warning in receipts.warnings:
         print(f"rmbg: {warning}", file=sys.stderr)
     actions = {"list": _list, "show": _show, "export": _export, "verify": _verify}

@@ -18,17 +18,17 @@ from ..config.settings import Settings
 from ..core.cutout import background_colour
 from ..core.errors import BadOption, RmbgError
 from ..core.money import read_amount
-from ..core.report import JsonValue, Shortfall
+from ..core.report import FailureReport, JsonValue
 from ..core.types import Job
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.origin import Origin
 from ..pictures.provenance import metadata_of_result
 from ..pictures.write import is_full
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from ..pipeline.estimate import look
 from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
 from ..pipeline.inputs import Failed, Input
-from ..pipeline.remove import Done, Settle, Treatment, remove
+from ..pipeline.remove import Done, Finishing, Settle, remove
 from ..records.delivered import DeliveredFiles, Part
 from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable
@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
-    treatment = Treatment(
+    finishing = Finishing(
         refine=not arguments.no_refine,
         decontaminate=arguments.decontaminate,
         background=background_colour(arguments.background),
@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             output=arguments.output,
             mask=arguments.mask,
             suffix=f".{arguments.format}",
-            opaque=arguments.only_mask or treatment.background is not None,
+            opaque=arguments.only_mask or finishing.background is not None,
             recursive=arguments.recursive,
             silent=arguments.no_provenance,
             fetch=arguments.fetch,
@@ -147,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
     origins: dict[int, Origin] = {}
     check = partial(
-        check_held, opaque=treatment.background is not None, only_mask=arguments.only_mask
+        check_held, opaque=finishing.background is not None, only_mask=arguments.only_mask
     )
     inputs = [
         Input(
@@ -165,23 +165,23 @@ def run(arguments: argparse.Namespace) -> int:
         readable = [
             item for item, plan in zip(inputs, plans, strict=True) if plan.source.reason is None
         ]
-        expected = look(readable, opened(), open_books(settings)) if spec.price else None
+        expected = look(readable, opened(), open_user_records(settings)) if spec.price else None
         status = say_plans(plans, spec, ground, expected, as_json=arguments.json)
         return 2 if refused(expected, ready, settings, max_cost) else status
     backend = opened()
-    if open_books(settings).cache.empty:  # else what is kept may be all that is asked for
+    if open_user_records(settings).cache.empty:  # else what is kept may be all that is asked for
         check_key(arguments.backend, options, settings)
     bill = Bill(backend.spec, settings)
     bill.say_beforehand(usable(plans))
     failed = empty = 0
     written: set[int] = set()
-    files = open_books(settings).files
+    files = open_user_records(settings).files
     try:
         with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
             results = remove(
                 inputs,
                 backend,
-                treatment,
+                finishing,
                 usage=arguments.usage,
                 settings=settings,
                 job=_BarJob(bar),
@@ -289,5 +289,5 @@ def _row(result: Done | Failed, plan: Plan, error: RmbgError | None) -> dict[str
         "error": None if error is None else str(error),
     }
     if isinstance(result, Failed):
-        return {**row, "report": Shortfall(result.name, result.failure, "leave out").data()}
+        return {**row, "report": FailureReport(result.name, result.failure, "leave out").data()}
     return {**row, "report": result.report.data()}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..config.settings import read_settings
 from ..core.errors import BadOption, RmbgError
 from ..core.types import Job
-from ..pipeline.context import open_books, resume
+from ..pipeline.context import open_user_records, resume
 from ..pipeline.gate import open_backend
 from ..records.journal import OpenJob
 from .pending_command import listed
@@ -32,18 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     # The provider that has the job is the one to ask, whatever RMBG_BACKEND pins for pictures.
     settings = replace(read_settings(), backend=None)
-    books = open_books(settings)
+    records = open_user_records(settings)
     if not settings.cache_bytes:
         raise BadOption(
             "RMBG_CACHE is 0, so there is no place to keep a result. Run the pictures again "
             "instead: that fetches them too."
         )
-    pending = listed(books.journal)
+    pending = listed(records.journal)
     if pending is None:
         return 1
     jobs = _chosen(pending, arguments.requests)
     if not jobs:
-        if books.journal.warnings:
+        if records.journal.warnings:
             return 1
         print("Nothing waits to be fetched.")
         return 0
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         these = [job for job in jobs if job.backend == backend_id]
         try:
-            for job, error in resume(these, backend, books, Job()):
+            for job, error in resume(these, backend, records, Job()):
                 failed += error is not None
                 _tell(job, error)
         finally:

@@ -22,7 +22,7 @@ from ..pictures.results import CUTOUT, MASK, is_signed_only, signature
 from ..pictures.sources import Source, Taken, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from .evaluate_command import mask_of
 from .judging import Seen, Unjudged, judge
 from .shared import add_reading, fail
@@ -122,7 +122,7 @@ def _look(arguments: argparse.Namespace) -> _Looked:
     """Judge every result; one picture is in memory at a time. That the inputs in a folder, beside
     its results, cannot be judged is no failure; that a picture which was named cannot be is one."""
     looked = _Looked()
-    books = open_books()
+    records = open_user_records()
     sources = expand(arguments.results, recursive=arguments.recursive)
     if none_found(sources):
         reasons = [source.reason for source in sources if source.reason]
@@ -140,7 +140,7 @@ def _look(arguments: argparse.Namespace) -> _Looked:
         except (PictureError, OSError) as error:
             looked.fail(source.name, str(error))
             continue
-        judged = judge(source.path, data, picture, books)
+        judged = judge(source.path, data, picture, records)
         if isinstance(judged, Seen):
             looked.seen.append(judged)
         elif not _is_old_sheet(source.path, arguments.output):

@@ -87,7 +87,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Shortfall:
+class FailureReport:
     """One picture that was not delivered, and what stands in its place in the result. receipt: the
     id of its receipt; None when none was kept."""
 
@@ -128,7 +128,7 @@ class Shortfall:
         }
 
 
-def render(reports: Sequence[Report | Shortfall]) -> str:
+def render(reports: Sequence[Report | FailureReport]) -> str:
     """Text for people, an empty line, then one line of JSON: a list with one object per picture.
 
     Of a run that costs something the estimate comes first, once.

@@ -18,7 +18,7 @@ from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
 from ..pipeline.gate import open_backend
 from ..pipeline.inputs import Failed, Input
-from ..pipeline.remove import Done, Treatment, remove
+from ..pipeline.remove import Done, Finishing, remove
 from .photos import Photo, find_photos
 from .product import product_shot
 from .sheet import Row, contact_sheet
@@ -91,7 +91,7 @@ def _photograph(photo: Photo, path: Path) -> Made:
 def _cut(name: str, image: Tensor, mode: str) -> Done:
     backend = open_backend("keyer", options={"mode": mode})
     item = Input(0, name, partial(image.clone))
-    (result,) = remove([item], backend, Treatment(refine=True))
+    (result,) = remove([item], backend, Finishing(refine=True))
     if isinstance(result, Failed):
         raise result.failure.error
     return result

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.money import read_amount
 from ..core.report import OnFailure
-from ..pipeline.remove import Treatment
+from ..pipeline.remove import Finishing
 from .comfy_host import tell
 from .core_model import CoreModel
 from .run_batches import run_batches
@@ -125,7 +125,7 @@ class RemoveBackground(io.ComfyNode):
         resolution: list[int] | None = None,
     ) -> io.NodeOutput:
         plugged = as_remover(only(remover, "remover"))
-        treatment = Treatment(
+        finishing = Finishing(
             refine=only(refine_edges, "refine_edges"),
             decontaminate=only(decontaminate, "decontaminate"),
             background=background_of(only(background, "background"), only(color, "color")),
@@ -136,7 +136,7 @@ class RemoveBackground(io.ComfyNode):
         side = only(resolution, "resolution") if resolution else 0
         backend, left_aside = at_resolution(plugged.backend, side)
         told = tell("Remove Background (RMBG)", *filter(None, [left_aside]))
-        work = (backend, plugged.usage, image, treatment, policy, limit)
+        work = (backend, plugged.usage, image, finishing, policy, limit)
         if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)

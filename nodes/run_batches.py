@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from torch import Tensor
 
-from ..core.report import OnFailure, Report, Shortfall, check_on_failure, render
+from ..core.report import FailureReport, OnFailure, Report, check_on_failure, render
 from ..core.types import Backend, Usage
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Held, Treatment, raise_failures, remove
+from ..pipeline.remove import Finishing, Held, raise_failures, remove
 from .comfy_host import comfy_job
 from .tensors import Collector, check_batch, inputs_of
 
@@ -30,7 +30,7 @@ def run_batches(
     backend: Backend,
     usage: Usage | None,
     images: Sequence[Tensor],
-    treatment: Treatment,
+    finishing: Finishing,
     on_failure: OnFailure = "stop",
     max_cost: Decimal | None = None,
 ) -> list[Batch]:
@@ -45,15 +45,15 @@ def run_batches(
     for number, batch in enumerate(images, 1):
         check_batch(batch, f"image {number}")
     inputs = inputs_of(images)
-    collector = Collector(images, 4 if treatment.background is None else 3)
-    reports: dict[int, Report | Shortfall] = {}
+    collector = Collector(images, 4 if finishing.background is None else 3)
+    reports: dict[int, Report | FailureReport] = {}
     failed: list[Failed] = []
     held = Held()
     with comfy_job(len(inputs)) as job:
         results = remove(
             inputs,
             backend,
-            treatment,
+            finishing,
             usage=usage,
             job=job,
             max_cost=max_cost,
@@ -62,7 +62,7 @@ def run_batches(
         for result in results:
             if isinstance(result, Failed):
                 failed.append(result)
-                reports[result.index] = Shortfall(
+                reports[result.index] = FailureReport(
                     result.name, result.failure, on_failure, result.receipt
                 )
             else:

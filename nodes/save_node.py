@@ -23,7 +23,7 @@ from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
-from ..pipeline.context import open_books
+from ..pipeline.context import open_user_records
 from .comfy_host import comfy_job, save_place, tell, workflow_of
 from .masks import fit_masks, nothing_left
 from .tensors import check_batch, name_of, pick
@@ -138,7 +138,7 @@ class SaveCutout(io.ComfyNode):
         folder, name, counter, subfolder = save_place(filename_prefix, width, height)
         saved = []
         trouble: list[str] = []
-        files = open_books().files
+        files = open_user_records().files
         with comfy_job(count) as job:
             for index in range(count):
                 job.check()

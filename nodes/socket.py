@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config.settings import read_settings
 from ..core.types import Backend, Sizable, Usage
 from ..pipeline.gate import open_backend
-from ..pipeline.remove import Treatment
+from ..pipeline.remove import Finishing
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
 from .run_batches import run_batches
@@ -52,7 +52,7 @@ class Remover:
         elif image_size and image_size != chosen:
             _log_once(f"Load RMBG says resolution {chosen}, which comes before {image_size}.")
         batches = run_batches(
-            backend, self.usage, [image], Treatment(refine=True, decontaminate=0.0)
+            backend, self.usage, [image], Finishing(refine=True, decontaminate=0.0)
         )
         return batches[0].mask
 

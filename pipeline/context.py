@@ -26,7 +26,7 @@ from ..records.store import Records, open_records
 from ..version import __version__
 
 
-def open_books(settings: Settings | None = None) -> Records:
+def open_user_records(settings: Settings | None = None) -> Records:
     """The records in the user's data folder (RMBG_DATA), with the cache that RMBG_CACHE allows."""
     current = settings or read_settings()
     folder = PlainHost().data_folder() / "records"
@@ -45,7 +45,7 @@ def _opened(folder: Path, cache_bytes: int, process: int) -> Records:
 
 def circumstances(
     backend: Backend,
-    treatment: Mapping[str, JsonValue],
+    finishing: Mapping[str, JsonValue],
     asked: Usage | None,
     settings: Settings,
     allowed: tuple[Usage, str],
@@ -61,7 +61,7 @@ def circumstances(
         ground=ground,
         accepted_by=_accepted_by(backend.spec, usage, asked, settings),
         own_weights=settings.weights,
-        treatment=treatment,
+        finishing=finishing,
         options=options,
     )
 
@@ -85,13 +85,13 @@ def _accepted_by(
 
 
 def resume(
-    jobs: Sequence[OpenJob], backend: Backend, books: Records, job: Job
+    jobs: Sequence[OpenJob], backend: Backend, records: Records, job: Job
 ) -> Iterator[tuple[OpenJob, PictureError | None]]:
     """Fetch paid results into the cache, without their pictures; each job with what went wrong.
 
     All jobs are of this backend and have an id. Raises what the backend refuses, and Cancelled.
     """
-    paid = PaidJob(job, books.journal, books.cache)
+    paid = PaidJob(job, records.journal, records.cache)
     claims = []
     for index, open_job in enumerate(jobs):
         paid.expect(open_job.work, open_job.size)
@@ -100,10 +100,10 @@ def resume(
         for outcome in cast("Resumable", backend).resume(claims, paid):
             fetched = jobs[outcome.index]
             error: PictureError | None = getattr(outcome.result, "error", None)
-            if error is None and not books.cache.has(fetched.work):
+            if error is None and not records.cache.has(fetched.work):
                 error = ResultWaiting(
                     f"The result of request {fetched.request_id} came and could not be kept in "
-                    f"{books.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE if "
+                    f"{records.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE if "
                     "it is less than this one result, then resume again."
                 )
             yield fetched, error

@@ -59,7 +59,7 @@ class Estimate:
         return words + (f", {len(self.free)} not to be sent" if self.free else "")
 
 
-def estimate(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate | None:
+def estimate(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimate | None:
     """Without reading a picture that is not in memory. None for a backend that costs nothing.
 
     Pictures in memory are looked for in the cache where anything is kept at all.
@@ -67,18 +67,18 @@ def estimate(inputs: Sequence[Input], backend: Backend, books: Records) -> Estim
     price = backend.spec.price
     if price is None:
         return None
-    kept = _fetchable(backend, books) or not books.cache.empty
+    kept = _fetchable(backend, records) or not records.cache.empty
     if kept and all(item.at_hand for item in inputs):
-        return look(inputs, backend, books)
+        return look(inputs, backend, records)
     return Estimate(backend.spec.id, price, len(inputs))
 
 
-def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate | None:
+def look(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimate | None:
     """By reading every picture, one at a time. One that can be read only once counts as paid."""
     price = backend.spec.price
     if price is None:
         return None
-    fetchable = _fetchable(backend, books)
+    fetchable = _fetchable(backend, records)
     seen: set[str] = set()
     earlier, free = set(), set()
     for item in inputs:
@@ -90,7 +90,7 @@ def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate 
             free.add(item.index)
             continue
         work = backend.work(Frame(item.index, pixels, item.name)) or ""
-        if work in fetchable or books.cache.has(work):
+        if work in fetchable or records.cache.has(work):
             earlier.add(item.index)
         elif work in seen:
             free.add(item.index)
@@ -100,12 +100,12 @@ def look(inputs: Sequence[Input], backend: Backend, books: Records) -> Estimate 
     )
 
 
-def _fetchable(backend: Backend, books: Records) -> frozenset[str]:
+def _fetchable(backend: Backend, records: Records) -> frozenset[str]:
     """Work that was paid for and has an id. None with `resubmit`, which pays again for a result
     that turns out to be unusable."""
     if (getattr(backend, "options", None) or {}).get("resubmit"):
         return frozenset()
     try:
-        return frozenset(job.work for job in books.journal.pending() if job.resumable)
+        return frozenset(job.work for job in records.journal.pending() if job.resumable)
     except sqlite3.Error:  # the run itself says so, picture by picture
         return frozenset()

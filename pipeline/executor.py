@@ -20,7 +20,7 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 
-class Lane(Protocol[R]):
+class Executor(Protocol[R]):
     """The work around one run of a backend. Used by one thread."""
 
     def ahead(
@@ -38,28 +38,28 @@ class Lane(Protocol[R]):
         """Nothing that was not begun will be; returns when nothing is under way."""
 
 
-class Inline(Generic[R]):
+class SerialExecutor(Generic[R]):
     """Everything at the moment when it is asked for, by the thread that asks."""
 
     def ahead(
         self, items: Iterable[A], work: Callable[[A], B]
     ) -> Iterator[tuple[A, Callable[[], B]]]:
-        """See `Lane.ahead`."""
+        """See `Executor.ahead`."""
         return ((item, partial(work, item)) for item in items)
 
     def after(self, task: Callable[[], R]) -> Iterator[R]:
-        """See `Lane.after`."""
+        """See `Executor.after`."""
         yield task()
 
     def rest(self) -> Iterator[R]:
-        """See `Lane.rest`."""
+        """See `Executor.rest`."""
         return iter(())
 
     def close(self) -> None:
-        """See `Lane.close`."""
+        """See `Executor.close`."""
 
 
-class Workers(Generic[R]):
+class ThreadedExecutor(Generic[R]):
     """`count` threads. At most `reach` items are prepared ahead, and as many results as there are
     threads wait behind those in work: a model that is faster than they are waits for them, so that
     memory does not grow. Each computes with one thread: there are enough pictures for all cores."""
@@ -79,7 +79,7 @@ class Workers(Generic[R]):
     def ahead(
         self, items: Iterable[A], work: Callable[[A], B]
     ) -> Iterator[tuple[A, Callable[[], B]]]:
-        """See `Lane.ahead`."""
+        """See `Executor.ahead`."""
         source = iter(items)
         waiting: deque[tuple[A, Future[B]]] = deque()
         more = True
@@ -98,16 +98,16 @@ class Workers(Generic[R]):
             del future  # or the picture would stay until the next one is asked for
 
     def after(self, task: Callable[[], R]) -> Iterator[R]:
-        """See `Lane.after`."""
+        """See `Executor.after`."""
         self._under_way.add(self._pool.submit(task))
         yield from self._finished(at_most=self._most)
 
     def rest(self) -> Iterator[R]:
-        """See `Lane.rest`."""
+        """See `Executor.rest`."""
         yield from self._finished(at_most=0)
 
     def close(self) -> None:
-        """See `Lane.close`."""
+        """See `Executor.close`."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         # What a worker sets for itself is also what threads that begin later would compute with.
         torch.set_num_threads(self._threads_before)

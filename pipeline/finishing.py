@@ -36,7 +36,7 @@ class Done:
 Part: TypeAlias = tuple[slice, slice]
 
 
-class Arrangement(Protocol):
+class PostProcess(Protocol):
     """What is made of a cut-out before it is delivered, and before its receipt is written."""
 
     @property
@@ -56,7 +56,7 @@ class Arrangement(Protocol):
 
 
 @dataclass(frozen=True)
-class Treatment:
+class Finishing:
     """What happens to a matte after the backend.
 
     refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
@@ -67,7 +67,7 @@ class Treatment:
     refine: bool = False
     decontaminate: float = 1.0
     background: tuple[float, float, float] | None = None
-    arrangement: Arrangement | None = None
+    post_process: PostProcess | None = None
 
     def __post_init__(self) -> None:
         check_share(self.decontaminate, "decontamination")
@@ -78,7 +78,7 @@ class Treatment:
             "refine": self.refine,
             "decontaminate": self.decontaminate,
             "background": None if self.background is None else [*self.background],
-            **(self.arrangement.data() if self.arrangement else {}),
+            **(self.post_process.data() if self.post_process else {}),
         }
 
 
@@ -86,7 +86,7 @@ class Treatment:
 def finish(
     prepared: Prepared,
     outcome: Outcome,
-    treatment: Treatment,
+    finishing: Finishing,
     usage: Usage,
     ground: str,
     job: Job,
@@ -97,33 +97,33 @@ def finish(
         return Failed(frame.index, frame.name, result)
     matte = cast("Matte", result)
     try:
-        done = _cut_out(prepared, matte, treatment, usage, ground, job)
-        return treatment.arrangement(done) if treatment.arrangement else done
+        done = _cut_out(prepared, matte, finishing, usage, ground, job)
+        return finishing.post_process(done) if finishing.post_process else done
     except PictureError as error:
         lost = Failure(error, matte.facts.request_id, matte.facts.cost)
         return Failed(frame.index, frame.name, lost)
 
 
 def _cut_out(
-    prepared: Prepared, matte: Matte, treatment: Treatment, usage: Usage, ground: str, job: Job
+    prepared: Prepared, matte: Matte, finishing: Finishing, usage: Usage, ground: str, job: Job
 ) -> Done:
     frame = prepared.frame
-    alpha = _alpha(matte, frame, treatment)
+    alpha = _alpha(matte, frame, finishing)
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
     job.check()
     height, width = alpha.shape
     flags = quality_flags(alpha)
     pixels, extended = frame.pixels, True
-    if treatment.arrangement:
-        extended = not treatment.arrangement.opaque
-        part = treatment.arrangement.part(alpha)
+    if finishing.post_process:
+        extended = not finishing.post_process.opaque
+        part = finishing.post_process.part(alpha)
         pixels, alpha = pixels[part], alpha[part]
     image = cutout(
         pixels[None],
         alpha[None],
-        decontaminate=treatment.decontaminate,
-        background=treatment.background,
+        decontaminate=finishing.decontaminate,
+        background=finishing.background,
         extended=extended,
     )[0]
     report = Report(
@@ -145,9 +145,9 @@ def _failed(result: Matte | Failure) -> TypeGuard[Failure]:
     return hasattr(result, "error")
 
 
-def _alpha(matte: Matte, frame: Frame, treatment: Treatment) -> Tensor:
+def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:
     values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
-    if treatment.refine:
+    if finishing.refine:
         return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
     height, width, _ = frame.pixels.shape
     return to_size(values, matte.kind, height, width)[0]

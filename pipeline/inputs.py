@@ -20,9 +20,9 @@ from ..core.intake import split_pixels
 from ..core.remarks import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
 from ..records.paid_job import PaidJob
-from ..records.run_budget import Purse
+from ..records.run_budget import RunBudget
 from ..records.store import Records
-from .executor import Lane
+from .executor import Executor
 
 R = TypeVar("R")
 
@@ -73,7 +73,7 @@ class Prepared:
     work: str | None = None
 
 
-class Feed:
+class InputStream:
     """The pictures of one run. lane: who loads them. job: what the backend is given. in_flight: by
     index, what has been pulled and has no result yet. goes_on: the backend has to be run (again).
     purse: the money of a run that costs something."""
@@ -83,17 +83,17 @@ class Feed:
         inputs: Iterable[Input],
         backend: Backend,
         job: Job,
-        books: Records | None,
-        lane: Lane[R],
-        purse: Purse | None = None,
+        records: Records | None,
+        executor: Executor[R],
+        run_budget: RunBudget | None = None,
     ) -> None:
-        prepare = partial(_prepare, priced=backend if books else None)
-        self._prepared = lane.ahead(inputs, prepare)
+        prepare = partial(_prepare, priced=backend if records else None)
+        self._prepared = executor.ahead(inputs, prepare)
         self._backend = backend
-        self._books = books
+        self._records = records
         self._unusable: deque[Failed] = deque()
         self._hits: deque[Outcome] = deque()
-        self.paid = PaidJob(job, books.journal, books.cache, purse) if books else None
+        self.paid = PaidJob(job, records.journal, records.cache, run_budget) if records else None
         self.job: Job = self.paid or job
         self.in_flight: dict[int, Prepared] = {}
         self._counting = threading.Lock()
@@ -142,9 +142,9 @@ class Feed:
     def delivered_elsewhere(self, outcome: Outcome) -> Outcome:
         """For a failure, what another run has paid for since this one looked into the cache."""
         work = self.in_flight[outcome.index].work
-        if not hasattr(outcome.result, "error") or self._books is None or work is None:
+        if not hasattr(outcome.result, "error") or self._records is None or work is None:
             return outcome
-        return Outcome(outcome.index, self._books.cache.get(work) or outcome.result)
+        return Outcome(outcome.index, self._records.cache.get(work) or outcome.result)
 
     def handed_over(self, work: str | None) -> None:
         """One result has reached its place. When all pictures in hand that are the same have, it
@@ -163,11 +163,11 @@ class Feed:
             self.paid.close()
 
     def _earlier(self, prepared: Prepared) -> Matte | None:
-        if self.paid is None or self._books is None or prepared.work is None:
+        if self.paid is None or self._records is None or prepared.work is None:
             return None
         height, width, _ = prepared.frame.pixels.shape
         self.paid.expect(prepared.work, (width, height), prepared.frame.name)
-        hit = self._books.cache.get(prepared.work)
+        hit = self._records.cache.get(prepared.work)
         if hit is not None:
             self.paid.found(prepared.work)
         return hit

@@ -21,19 +21,19 @@ from ..config.settings import Settings, read_settings
 from ..core.errors import OverBudget, Refusal
 from ..core.remarks import Remark
 from ..core.types import Backend, Job, Outcome, Usage
-from ..records.receipt_writer import Clerk
-from ..records.run_budget import Purse
+from ..records.receipt_writer import ReceiptWriter
+from ..records.run_budget import RunBudget
 from ..records.store import Records
-from .context import circumstances, open_books
+from .context import circumstances, open_user_records
 from .estimate import Estimate, estimate, look
-from .executor import Inline, Lane, Workers
+from .executor import Executor, SerialExecutor, ThreadedExecutor
 
 # What a caller needs beside the function comes from here, too.
 from .finishing import Done as Done
-from .finishing import Treatment as Treatment
+from .finishing import Finishing as Finishing
 from .finishing import finish
 from .gate import allow
-from .inputs import Failed, Feed, Input, Prepared
+from .inputs import Failed, Input, InputStream, Prepared
 
 R = TypeVar("R")
 #: Says that a result has reached its place. Any thread may call it, also when the run is over.
@@ -72,12 +72,12 @@ class Held:
 def remove(
     inputs: Iterable[Input],
     backend: Backend,
-    treatment: Treatment,
+    finishing: Finishing,
     *,
     usage: Usage | None = None,
     settings: Settings | None = None,
     job: Job | None = None,
-    books: Records | None = None,
+    records: Records | None = None,
     max_cost: Decimal | None = None,
     hand_over: Callable[[Done | Failed, Settle], None] = at_once,
 ) -> Iterator[Done | Failed]:
@@ -98,12 +98,12 @@ def remove(
     return carry_out(
         inputs,
         backend,
-        treatment,
+        finishing,
         _as_it_is,
         usage=usage,
         settings=settings,
         job=job,
-        books=books,
+        records=records,
         max_cost=max_cost,
         hand_over=hand_over,
     )
@@ -112,14 +112,14 @@ def remove(
 def carry_out(
     inputs: Iterable[Input],
     backend: Backend,
-    treatment: Treatment,
+    finishing: Finishing,
     deliver: Callable[[Done | Failed], R],
     *,
     workers: int = 0,
     usage: Usage | None = None,
     settings: Settings | None = None,
     job: Job | None = None,
-    books: Records | None = None,
+    records: Records | None = None,
     max_cost: Decimal | None = None,
     hand_over: Callable[[R, Settle], None] = at_once,
     ending: Callable[[], None] = lambda: None,
@@ -140,22 +140,22 @@ def carry_out(
     opened_for: Usage | None = getattr(backend, "usage", None)
     asked = usage or opened_for
     in_force, ground = allow(backend.spec, asked, current)
-    kept = books or open_books(current)
-    purse = Purse(kept.spending, current.budget, max_cost)
-    expected = _afforded(inputs, backend, kept, purse)
-    lane: Lane[_Handed[R]] = _lane(workers, backend)
+    kept = records or open_user_records(current)
+    run_budget = RunBudget(kept.spending, current.budget, max_cost)
+    expected = _afforded(inputs, backend, kept, run_budget)
+    executor: Executor[_Handed[R]] = _executor(workers, backend)
     paid = kept if backend.spec.price else None
-    run = Feed(inputs, backend, job or Job(), paid, lane, purse)
-    about = circumstances(backend, treatment.data(), asked, current, (in_force, ground))
-    clerk = Clerk(kept.receipts, about)
+    run = InputStream(inputs, backend, job or Job(), paid, executor, run_budget)
+    about = circumstances(backend, finishing.data(), asked, current, (in_force, ground))
+    receipt_writer = ReceiptWriter(kept.receipts, about)
 
     def unusable(failed: Failed) -> _Handed[R]:
         if not _was_there(failed.failure.error):
             return deliver(failed), None
-        return deliver(replace(failed, receipt=clerk.failed(failed.failure, None))), None
+        return deliver(replace(failed, receipt=receipt_writer.failed(failed.failure, None))), None
 
     def finished(outcome: Outcome, prepared: Prepared) -> _Handed[R]:
-        result = finish(prepared, outcome, treatment, in_force, ground, run.job)
+        result = finish(prepared, outcome, finishing, in_force, ground, run.job)
         if expected is not None and isinstance(result, Done):
             result = replace(result, report=replace(result.report, estimate=str(expected)))
         if isinstance(result, Done):
@@ -163,30 +163,30 @@ def carry_out(
         said = run.paid.warnings if run.paid else ()
         warnings = [Remark(words, "records") for words in said]
         work = None if isinstance(result, Failed) else prepared.work
-        return deliver(_receipted(result, prepared, clerk, warnings)), work
+        return deliver(_receipted(result, prepared, receipt_writer, warnings)), work
 
     def taken(outcome: Outcome) -> Callable[[], _Handed[R]]:
         return partial(finished, outcome, run.in_flight.pop(outcome.index))
 
     def without_backend() -> Iterator[_Handed[R]]:
         for failed in run.unusable():
-            yield from lane.after(partial(unusable, failed))
+            yield from executor.after(partial(unusable, failed))
         for outcome in run.hits():
-            yield from lane.after(taken(outcome))
+            yield from executor.after(taken(outcome))
 
     def results() -> Iterator[_Handed[R]]:
         try:
             while run.goes_on:
                 for outcome in backend.run(run.frames(), run.job):
                     yield from without_backend()
-                    yield from lane.after(taken(run.delivered_elsewhere(outcome)))
+                    yield from executor.after(taken(run.delivered_elsewhere(outcome)))
                 yield from without_backend()
         except Refusal:
             # What went wrong or was paid for before is told before the run ends.
             yield from without_backend()
-            yield from lane.rest()
+            yield from executor.rest()
             raise
-        yield from lane.rest()
+        yield from executor.rest()
 
     try:
         for result, work in results():
@@ -194,7 +194,7 @@ def carry_out(
             hand_over(result, partial(run.handed_over, work))
     finally:
         ending()
-        lane.close()
+        executor.close()
         run.close()
 
 
@@ -219,16 +219,16 @@ def _with_licence(done: Done, settings: Settings) -> Done:
     return replace(done, report=replace(done.report, licence_name=name))
 
 
-def _lane(workers: int, backend: Backend) -> Lane[_Handed[R]]:
+def _executor(workers: int, backend: Backend) -> Executor[_Handed[R]]:
     if not workers:
-        return Inline()
+        return SerialExecutor()
     # A hosted model takes its pictures one by one, however many are with the provider.
     at_a_time = backend.spec.window if backend.spec.location == "local" else 1
-    return Workers(workers, reach=max(workers, at_a_time))
+    return ThreadedExecutor(workers, reach=max(workers, at_a_time))
 
 
 def _afforded(
-    inputs: Iterable[Input], backend: Backend, books: Records, purse: Purse
+    inputs: Iterable[Input], backend: Backend, records: Records, run_budget: RunBudget
 ) -> Estimate | None:
     """What the run will cost at most; None where it costs nothing, or the pictures are not known.
 
@@ -237,16 +237,16 @@ def _afforded(
     """
     if not isinstance(inputs, Sequence):
         return None
-    expected = estimate(inputs, backend, books)
+    expected = estimate(inputs, backend, records)
     if expected is None:
         return None
     try:
-        purse.afford(expected.price, expected.paid)
+        run_budget.afford(expected.price, expected.paid)
     except OverBudget:
         if expected.looked:
             raise
-        expected = look(inputs, backend, books) or expected
-        purse.afford(expected.price, expected.paid)
+        expected = look(inputs, backend, records) or expected
+        run_budget.afford(expected.price, expected.paid)
     _log.info("%s", expected)
     return expected
 
@@ -270,14 +270,17 @@ def _without_name(message: str, name: str) -> str:
 
 
 def _receipted(
-    result: Done | Failed, prepared: Prepared, clerk: Clerk, warnings: Sequence[str]
+    result: Done | Failed,
+    prepared: Prepared,
+    receipt_writer: ReceiptWriter,
+    warnings: Sequence[str],
 ) -> Done | Failed:
     """The result with its receipt. warnings: of our own records; no business of the receipt."""
     source = prepared.frame.pixels
     if prepared.alpha is not None:
         source = torch.cat([source, prepared.alpha[..., None]], dim=-1)
     if isinstance(result, Failed):
-        return replace(result, receipt=clerk.failed(result.failure, source))
-    report = clerk.delivered(result.report, source, result.image, result.mask)
+        return replace(result, receipt=receipt_writer.failed(result.failure, source))
+    report = receipt_writer.delivered(result.report, source, result.image, result.mask)
     told = dict.fromkeys((*report.warnings, *warnings))
     return replace(result, report=replace(report, warnings=tuple(told)))

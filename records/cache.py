@@ -13,7 +13,7 @@ from pathlib import Path
 from ..config.private_files import make_private
 from ..core.types import Matte
 from .durable import sync_names
-from .eviction import UNFINISHED, Room, look, remove
+from .eviction import UNFINISHED, Eviction, look, remove
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows has text files
 
@@ -39,7 +39,7 @@ class ResultCache:
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
-        self._room = Room(folder, most_bytes)
+        self._room = Eviction(folder, most_bytes)
         self._lock = threading.Lock()
 
     def get(self, work: str) -> Matte | None:

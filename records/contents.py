@@ -34,7 +34,7 @@ class Circumstances:
     ground: str
     accepted_by: tuple[str, ...]
     own_weights: Mapping[str, OwnWeights]
-    treatment: Mapping[str, JsonValue]
+    finishing: Mapping[str, JsonValue]
     options: Mapping[str, OptionValue] | None
 
 
@@ -117,7 +117,7 @@ def _common(run: Circumstances, row: Licence) -> dict[str, JsonValue]:
             "ground": run.ground,
             "accepted_by": [*run.accepted_by],
         },
-        "settings": {**run.treatment, "options": _options(run)},
+        "settings": {**run.finishing, "options": _options(run)},
     }
 
 

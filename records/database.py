@@ -14,7 +14,7 @@ from pathlib import Path
 from . import gap
 from .opening import FILE, GONE, OpenFile, open_file, open_to_read
 from .pause import Pause
-from .process_lock import Owner
+from .process_lock import ProcessLock
 from .schema import transaction
 from .trouble import remedy
 
@@ -76,7 +76,7 @@ class Database:
             return self.owner.lives(name)
 
     @property
-    def owner(self) -> Owner:
+    def owner(self) -> ProcessLock:
         """This process."""
         with self._lock:
             return (self._file or self._opened()).owner

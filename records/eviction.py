@@ -29,7 +29,7 @@ class Stored:
     used: int
 
 
-class Room:
+class Eviction:
     """The files below one folder. Not for two threads at once."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:

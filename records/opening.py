@@ -15,7 +15,7 @@ from pathlib import Path
 from ..config.private_files import make_private
 from . import gap
 from .locks import exclusive
-from .process_lock import Owner, occupied
+from .process_lock import ProcessLock, occupied
 from .schema import migrate
 
 FILE = "records.sqlite"
@@ -36,7 +36,7 @@ class OpenFile:
     """
 
     connection: sqlite3.Connection
-    owner: Owner
+    owner: ProcessLock
     writable: bool
     path: Path
     place: tuple[tuple[int, int] | None, ...]
@@ -86,7 +86,7 @@ def open_to_read(folder: Path) -> OpenFile | None:
             undo.enter_context(closing(connection))
             connection.execute("SELECT count(*) FROM jobs").fetchone()
             undo.pop_all()
-            owner = Owner(folder / "owners", present=False)
+            owner = ProcessLock(folder / "owners", present=False)
             return OpenFile(connection, owner, False, path, (_identity(path), None))
     return None
 
@@ -126,7 +126,7 @@ def _open(path: Path) -> OpenFile:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict.splitlines()[0])
         migrate(connection)
-        owner = Owner(path.parent / "owners")
+        owner = ProcessLock(path.parent / "owners")
         undo.pop_all()
     return OpenFile(connection, owner, True, path, _place(path))
 

@@ -15,7 +15,7 @@ from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .pause import Pause
-from .run_budget import Purse
+from .run_budget import RunBudget
 from .trouble import remedy
 
 _TROUBLE_CHARACTERS = 300
@@ -30,10 +30,10 @@ class PaidJob(Job):
     """
 
     def __init__(
-        self, inner: Job, journal: Journal, cache: ResultCache, purse: Purse | None = None
+        self, inner: Job, journal: Journal, cache: ResultCache, run_budget: RunBudget | None = None
     ) -> None:
         self.warnings: list[str] = [*journal.warnings]
-        self._purse = purse
+        self._run_budget = run_budget
         # One at a time, so that a refusal comes after all those that still fit.
         self._reserving = threading.Lock()
         self._inner = inner
@@ -77,8 +77,8 @@ class PaidJob(Job):
             self._leave(work)
         for work in sorted(self._in_hand):
             self._keep(work, NOT_TAKEN)
-        if self._purse:
-            self._purse.close()
+        if self._run_budget:
+            self._run_budget.close()
 
     def check(self) -> None:
         """See `Job.check`."""
@@ -93,10 +93,10 @@ class PaidJob(Job):
         cannot be noted."""
         with self._reserving:
             self._inner.reserve(work, price)
-            if self._purse:
+            if self._run_budget:
                 try:
                     with self._pause.attempt():
-                        self._purse.reserve(work, price)
+                        self._run_budget.reserve(work, price)
                 except sqlite3.Error as error:
                     raise self._refusal(error) from error
         self._prices[work] = price
@@ -152,8 +152,8 @@ class PaidJob(Job):
             self._try(work, partial(self._journal.not_sent, work))
             raise BackendFailed("the run was stopped before this picture was sent.")
         self._unsent.discard(work)
-        if self._purse:
-            self._purse.sent(work)
+        if self._run_budget:
+            self._run_budget.sent(work)
 
     def submitted(self, work: str, ticket: Ticket) -> None:
         """See `Job.submitted`. Raises MayBeBilled for an id that stands for other work."""
@@ -179,8 +179,8 @@ class PaidJob(Job):
         self._sent.discard(work)
         # By what it has, not by its class, which can exist twice in one process.
         error: PictureError | None = getattr(outcome.result, "error", None)
-        if error is not None and error.paid == "no" and self._purse:
-            self._purse.not_owed(work)
+        if error is not None and error.paid == "no" and self._run_budget:
+            self._run_budget.not_owed(work)
         if error is None:
             self._delivered(work, cast("Matte", outcome.result))
         elif error.paid != "no":

@@ -23,7 +23,7 @@ def occupied(folder: Path) -> bool:
     return any(not _abandoned(path) for path in folder.glob(f"*{_SUFFIX}"))
 
 
-class Owner:
+class ProcessLock:
     """This process towards the others. present: False for one that only looks at them, and that
     they do not see."""
 

@@ -17,7 +17,7 @@ from .pause import Pause
 from .receipts import Receipts
 
 
-class Clerk:
+class ReceiptWriter:
     """One run's receipts. Any thread may call it."""
 
     def __init__(self, receipts: Receipts, run: Circumstances) -> None:

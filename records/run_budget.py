@@ -14,7 +14,7 @@ from .spending import Spending
 from .trouble import remedy
 
 
-class Purse:
+class RunBudget:
     """Lent to one run; any thread may call it.
 
     max_cost: USD that this run may cost; None = no limit, 0 = only what costs nothing.

@@ -34,7 +34,7 @@ from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 
 FACTS = Facts("keyer", "keyer", "keyer", "cpu", 0.1)
@@ -59,17 +59,17 @@ def done_with(alpha: Tensor, colour: Tensor | None = None) -> Done:
     return Done(0, "shoe.jpg", image, alpha, report)
 
 
-def arranged(done: Done, recipe: Recipe, treatment: Treatment | None = None) -> Done:
+def arranged(done: Done, recipe: Recipe, finishing: Finishing | None = None) -> Done:
     """As on the way through the pipeline."""
-    arrangement = (treatment or open_treatment(recipe)).arrangement
-    assert arrangement is not None
-    return arrangement(done)
+    post_process = (finishing or open_treatment(recipe)).post_process
+    assert post_process is not None
+    return post_process(done)
 
 
 def produce(
-    done: Done, origin: Origin, recipe: Recipe, treatment: Treatment | None = None
+    done: Done, origin: Origin, recipe: Recipe, finishing: Finishing | None = None
 ) -> Product:
-    return encoded(arranged(done, recipe, treatment), origin, recipe)
+    return encoded(arranged(done, recipe, finishing), origin, recipe)
 
 
 def block(
@@ -448,13 +448,13 @@ def test_a_background_picture_covers_the_canvas(tmp_path: Path) -> None:
     path.write_bytes(encode(stripes, "png"))
     done, _ = block(40, 40, (10, 10, 20, 20))
     recipe = Recipe(background=str(path), canvas=Canvas((50, 60), margin=0.3))
-    treatment = open_treatment(recipe)
+    finishing = open_treatment(recipe)
     path.unlink()  # it is read once
-    levels = pixels(produce(done, Origin(), recipe, treatment).image)
+    levels = pixels(produce(done, Origin(), recipe, finishing).image)
     assert levels.shape == (60, 50, 3)
     assert (levels[:10, 10:40] == (0, 255, 0)).all()
     assert levels[30, 25, 1] < 200
-    again = pixels(produce(done, Origin(), recipe, treatment).image)
+    again = pixels(produce(done, Origin(), recipe, finishing).image)
     assert (again == levels).all()  # nobody drew into it
 
 

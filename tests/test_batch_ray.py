@@ -20,7 +20,7 @@ from PIL import Image
 
 from rmbg_nodes.batch import run
 from rmbg_nodes.batch.ray import ray_engine
-from rmbg_nodes.batch.ray.actor_pool import Pool, divided
+from rmbg_nodes.batch.ray.actor_pool import ActorPool, divided
 from rmbg_nodes.batch.ray.ray_engine import on_ray, run_on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
     COLUMN,
@@ -54,7 +54,7 @@ from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 ray = pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")
-from rmbg_nodes.batch.ray.ray_actor import Hand, Orders  # noqa: E402
+from rmbg_nodes.batch.ray.ray_actor import Orders, RayActor  # noqa: E402
 
 pytestmark = [
     pytest.mark.whole,
@@ -64,7 +64,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES: tuple[Engine, ...] = ("local", "ray")
-TWO = Pool(actors=2, cpus_per_actor=1)
+TWO = ActorPool(actors=2, cpus_per_actor=1)
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ class TestMoney:
             stop=tmp_path / "stop",
         )
         (part,) = write_pages(items_in(source)[:2], tmp_path / "pages")
-        (said,) = Hand(orders)({COLUMN: list(part.read())})[COLUMN]
+        (said,) = RayActor(orders)({COLUMN: list(part.read())})[COLUMN]
         for result in read_results(said):
             assert isinstance(result, Refused)
             with pytest.raises(BadOption, match="by its id"):
@@ -363,10 +363,10 @@ class TestRefusals:
     @pytest.mark.usefixtures("cluster")
     def test_more_than_there_is(self, tmp_path: Path) -> None:
         with pytest.raises(BadOption, match="ask for fewer"):
-            list(on_ray([], Recipe(), tmp_path, backend=FakeLocal, pool=Pool(3, 0, 1)))
+            list(on_ray([], Recipe(), tmp_path, backend=FakeLocal, pool=ActorPool(3, 0, 1)))
         for wrong in ({"actors": 0}, {"cpus_per_actor": 0}, {"gpus_per_actor": -1.0}):
             with pytest.raises(BadOption):
-                Pool(**wrong)
+                ActorPool(**wrong)
 
     @pytest.mark.usefixtures("home")
     def test_a_ray_client_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

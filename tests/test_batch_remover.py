@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rmbg_nodes.batch.ray.shared_budget import Ledger
+from rmbg_nodes.batch.ray.shared_budget import SharedBudget
 from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.remover import ADDED, Remover
 from rmbg_nodes.batch.stream import Piece, Stream, Terms
@@ -24,7 +24,7 @@ from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline.remove import Treatment
+from rmbg_nodes.pipeline.remove import Finishing
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")
@@ -163,7 +163,7 @@ class TestCopies:
 
 
 def terms(workers: int = 1, job: Job | None = None) -> Terms:
-    return Terms(Treatment(), workers, None, Settings(), job or Job())
+    return Terms(Finishing(), workers, None, Settings(), job or Job())
 
 
 def piece(name: str, level: float = 1.0) -> Piece[str]:
@@ -240,7 +240,7 @@ class TestLedger:
         path = tmp_path / "costs.sqlite"
 
         def spend(owner: str) -> int:
-            ledger, count = Ledger(path, Decimal("0.20"), owner), 0
+            ledger, count = SharedBudget(path, Decimal("0.20"), owner), 0
             for number in range(30):
                 try:
                     ledger.reserve(f"{owner} {number}", CENT)
@@ -254,11 +254,11 @@ class TestLedger:
             assert sum(side_by_side.map(spend, "abcd")) == 20
 
     def test_the_same_picture_counts_once_until_it_is_settled(self, tmp_path: Path) -> None:
-        ledger = Ledger(tmp_path / "costs.sqlite", Decimal("0.03"), "a")
+        ledger = SharedBudget(tmp_path / "costs.sqlite", Decimal("0.03"), "a")
         ledger.reserve("w", CENT)
         ledger.reserve("w", CENT)
         assert ledger.total() == Decimal("0.01")
-        Ledger(tmp_path / "costs.sqlite", Decimal("0.03"), "b").not_owed("w")
+        SharedBudget(tmp_path / "costs.sqlite", Decimal("0.03"), "b").not_owed("w")
         assert ledger.total() == Decimal("0.01"), "it is another's"
         ledger.spent("w")
         ledger.reserve("w", CENT)
@@ -268,6 +268,6 @@ class TestLedger:
 
     def test_another_currency_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(OverBudget, match="EUR"):
-            Ledger(tmp_path / "costs.sqlite", Decimal(1), "a").reserve(
+            SharedBudget(tmp_path / "costs.sqlite", Decimal(1), "a").reserve(
                 "w", Price(Decimal("0.01"), "EUR", "2026", "a test")
             )

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
-from rmbg_nodes.batch.preview import foresee
+from rmbg_nodes.batch.preview import preview
 from rmbg_nodes.batch.run import ATTEMPTS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.pipeline.estimate import Estimate
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
@@ -234,7 +234,7 @@ def test_the_receipt_is_of_the_picture_that_was_written(shop):
     (shop.source / "bad.jpg").unlink()
     recipe = Recipe(background="white", canvas=Canvas((50, 30)))
     shop.run(recipe)
-    receipts = [one.data() for one in open_books(Settings()).receipts.each()]
+    receipts = [one.data() for one in open_user_records(Settings()).receipts.each()]
     assert {(one["image"]["width"], one["image"]["height"]) for one in receipts} == {(50, 30)}
     assert {(one["input"]["width"], one["input"]["height"]) for one in receipts} == {(60, 40)}
     assert {one["settings"]["recipe_sha256"] for one in receipts} == {recipe.digest()}
@@ -244,7 +244,7 @@ def test_a_picture_without_a_subject_is_quarantined_with_a_receipt(shop):
     Image.new("RGB", (30, 30)).save(shop.source / "black.png")
     summary = shop.run()
     assert summary.counts.quarantined == 2
-    outcomes = [one.data()["outcome"] for one in open_books(Settings()).receipts.each()]
+    outcomes = [one.data()["outcome"] for one in open_user_records(Settings()).receipts.each()]
     assert sorted(outcomes) == ["delivered"] * 3 + ["failed"] * 2
 
 
@@ -267,12 +267,12 @@ def test_what_cannot_be_meant(shop, wrong):
 
 
 def test_an_outlook_touches_nothing(shop: Shop) -> None:
-    outlook = foresee(shop.source, shop.dest, Recipe("fal", usage="commercial"))
+    outlook = preview(shop.source, shop.dest, Recipe("fal", usage="commercial"))
     assert not shop.dest.exists()
     assert outlook.survey.waiting == 4
     assert outlook.data()["cost_at_most"] == "0.072"
     shop.run()
-    after = foresee(shop.source, shop.dest, Recipe())
+    after = preview(shop.source, shop.dest, Recipe())
     assert (after.survey.done, after.survey.quarantined, after.survey.waiting) == (3, 1, 0)
     assert "Nothing was done" in after.text()
 

@@ -32,12 +32,12 @@ from rmbg_nodes.core.types import Failure, Frame, Job, Outcome, Ticket
 from rmbg_nodes.pipeline.estimate import look
 from rmbg_nodes.pipeline.gate import OpenBackend
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.records import schema
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.database import Database
 from rmbg_nodes.records.paid_job import PaidJob
-from rmbg_nodes.records.run_budget import Purse
+from rmbg_nodes.records.run_budget import RunBudget
 from rmbg_nodes.records.spending import Spending
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.support.fake_backend import FAKE_HOSTED, FAKE_PRICE, FakeHosted, FakeProvider
@@ -63,8 +63,8 @@ def records(tmp_path: Path) -> Iterator[Records]:
 
 
 def job_of(records: Records, budget: Budget | None = None, **limits: Decimal) -> PaidJob:
-    purse = Purse(records.spending, budget, **limits)
-    job = PaidJob(Job(), records.journal, records.cache, purse)
+    run_budget = RunBudget(records.spending, budget, **limits)
+    job = PaidJob(Job(), records.journal, records.cache, run_budget)
     job.expect(WORK, SIZE)
     return job
 
@@ -142,13 +142,13 @@ def test_64_threads_never_pass_the_budget(records: Records) -> None:
 
 
 def test_64_threads_never_pass_max_cost(records: Records) -> None:
-    purse = Purse(records.spending, None, Decimal("0.399"))
+    run_budget = RunBudget(records.spending, None, Decimal("0.399"))
     begin = threading.Barrier(64)
 
     def submit(number: int) -> bool:
         begin.wait()
         try:
-            purse.reserve(f"fal/x:{number}", CENT)
+            run_budget.reserve(f"fal/x:{number}", CENT)
         except OverBudget:
             return False
         return True
@@ -156,9 +156,9 @@ def test_64_threads_never_pass_max_cost(records: Records) -> None:
     with ThreadPoolExecutor(64) as pool:
         assert sum(pool.map(submit, range(64))) == 39
     with pytest.raises(OverBudget, match=r"this run to 0.4 USD, and max_cost allows 0.399 USD"):
-        purse.reserve("fal/x:one more", CENT)
-    purse.not_owed("fal/x:nobody's")
-    purse.close()
+        run_budget.reserve("fal/x:one more", CENT)
+    run_budget.not_owed("fal/x:nobody's")
+    run_budget.close()
     assert day_of(records) == ("0", "0")
 
 
@@ -332,11 +332,14 @@ def test_days_and_months_are_utc_and_begin_anew(tmp_path: Path) -> None:
 def test_other_currencies_are_refused_where_there_is_a_limit(records: Records) -> None:
     euros = replace(PRICE, currency="EUR")
     for budget, most in ((Budget(Decimal(5)), None), (None, Decimal(5))):
-        purse = Purse(records.spending, budget, most)
-        for refused in (lambda: purse.reserve(WORK, euros), lambda: purse.afford(euros, 1)):  # noqa: B023
+        run_budget = RunBudget(records.spending, budget, most)
+        for refused in (
+            lambda: run_budget.reserve(WORK, euros),
+            lambda: run_budget.afford(euros, 1),
+        ):  # noqa: B023
             with pytest.raises(OverBudget, match="The price is in EUR"):
                 refused()
-    Purse(records.spending).reserve(WORK, euros)
+    RunBudget(records.spending).reserve(WORK, euros)
     assert day_of(records) == ("0", "0")
 
 
@@ -377,9 +380,9 @@ def run(
         remove(
             given,
             FakeHosted(provider),
-            Treatment(),
+            Finishing(),
             settings=Settings(budget=read_budget(budget)),
-            books=records,
+            records=records,
             max_cost=None if max_cost is None else Decimal(max_cost),
         )
     )
@@ -426,9 +429,9 @@ def test_without_knowing_the_pictures_what_fits_is_delivered(records: Records) -
     results = remove(
         iter(inputs(1, 2, 3, 4)),
         FakeHosted(provider),
-        Treatment(),
+        Finishing(),
         settings=Settings(),
-        books=records,
+        records=records,
         max_cost=Decimal("0.04"),
     )
     delivered: list[Done | Failed] = []
@@ -501,8 +504,8 @@ def test_a_spending_that_cannot_be_written_is_told(records: Records) -> None:
     with records.receipts._database.changing() as connection:
         connection.execute("DROP TABLE reservations")
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        Purse(records.spending).reserve(WORK, FAKE_PRICE)
-    limited = Purse(records.spending, Budget(Decimal(5)))
+        RunBudget(records.spending).reserve(WORK, FAKE_PRICE)
+    limited = RunBudget(records.spending, Budget(Decimal(5)))
     for refused in (lambda: limited.reserve(WORK, PRICE), lambda: limited.afford(PRICE, 1)):
         with pytest.raises(OverBudget, match="no such table"):
             refused()

@@ -18,7 +18,7 @@ from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import KEYS, VARIABLES, read_settings
 from rmbg_nodes.config.toml import looks_secret
 from rmbg_nodes.core.errors import BackendUnknown, BadOption, LicenceRefused, Offline
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.pipeline.gate import allow, open_backend
 
 # Two values that can be told apart for every setting that is no number or address: in the file,
@@ -106,7 +106,7 @@ def test_every_module_that_has_a_setting_reads_the_file(file: Path) -> None:
 
 def test_the_records_lie_where_the_file_says(file: Path, tmp_path: Path) -> None:
     file.write_text(f"data = '{tmp_path / 'own'}'\n")
-    assert open_books().cache.info().folder.is_relative_to(tmp_path / "own")
+    assert open_user_records().cache.info().folder.is_relative_to(tmp_path / "own")
 
 
 def test_what_the_file_pins_wins_over_graph_and_command(file: Path) -> None:

@@ -23,7 +23,7 @@ from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.pictures.metadata import metadata_of
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.write import encode
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.pipeline.gate import allow, allow_unopened, open_backend
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
@@ -150,7 +150,7 @@ def test_files_and_receipts_name_the_network_and_the_file(
     said = read_provenance(metadata_of(out.read_bytes()))
     assert said is not None
     assert (said.architecture, said.weights_sha256) == ("IS-Net", digest(mine))
-    (receipt,) = (one.data() for one in open_books().receipts.each())
+    (receipt,) = (one.data() for one in open_user_records().receipts.each())
     assert receipt["architecture"] == "IS-Net"
     assert receipt["weights_sha256"] == digest(mine)
     assert "birefnet" not in json.dumps(receipt)
@@ -196,7 +196,7 @@ def test_an_acknowledgement_is_in_the_receipt(
         assert main([*command, *more, *words, "--accept-data-terms"]) == 0
     monkeypatch.setenv("RMBG_ACCEPT_DATA_TERMS", "1")
     assert main(["remove", str(shot), "-o", str(tmp_path / "b.png"), *words]) == 0
-    receipts: list[Any] = [one.data()["licence"] for one in open_books().receipts.each()]
+    receipts: list[Any] = [one.data()["licence"] for one in open_user_records().receipts.each()]
     assert [said["accepted_by"][2] for said in receipts] == [
         "--accept-data-terms",
         "--accept-data-terms",

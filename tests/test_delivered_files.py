@@ -20,7 +20,7 @@ from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.deep import encode_deep_png
 from rmbg_nodes.pipeline import context
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 
 KEYER = ["--backend", "keyer"]
 Change = Callable[[Path, Path], None]
@@ -94,7 +94,7 @@ def test_a_file_is_known_by_its_bytes_in_every_format(
     path = cut(shot, f"cut.{suffix}", "--background", "white", *more)
     renamed = path.with_name(f"other name.{suffix}")
     path.rename(renamed)
-    (receipt,) = open_books().receipts.each()
+    (receipt,) = open_user_records().receipts.each()
     status, data = inspected(capsys, renamed)
     assert (status, data["match"], data["part"]) == (0, "bytes", "image")
     assert data["receipts"] == [receipt.id]
@@ -183,7 +183,7 @@ def test_hashes_do_not_touch_the_chain_and_old_records_are_taken_along(
 ) -> None:
     cut(shot, "old.jpg", "--background", "white")
     old = shot.parent.parent / "out" / "old.jpg"
-    open_books().close()
+    open_user_records().close()
     with sqlite3.connect(data) as connection:  # as the version before has left it
         connection.execute("DROP TABLE delivered_files")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

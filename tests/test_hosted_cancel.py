@@ -40,7 +40,7 @@ def server(
 ) -> Iterator[HostedServer]:
     with loopback(monkeypatch, request.param) as server:
         outcomes(backend_on(server), [disc_frame(99)])  # the loop thread is there from now on
-        server.books.jobs.clear()
+        server.records.jobs.clear()
         yield server
 
 

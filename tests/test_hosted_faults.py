@@ -25,12 +25,12 @@ from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Refusal
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.tests.conformance import disc_frame
-from rmbg_nodes.tests.support.hosted.books import Request
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
+from rmbg_nodes.tests.support.hosted.records import Request
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 # What becomes of a struck picture in the first run: it is delivered all the same; the whole run is
@@ -235,9 +235,11 @@ def _hurry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _run(shop: Shop) -> dict[int, Fate]:
     """Index -> what became of it; a refused run leaves some out."""
-    books = shop.books()
+    records = shop.records()
     inputs = [Input(f.index, f.name, partial(getattr, f, "pixels")) for f in FRAMES]
-    results = remove(inputs, opened(shop.backend_id), Treatment(), settings=Settings(), books=books)
+    results = remove(
+        inputs, opened(shop.backend_id), Finishing(), settings=Settings(), records=records
+    )
     fates: dict[int, Fate] = {}
     try:
         for result in results:
@@ -245,7 +247,7 @@ def _run(shop: Shop) -> dict[int, Fate]:
     except Refusal:
         assert len(fates) < len(FRAMES)
     finally:
-        books.close()
+        records.close()
     return fates
 
 
@@ -253,8 +255,8 @@ def _compare(
     shop: Shop, server: HostedServer, fates: Mapping[int, Fate], submit_struck: set[int]
 ) -> None:
     """Billed = delivered + resumable by id + may have been billed, each in one of the three."""
-    books, backend = shop.books(), opened(shop.backend_id)
-    open_jobs = {job.work: job for job in books.journal.pending()}
+    records, backend = shop.records(), opened(shop.backend_id)
+    open_jobs = {job.work: job for job in records.journal.pending()}
     assert server.bills <= len(FRAMES)
     for frame, digest in zip(FRAMES, DIGESTS, strict=True):
         work = backend.work(frame)
@@ -263,12 +265,12 @@ def _compare(
         assert len(billed) <= 1
         kept = open_jobs.get(work)
         lost = kept is not None and not kept.resumable
-        places = [books.cache.has(work), kept is not None and kept.request_id in billed, lost]
+        places = [records.cache.has(work), kept is not None and kept.request_id in billed, lost]
         assert sum(places) == 1 if billed else not places[0]
-        assert books.cache.has(work) or fates.get(frame.index) != "done"
+        assert records.cache.has(work) or fates.get(frame.index) != "done"
         assert frame.index in submit_struck or not lost
         assert kept is None or not kept.running
-    books.close()
+    records.close()
 
 
 def _struck(server: HostedServer, case: Case, skip: int, fates: Mapping[int, Fate]) -> set[int]:
@@ -300,7 +302,7 @@ def _picture(server: HostedServer, request: Request) -> int:
     """Which of FRAMES a request is about."""
     for index, png in enumerate(PNGS):
         ids = [job.id for job in server.jobs.values() if job.digest == DIGESTS[index]]
-        urls = [url.encode() for url, content in server.books.uploads.items() if content == png]
+        urls = [url.encode() for url, content in server.records.uploads.items() if content == png]
         words = (base64.b64encode(png), *urls)
         if any(w in request.body for w in words) or any(name in request.path for name in ids):
             return index

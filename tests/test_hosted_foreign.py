@@ -57,24 +57,24 @@ FRAMES = [disc_frame(index, (24, 32)) for index in range(4)]
 
 def check_masks(shop: Shop, results: Mapping[int, Done | Failed]) -> None:
     """What is delivered or kept is the picture's own mask."""
-    books, backend = shop.books(), opened(shop.backend_id)
+    records, backend = shop.records(), opened(shop.backend_id)
     for index, result in results.items():
         own = expected_alpha(codec.levels_of(FRAMES[index])) / np.float32(255)
         if isinstance(result, Done):
             np.testing.assert_allclose(result.mask.numpy(), own, atol=1e-6)
         work = backend.work(FRAMES[index])
         assert work is not None
-        kept = books.cache.get(work)
+        kept = records.cache.get(work)
         assert (kept is not None) is isinstance(result, Done)
         if kept is not None:
             np.testing.assert_allclose(kept.values.numpy(), own, atol=1e-6)
-    books.close()
+    records.close()
 
 
 def pending(shop: Shop) -> list[str | None]:
-    books = shop.books()
-    jobs = books.journal.pending()
-    books.close()
+    records = shop.records()
+    jobs = records.journal.pending()
+    records.close()
     assert not any(job.running for job in jobs)
     return [job.request_id for job in jobs]
 
@@ -301,8 +301,8 @@ def test_a_cancel_answered_about_another_job_frees_nothing(server: HostedServer)
     async def twist(step: str, said: Said) -> Said:
         return {**said, "status": "aborted", "id": "other", "request_id": "other"}
 
-    server.books.queue_seconds = 60
-    job = server.books.accept(server.key, codec.levels_of(FRAMES[0]))
+    server.records.queue_seconds = 60
+    job = server.records.accept(server.key, codec.levels_of(FRAMES[0]))
     server.twist = twist
     with pytest.raises(UnusableResult, match="another request"):
         talk(spec, server, lambda own, wire: own.cancel(wire, Ticket(spec.id, job.id)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmbg_nodes.backends.hosted.http.rate_limits import Pace
+from rmbg_nodes.backends.hosted.http.rate_limits import TokenBucket
 
 
 class Clock:
@@ -29,7 +29,7 @@ class Clock:
 def turns_of(a_minute: int, idle: list[float]) -> list[float]:
     """When each request was let through, after the caller was idle for so long before it."""
     clock = Clock()
-    pace = Pace(a_minute, clock=clock, sleep=clock.sleep)
+    pace = TokenBucket(a_minute, clock=clock, sleep=clock.sleep)
     times = []
 
     async def drive() -> None:
@@ -76,7 +76,7 @@ def test_turns_come_in_order_and_a_cancelled_one_costs_nothing() -> None:
         clock.now += seconds
 
     async def drive() -> list[str]:
-        pace = Pace(6, clock=clock, sleep=sleep)
+        pace = TokenBucket(6, clock=clock, sleep=sleep)
         await pace.turn()
         order: list[str] = []
 

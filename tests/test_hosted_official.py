@@ -171,14 +171,14 @@ def conversation(server: HostedServer) -> Iterator[tuple[Any, ...]]:
         path = request.path.partition("?")[0]
         for job_id in server.jobs:
             path = path.replace(job_id, "{id}")
-        for url in server.books.uploads:
+        for url in server.records.uploads:
             path = path.replace(url.rpartition("/")[2], "{upload}")
         headers = {name.lower(): text for name, text in request.headers.items()}
         content_type = headers.get("content-type", "").partition(";")[0]
         body: object = None
         if content_type == "application/json":
             text = request.body.decode()
-            for url in server.books.uploads:
+            for url in server.records.uploads:
                 text = text.replace(url, "{upload}")
             body = json.loads(text)
         elif content_type == "multipart/form-data":

@@ -25,7 +25,7 @@ from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Frame, Job, Ticket
 from rmbg_nodes.pipeline.context import resume
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.records.store import Records
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
@@ -66,19 +66,19 @@ def small(*indices: int) -> list[Frame]:
 
 def begun(
     shop: Shop,
-    books: Records,
+    records: Records,
     frames: Sequence[Frame],
-    treatment: Treatment | None = None,
+    finishing: Finishing | None = None,
     job: Job | None = None,
 ) -> Iterator[Done | Failed]:
     inputs = [Input(i, f.name, partial(getattr, f, "pixels")) for i, f in enumerate(frames)]
     return remove(
         inputs,
         opened(shop.backend_id),
-        treatment or Treatment(),
+        finishing or Finishing(),
         settings=Settings(),
         job=job,
-        books=books,
+        records=records,
     )
 
 
@@ -88,40 +88,40 @@ def submits(server: HostedServer) -> int:
 
 def pending(shop: Shop) -> dict[str, str | None]:
     """Work -> id of what is open, as after a restart."""
-    books = shop.books()
-    jobs = books.journal.pending()
-    books.close()
+    records = shop.records()
+    jobs = records.journal.pending()
+    records.close()
     assert not any(job.running for job in jobs)
     return {job.work: job.request_id for job in jobs}
 
 
 @pytest.mark.parametrize(
-    "treatment",
+    "finishing",
     [
-        Treatment(refine=True),
-        Treatment(decontaminate=0.3),
-        Treatment(background=(1.0, 0.5, 0.0)),
-        Treatment(refine=True, decontaminate=0.0, background=(0.0, 0.0, 0.0)),
+        Finishing(refine=True),
+        Finishing(decontaminate=0.3),
+        Finishing(background=(1.0, 0.5, 0.0)),
+        Finishing(refine=True, decontaminate=0.0, background=(0.0, 0.0, 0.0)),
     ],
     ids=("refine", "decontaminate", "background", "all"),
 )
-def test_a_local_option_sends_nothing(server: HostedServer, shop: Shop, treatment) -> None:
+def test_a_local_option_sends_nothing(server: HostedServer, shop: Shop, finishing) -> None:
     shop.run(small(0, 1))
     requests = len(server.requests)
-    books = shop.books()
-    assert all(isinstance(r, Done) for r in begun(shop, books, small(0, 1), treatment))
-    books.close()
+    records = shop.records()
+    assert all(isinstance(r, Done) for r in begun(shop, records, small(0, 1), finishing))
+    records.close()
     assert len(server.requests) == requests
 
 
 def test_equal_pictures_of_two_runs_at_once_are_sent_once(server: HostedServer, shop: Shop) -> None:
     server.seconds = 0.05
-    books = shop.books()
+    records = shop.records()
     start = threading.Barrier(2)
 
     def one_run(_: int) -> list[Done | Failed]:
         start.wait()
-        return list(begun(shop, books, small(0, 1, 2, 0, 1, 2, 3, 0)))
+        return list(begun(shop, records, small(0, 1, 2, 0, 1, 2, 3, 0)))
 
     with ThreadPoolExecutor(2) as both:
         results = [result for run in both.map(one_run, range(2)) for result in run]
@@ -129,8 +129,8 @@ def test_equal_pictures_of_two_runs_at_once_are_sent_once(server: HostedServer, 
     assert all(isinstance(result, Done) for result in results)
     assert sum(r.report.facts.cost for r in results if isinstance(r, Done)) == 4 * price()
     assert server.bills == submits(server) == 4
-    assert books.journal.pending() == []
-    books.close()
+    assert records.journal.pending() == []
+    records.close()
 
 
 def test_what_another_program_delivered_meanwhile_is_no_failure(
@@ -169,11 +169,11 @@ def test_hits_and_misses_stream_in_flat_memory(fal: HostedServer, fal_shop: Shop
     def flow(indices: Sequence[int]) -> None:
         nonlocal waiting
         waiting = 0
-        books = fal_shop.books()
+        records = fal_shop.records()
         inputs = (Input(index, f"picture {index}", partial(load, index)) for index in indices)
         backend = opened(fal_shop.backend_id)
         for number, result in enumerate(
-            remove(inputs, backend, Treatment(), settings=Settings(), books=books)
+            remove(inputs, backend, Finishing(), settings=Settings(), records=records)
         ):
             waiting -= 1
             assert isinstance(result, Done)
@@ -181,7 +181,7 @@ def test_hits_and_misses_stream_in_flat_memory(fal: HostedServer, fal_shop: Shop
                 fal.requests.clear()  # the server's memory is not what is looked at
                 gc.collect()
                 memory.append(psutil.Process(os.getpid()).memory_info().rss)
-        books.close()
+        records.close()
 
     flow([index for index in range(count) if index % 3 or 100 < index < 200])
     billed = fal.bills
@@ -204,15 +204,15 @@ def test_without_a_cache_what_was_not_taken_can_be_fetched(
     server: HostedServer, tmp_path: Path
 ) -> None:
     shop = Shop(tmp_path, f"{server.provider}/rmbg-2.0", cache_bytes=0)
-    books = shop.books()
-    results = begun(shop, books, small(*range(5)))
+    records = shop.records()
+    results = begun(shop, records, small(*range(5)))
     taken = [next(results), next(results)]
     until = time.monotonic() + 10
     while len([r for r in server.requests if "/files/" in r.path]) < 5:
         assert time.monotonic() < until
         time.sleep(0.01)
     results.close()  # type: ignore[attr-defined]
-    books.close()
+    records.close()
     # The caller came back for more after the first only: the second may not have been used.
     fetchable = pending(shop)
     assert set(fetchable.values()) < set(server.jobs)
@@ -227,14 +227,14 @@ def test_two_hundred_cached_pictures_need_neither_key_nor_network(
     fal_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RMBG_FAL_QUEUE_URL", "http://127.0.0.1:9")
-    books, backend = fal_shop.books(), opened(fal_shop.backend_id)
+    records, backend = fal_shop.records(), opened(fal_shop.backend_id)
     frames = [Frame(i, torch.full((4, 4, 3), i / 255), f"picture {i}") for i in range(200)]
     for frame in frames:
         work = backend.work(frame)
         assert work is not None
-        books.cache.put(work, matte(torch.full((4, 4), frame.index / 255)))
-    results = list(begun(fal_shop, books, frames))
-    books.close()
+        records.cache.put(work, matte(torch.full((4, 4), frame.index / 255)))
+    results = list(begun(fal_shop, records, frames))
+    records.close()
     assert len(results) == 200
     for result in results:
         assert isinstance(result, Done)
@@ -249,10 +249,10 @@ def test_resubmit_pays_for_the_lost_ones_alone(server: HostedServer, shop: Shop)
         "fetchable",
         "perhaps",
     ]
-    books = shop.books()
-    (lost,) = [job for job in books.journal.pending() if not job.resumable]
+    records = shop.records()
+    (lost,) = [job for job in records.journal.pending() if not job.resumable]
     assert "lost" in lost.trouble
-    books.close()
+    records.close()
     assert all(isinstance(r, Done) for r in shop.run(small(0, 1, 2), resubmit=True).values())
     assert server.bills == submits(server) == 4
     assert pending(shop) == {}
@@ -261,9 +261,9 @@ def test_resubmit_pays_for_the_lost_ones_alone(server: HostedServer, shop: Shop)
 def test_what_was_resumed_is_in_the_cache(server: HostedServer, shop: Shop) -> None:
     server.plan(Fault("status", "unknown state", times=2))
     shop.run(small(0, 1, 2))
-    books = shop.books()
-    fetched = list(resume(books.journal.pending(), opened(shop.backend_id), books, Job()))
-    books.close()
+    records = shop.records()
+    fetched = list(resume(records.journal.pending(), opened(shop.backend_id), records, Job()))
+    records.close()
     assert [error for _, error in fetched] == [None, None]
     requests = len(server.requests)
     assert all(isinstance(result, Done) for result in shop.run(small(0, 1, 2)).values())
@@ -273,12 +273,12 @@ def test_what_was_resumed_is_in_the_cache(server: HostedServer, shop: Shop) -> N
 
 
 def test_over_budget_delivers_and_frees(server: HostedServer, shop: Shop) -> None:
-    books = shop.books()
+    records = shop.records()
     delivered: list[Done | Failed] = []
-    results = begun(shop, books, small(*range(6)), job=Recorder(limit=2 * price()))
+    results = begun(shop, records, small(*range(6)), job=Recorder(limit=2 * price()))
     with pytest.raises(OverBudget):
         delivered.extend(results)
-    books.close()
+    records.close()
     assert len(delivered) == server.bills == submits(server) == 2
     assert pending(shop) == {}
     assert len(shop.run(small(*range(6)))) == 6
@@ -290,10 +290,10 @@ def test_killed_between_the_cache_and_the_journal(fal: HostedServer, fal_shop: S
     fal_shop.run(small(0))
     work = opened(fal_shop.backend_id).work(small(0)[0])
     assert work is not None
-    books = fal_shop.books()
-    books.journal.sending(work, fal_shop.backend_id, None, (32, 24))
-    books.journal.submitted(work, Ticket(fal_shop.backend_id, next(iter(fal.jobs))))
-    books.close()
+    records = fal_shop.records()
+    records.journal.sending(work, fal_shop.backend_id, None, (32, 24))
+    records.journal.submitted(work, Ticket(fal_shop.backend_id, next(iter(fal.jobs))))
+    records.close()
     assert list(pending(fal_shop)) == [work]
     fal_shop.run(small(0))
     assert pending(fal_shop) == {}
@@ -333,11 +333,11 @@ def test_a_program_that_ends_while_a_submit_hangs(
             if server.bills:
                 raise Cancelled("Stopped by the test.")
 
-    books = shop.books()
+    records = shop.records()
     with pytest.raises(Cancelled):
-        list(begun(shop, books, small(0), job=UntilBilled()))
+        list(begun(shop, records, small(0), job=UntilBilled()))
     hosted_runtime.runtime().close()
-    books.close()
+    records.close()
     assert list(pending(shop).values()) == [None]
     (result,) = shop.run(small(0)).values()
     assert isinstance(result, Failed)

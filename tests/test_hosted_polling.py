@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rmbg_nodes.backends.hosted.jobs.schedule import Pacer
+from rmbg_nodes.backends.hosted.jobs.schedule import PollSchedule
 
 
-def calls_for(pacer: Pacer, seconds: float) -> tuple[int, float]:
+def calls_for(pacer: PollSchedule, seconds: float) -> tuple[int, float]:
     """How often a job of this length is asked for, and how late it is found."""
     elapsed, calls, last_working = 0.0, 0, 0.0
     while True:
@@ -18,7 +18,7 @@ def calls_for(pacer: Pacer, seconds: float) -> tuple[int, float]:
 
 
 def test_a_narrow_limit_is_not_spent_on_polls() -> None:
-    pacer = Pacer.of(3.0, in_flight=8, requests_a_minute=60)
+    pacer = PollSchedule.of(3.0, in_flight=8, requests_a_minute=60)
     for _ in range(5):
         calls, late = calls_for(pacer, 3.0)
         assert calls <= 2
@@ -26,7 +26,7 @@ def test_a_narrow_limit_is_not_spent_on_polls() -> None:
 
 
 def test_with_calls_to_spare_a_job_is_found_soon() -> None:
-    pacer = Pacer.of(3.0, in_flight=8, requests_a_minute=600)
+    pacer = PollSchedule.of(3.0, in_flight=8, requests_a_minute=600)
     first, _ = calls_for(pacer, 3.0)
     assert first <= 15
     for _ in range(5):
@@ -36,7 +36,7 @@ def test_with_calls_to_spare_a_job_is_found_soon() -> None:
 
 
 def test_what_a_job_takes_is_learnt() -> None:
-    pacer = Pacer.of(3.0, in_flight=8, requests_a_minute=6000)
+    pacer = PollSchedule.of(3.0, in_flight=8, requests_a_minute=6000)
     for seconds in (0.5, 0.5, 0.5, 20.0, 20.0, 20.0, 20.0):
         calls, late = calls_for(pacer, seconds)
     assert late < 2.5
@@ -44,5 +44,5 @@ def test_what_a_job_takes_is_learnt() -> None:
 
 
 def test_a_job_that_never_ends_is_asked_for_seldom() -> None:
-    pacer = Pacer.of(3.0, in_flight=8, requests_a_minute=600)
+    pacer = PollSchedule.of(3.0, in_flight=8, requests_a_minute=600)
     assert pacer.pause(1000.0) == 10.0

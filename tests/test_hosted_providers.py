@@ -475,7 +475,7 @@ def test_a_picture_goes_there_and_its_alpha_comes_back(
         result = talk(given, server, whole_life)
         assert (server.complaints, server.notes, server.bills) == ([], [], 1)
         assert [job.digest for job in server.jobs.values()] == [picture_digest(LEVELS)]
-        assert bool(server.books.uploads) is (given is not spec)
+        assert bool(server.records.uploads) is (given is not spec)
     alpha = np.asarray(Image.open(io.BytesIO(result)))[..., 3]
     np.testing.assert_array_equal(alpha, expected_alpha(LEVELS))
 
@@ -595,10 +595,10 @@ def test_a_key_at_a_files_address_is_complained_of() -> None:
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{server.url}/files/x.png", headers=headers) as given:
                 assert given.status == 404
-            async with session.get(f"{server.url}/_books") as given:
-                books = await given.json()
-        assert books["complaints"] == server.complaints
-        assert server.key not in json.dumps(books)
+            async with session.get(f"{server.url}/_records") as given:
+                records = await given.json()
+        assert records["complaints"] == server.complaints
+        assert server.key not in json.dumps(records)
 
     with HostedServer("fal") as server:
         asyncio.run(leak(server))

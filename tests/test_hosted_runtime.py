@@ -153,20 +153,22 @@ def test_what_nobody_waited_for_is_logged_without_its_text(
 
 def test_a_gate_is_one_object_until_other_limits_are_asked_for() -> None:
     here = Runtime()
-    gate = here.gate("fal", in_flight=1, requests_a_minute=60, pictures=1)
-    assert here.gate("bria", in_flight=1, requests_a_minute=60, pictures=1) is not gate
+    rate_limits = here.rate_limits("fal", in_flight=1, requests_a_minute=60, pictures=1)
+    assert (
+        here.rate_limits("bria", in_flight=1, requests_a_minute=60, pictures=1) is not rate_limits
+    )
 
     async def both() -> bool:
-        async with gate.jobs, gate.jobs:
+        async with rate_limits.jobs, rate_limits.jobs:
             return True
 
     waiting = here.start(both())
     time.sleep(0.02)
     assert not waiting.done()
-    assert here.gate("fal", in_flight=1, requests_a_minute=60, pictures=1) is gate
-    gate = here.gate("fal", in_flight=2, requests_a_minute=60, pictures=1)
+    assert here.rate_limits("fal", in_flight=1, requests_a_minute=60, pictures=1) is rate_limits
+    rate_limits = here.rate_limits("fal", in_flight=2, requests_a_minute=60, pictures=1)
     assert here.start(both()).result(5)
-    assert here.gate("fal", in_flight=2, requests_a_minute=60, pictures=1) is gate
+    assert here.rate_limits("fal", in_flight=2, requests_a_minute=60, pictures=1) is rate_limits
     waiting.cancel()
     here.close()
 
@@ -194,7 +196,7 @@ assert first is not second
 one, other = first(), second()
 import asyncio, threading
 sizes = dict(in_flight=1, requests_a_minute=60, pictures=1)
-print(one is other, one.gate("fal", **sizes) is other.gate("fal", **sizes))
+print(one is other, one.rate_limits("fal", **sizes) is other.rate_limits("fal", **sizes))
 print([t.name for t in threading.enumerate() if t.name.startswith("rmbg")])
 print(other.start(asyncio.sleep(0, "ran")).result(5))
 """

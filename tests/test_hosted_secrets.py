@@ -32,7 +32,7 @@ from rmbg_nodes.core.errors import Cancelled, RmbgError
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Treatment, remove
+from rmbg_nodes.pipeline.remove import Finishing, remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
@@ -177,14 +177,14 @@ def run(
     **options: OptionValue,
 ) -> int:
     """The pictures that were delivered; what went wrong is heard."""
-    books, done = shop.books(), 0
+    records, done = shop.records(), 0
     frames = [disc_frame(index, (24, 32)) for index in indices]
     inputs = [Input(f.index, f.name, partial(getattr, f, "pixels")) for f in frames]
     backend = opened(shop.backend_id, **options)
     ears.texts.append(repr(backend))
     try:
         for result in remove(
-            inputs, backend, Treatment(), settings=Settings(), books=books, job=job
+            inputs, backend, Finishing(), settings=Settings(), records=records, job=job
         ):
             ears.texts.append(repr(result))
             if isinstance(result, Failed):
@@ -195,8 +195,8 @@ def run(
     except RmbgError as error:
         ears.hear(error)
     finally:
-        ears.texts.append(repr(books.journal.pending()))
-        books.close()
+        ears.texts.append(repr(records.journal.pending()))
+        records.close()
     return done
 
 
@@ -239,7 +239,7 @@ def test_what_is_no_key(
 
 
 def test_cancel(server: HostedServer, ears: Ears, tmp_path: Path, capfd) -> None:
-    server.books.queue_seconds = 20
+    server.records.queue_seconds = 20
 
     class AfterAPoll(Job):
         def check(self) -> None:

@@ -13,14 +13,14 @@ from email.utils import formatdate
 import pytest
 
 from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
-from rmbg_nodes.backends.hosted.http.rate_limits import Pace
+from rmbg_nodes.backends.hosted.http.rate_limits import TokenBucket
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.backends.hosted.http.wire import (
     AnswerLost,
     Call,
-    Departure,
     NotSent,
+    SendState,
     Unreachable,
     Upload,
 )
@@ -66,7 +66,7 @@ def runtime() -> Iterator[Runtime]:
 
 def test_a_submit_carries_body_key_and_name(runtime: Runtime) -> None:
     with Loopback(script(http(202, b'{"request_id": "r1"}', {"X-Id": "7"}))) as server:
-        departure = Departure()
+        departure = SendState()
         answer = Client(runtime, server.url).submit("ü" * 100, departure)
     assert (answer.status, answer.headers["x-id"]) == (202, "7")
     assert answer.data() == {"request_id": "r1"}
@@ -161,7 +161,7 @@ def test_a_throttled_submit_is_sent_again_when_the_server_says(
     if retry_after is not None:
         skewed = retry_after == "skewed date"
         headers["Retry-After"] = formatdate(now + 1, usegmt=True) if skewed else retry_after
-    departure = Departure()
+    departure = SendState()
     with Loopback(script(http(429, b"{}", headers), http(200))) as server:
         started = time.monotonic()
         assert Client(runtime, server.url).submit(departure=departure).status == 200
@@ -173,7 +173,7 @@ def test_a_throttled_submit_is_sent_again_when_the_server_says(
 def test_a_submit_that_is_throttled_for_ever_was_not_sent(runtime: Runtime) -> None:
     with Loopback(script(http(429, b'{"key": "' + SENTINEL.encode() + b'"}'))) as server:
         client = Client(runtime, server.url, again_seconds=0.4)
-        departure = Departure()
+        departure = SendState()
         with pytest.raises(NotSent, match=r"127\.0\.0\.1 answered 429 Too Many Requests") as caught:
             client.submit(departure=departure)
     assert len(server.heard) > 5
@@ -209,7 +209,7 @@ def test_a_submit_waits_for_a_port_that_opens_later(runtime: Runtime) -> None:
 def test_what_cannot_be_connected_was_not_sent(runtime: Runtime, base: str, reason: str) -> None:
     with Loopback(script(close), greeting=b"220 mail.example ESMTP\r\n") as server:
         client = Client(runtime, base.replace("PORT", str(server.port)))
-        departure = Departure()
+        departure = SendState()
         with pytest.raises(NotSent, match=reason) as caught:
             client.submit(departure=departure)
     assert not departure.under_way
@@ -242,7 +242,7 @@ def test_a_departure_says_when_cancelling_is_free(runtime: Runtime) -> None:
     """While a throttled submit waits nothing is under way; while its answer is awaited, it is."""
     throttled = http(429, b"{}", {"Retry-After": "0.3"})
     with Loopback(script(throttled, silence)) as server:
-        client, departure = Client(runtime, server.url), Departure()
+        client, departure = Client(runtime, server.url), SendState()
         call = Call("POST", f"{client.base}/submit", data={})
         future = runtime.start(client.transport.submit(call, departure))
         wait_for(lambda: len(server.heard) == 1)
@@ -345,14 +345,14 @@ def test_every_call_takes_a_turn_and_a_file_does_not(runtime: Runtime) -> None:
     with Loopback(script(http(503), http(200))) as server:
         client = Client(runtime, f"{server.url}/queue")
         turns = 0
-        turn = client.gate.pace.turn
+        turn = client.rate_limits.pace.turn
 
         async def counted() -> None:
             nonlocal turns
             turns += 1
             await turn()
 
-        client.gate.pace.turn = counted  # type: ignore[method-assign]
+        client.rate_limits.pace.turn = counted  # type: ignore[method-assign]
         client.ask()
         assert turns == 2
         client.submit()
@@ -537,8 +537,8 @@ def test_every_wait_is_cancelled_at_once(runtime: Runtime, phase: str) -> None:
         }
         client = Client(runtime, bases.get(phase, server.url))
         if phase == "pace":
-            client.gate.pace = Pace(1)
-            client.gate.pace._tokens = 0.0
+            client.rate_limits.pace = TokenBucket(1)
+            client.rate_limits.pace._tokens = 0.0
         wait = (
             client.transport.download(f"{server.url}/x", 1000)
             if phase == "download"

@@ -51,9 +51,9 @@ def error_of(result: Done | Failed) -> PictureError:
 
 
 def pending(shop: Shop) -> list[str | None]:
-    books = shop.books()
-    jobs = books.journal.pending()
-    books.close()
+    records = shop.records()
+    jobs = records.journal.pending()
+    records.close()
     return [job.request_id for job in jobs]
 
 

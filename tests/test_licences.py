@@ -20,7 +20,7 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.pipeline.gate import allow, open_backend
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.tests.conformance import disc_frame
 
 WANTED_IDS = {
@@ -220,6 +220,6 @@ def test_offline_refusals_name_nothing_that_is_not_here() -> None:
 def test_a_backend_keeps_the_use_it_was_opened_for() -> None:
     backend = open_backend("keyer", usage="commercial", settings=Settings())
     inputs = [Input(0, "a picture", lambda: disc_frame(0).pixels)]
-    (result,) = remove(inputs, backend, Treatment())
+    (result,) = remove(inputs, backend, Finishing())
     assert isinstance(result, Done)
     assert result.report.usage == "commercial"

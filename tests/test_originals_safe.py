@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import Output, Recipe, run
-from rmbg_nodes.batch.preview import foresee
+from rmbg_nodes.batch.preview import preview
 from rmbg_nodes.cli import main
 
 KEYER = Recipe("keyer")
@@ -54,7 +54,7 @@ def test_a_linked_folder_in_dest_leads_to_no_original(shots, tmp_path, mask) -> 
     assert {name: contents(shots)[name] for name in before} == before
     assert summary.counts.failed == 1
     assert summary.reasons == {"BadOption": 1}
-    foreseen = foresee(shots, dest, recipe)
+    foreseen = preview(shots, dest, recipe)
     assert foreseen.survey.reasons == {"blocked": 1}
     assert "would replace pictures that are read" in foreseen.text()
 

@@ -151,7 +151,7 @@ def test_a_failed_picture_of_the_other_identity_keeps_its_reason() -> None:
             "pipeline = importlib.import_module('rmbg_nodes.pipeline.remove')\n"
             "load = lambda: torch.rand(16, 16, 3)\n"
             "inputs = [pipeline.Input(i, f'p{i}', load) for i in range(2)]\n"
-            "results = pipeline.remove(inputs, fake.FakeLocal(failing=[1]), pipeline.Treatment())\n"
+            "results = pipeline.remove(inputs, fake.FakeLocal(failing=[1]), pipeline.Finishing())\n"
             "done, failed = results\n"
             "print(type(done).__name__, failed.failure.error)"
         )

@@ -20,7 +20,7 @@ from rmbg_nodes import BadOption, OverBudget, remove_background
 from rmbg_nodes.batch import Canvas, Recipe, Remover, Summary, Watch, run
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import PictureError
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -60,12 +60,12 @@ class Hearing(list):  # type: ignore[type-arg]
 
 
 def meanwhile(server: HostedServer, then: Callable[[], object]) -> None:
-    server.books.requests = Hearing(then)
+    server.records.requests = Hearing(then)
 
 
 def costs(outcome: str) -> list[str]:
     """What the receipts with this outcome say of the money."""
-    contents = [receipt.data() for receipt in open_books().receipts.each()]
+    contents = [receipt.data() for receipt in open_user_records().receipts.each()]
     return sorted(str(one["cost"]) for one in contents if one["outcome"] == outcome)
 
 
@@ -86,12 +86,12 @@ def test_remove_fetches_free_what_it_could_not_write(fal, shots, tmp_path, capsy
     assert "1 delivered. Cost: 0.036 USD" in said
     assert "1 job with fal" in said
     blocked.rmdir()
-    fal.books.requests = []
+    fal.records.requests = []
     assert main(command) == 0
     assert fal.bills == 3, "the other one was handed over, and nothing kept it"
     said = capsys.readouterr().err
     assert "2 delivered, 1 of them for nothing. Cost: 0.018 USD" in said
-    assert open_books().journal.pending() == []
+    assert open_user_records().journal.pending() == []
     assert sum(map(float, costs("delivered"))) == pytest.approx(3 * 0.018)
 
 
@@ -106,12 +106,12 @@ def test_batch_fetches_free_what_it_could_not_write(fal, shots, tmp_path, capsys
     first = json.loads(capsys.readouterr().out)
     assert (first["done_now"], first["failed"], first["cost"]) == (1, 1, "0.036")
     blocked.rmdir()
-    fal.books.requests = []
+    fal.records.requests = []
     assert main(command) == 0
     second = json.loads(capsys.readouterr().out)
     assert (second["done_now"], second["cost"]) == (1, "0")
     assert fal.bills == 2
-    assert open_books().journal.pending() == []
+    assert open_user_records().journal.pending() == []
 
 
 def test_the_summary_never_says_nothing_of_a_billed_run(fal, shots, tmp_path, monkeypatch) -> None:
@@ -191,7 +191,7 @@ def test_a_remover_pays_once_for_rows_that_nobody_got(fal, shots, lost) -> None:
     made = Remover(Recipe("fal"))({"bytes": files})
     assert made["error"] == [None, None]
     assert fal.bills == 2
-    assert open_books().journal.pending() == []
+    assert open_user_records().journal.pending() == []
     assert Remover(Recipe("fal"))({"bytes": files})["error"] == [None, None]
     assert fal.bills == 4, "what the caller got is not kept anywhere"
 
@@ -205,4 +205,4 @@ def test_a_batch_in_memory_that_raises_has_given_nothing_away(fal) -> None:
     paid = fal.bills
     remove_background(images, "fal")
     assert fal.bills == 2, paid
-    assert open_books().journal.pending() == []
+    assert open_user_records().journal.pending() == []

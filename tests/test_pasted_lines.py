@@ -19,7 +19,7 @@ from rmbg_nodes.cli import main
 from rmbg_nodes.config.invocation import quoted
 from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.types import Ticket
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 
 WORK = "fal/rmbg-2.0:a-work"
 HOSTILE = [
@@ -44,7 +44,7 @@ def _own_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_job(request: str) -> None:
-    journal = open_books().journal
+    journal = open_user_records().journal
     journal.sending(WORK, "fal/rmbg-2.0", None, (32, 24))
     journal.submitted(WORK, Ticket("fal/rmbg-2.0", request))
     journal.keep(WORK, "")

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from rmbg_nodes.core.errors import BadPicture, Cancelled, OverBudget
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline.executor import Workers
+from rmbg_nodes.pipeline.executor import ThreadedExecutor
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, carry_out, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, carry_out, remove
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Records]:
+def records(tmp_path: Path) -> Iterator[Records]:
     opened = open_records(tmp_path / "records", 0)
     yield opened
     opened.close()
@@ -46,15 +46,16 @@ def as_it_is(result: Done | Failed) -> Done | Failed:
     return result
 
 
-def test_the_same_results_as_without_them(books: Records) -> None:
+def test_the_same_results_as_without_them(records: Records) -> None:
     inputs = [broken(index) if index % 5 == 3 else picture(index) for index in range(24)]
     alone = {
-        one.index: one for one in remove(inputs, FakeLocal(), Treatment(refine=True), books=books)
+        one.index: one
+        for one in remove(inputs, FakeLocal(), Finishing(refine=True), records=records)
     }
     beside = {
         one.index: one
         for one in carry_out(
-            inputs, FakeLocal(), Treatment(refine=True), as_it_is, workers=3, books=books
+            inputs, FakeLocal(), Finishing(refine=True), as_it_is, workers=3, records=records
         )
     }
     assert alone.keys() == beside.keys() == set(range(24))
@@ -67,8 +68,8 @@ def test_the_same_results_as_without_them(books: Records) -> None:
             assert isinstance(other, Done)
             assert torch.equal(one.image, other.image)
             assert torch.equal(one.mask, other.mask)
-    assert books.receipts.verify().count == 48
-    assert books.receipts.verify().fault is None
+    assert records.receipts.verify().count == 48
+    assert records.receipts.verify().fault is None
 
 
 class Counted:
@@ -95,17 +96,17 @@ class Counted:
         return result.index
 
 
-def test_a_fast_model_waits_for_slow_workers(books: Records) -> None:
+def test_a_fast_model_waits_for_slow_workers(records: Records) -> None:
     counted = Counted(0.01)
     window = FAKE_LOCAL.window
     found = list(
         carry_out(
             map(counted.input, range(60)),
             FakeLocal(),
-            Treatment(),
+            Finishing(),
             counted.deliver,
             workers=2,
-            books=books,
+            records=records,
         )
     )
     assert sorted(found) == list(range(60))
@@ -113,7 +114,7 @@ def test_a_fast_model_waits_for_slow_workers(books: Records) -> None:
     assert counted.most <= window + window + 2 * 2 + 1
 
 
-def test_the_model_does_not_wait_for_loading_and_delivery(books: Records) -> None:
+def test_the_model_does_not_wait_for_loading_and_delivery(records: Records) -> None:
     def load() -> Tensor:
         time.sleep(0.05)
         return torch.rand(8, 8, 3)
@@ -124,24 +125,26 @@ def test_the_model_does_not_wait_for_loading_and_delivery(books: Records) -> Non
 
     inputs = [Input(index, str(index), load) for index in range(16)]
     started = time.monotonic()
-    list(carry_out(inputs, FakeLocal(seconds=0.1), Treatment(), deliver, workers=4, books=books))
+    list(
+        carry_out(inputs, FakeLocal(seconds=0.1), Finishing(), deliver, workers=4, records=records)
+    )
     # One after the other it would be 3.2 s; the model alone takes 1.6.
     assert time.monotonic() - started < 2.6
 
 
-def test_closing_early_leaves_no_thread(books: Records) -> None:
+def test_closing_early_leaves_no_thread(records: Records) -> None:
     before = threading.active_count()
     results = carry_out(
-        map(picture, range(1000)), FakeLocal(), Treatment(), as_it_is, workers=3, books=books
+        map(picture, range(1000)), FakeLocal(), Finishing(), as_it_is, workers=3, records=records
     )
     next(results)
     cast("Generator[object, None, None]", results).close()
     assert threading.active_count() == before
 
 
-def test_threads_compute_as_before_afterwards(books: Records) -> None:
+def test_threads_compute_as_before_afterwards(records: Records) -> None:
     before = torch.get_num_threads()
-    list(carry_out([picture(0)], FakeLocal(), Treatment(), as_it_is, workers=2, books=books))
+    list(carry_out([picture(0)], FakeLocal(), Finishing(), as_it_is, workers=2, records=records))
     assert torch.get_num_threads() == before
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -150,7 +153,7 @@ def test_threads_compute_as_before_afterwards(books: Records) -> None:
     assert seen == [before]
 
 
-def test_cancel_in_a_worker_ends_the_run(books: Records) -> None:
+def test_cancel_in_a_worker_ends_the_run(records: Records) -> None:
     class Stop(Job):
         def check(self) -> None:
             if threading.current_thread() is not threading.main_thread():
@@ -161,24 +164,24 @@ def test_cancel_in_a_worker_ends_the_run(books: Records) -> None:
             carry_out(
                 [picture(0), picture(1)],
                 FakeLocal(),
-                Treatment(),
+                Finishing(),
                 as_it_is,
                 workers=2,
-                books=books,
+                records=records,
                 job=Stop(),
             )
         )
 
 
-def test_what_was_paid_for_is_delivered_before_a_refusal(books: Records) -> None:
+def test_what_was_paid_for_is_delivered_before_a_refusal(records: Records) -> None:
     provider = FakeProvider()
     results = carry_out(
         iter([picture(index) for index in range(6)]),
         FakeHosted(provider),
-        Treatment(),
+        Finishing(),
         as_it_is,
         workers=2,
-        books=books,
+        records=records,
         max_cost=Decimal("0.054"),
     )
     delivered: list[Done | Failed] = []
@@ -186,15 +189,15 @@ def test_what_was_paid_for_is_delivered_before_a_refusal(books: Records) -> None
         delivered.extend(results)
     assert len(provider.billed) == 3
     assert len([one for one in delivered if isinstance(one, Done)]) == 3
-    assert books.journal.pending() == []
+    assert records.journal.pending() == []
 
 
-def test_an_error_of_ours_is_raised_not_swallowed(books: Records) -> None:
+def test_an_error_of_ours_is_raised_not_swallowed(records: Records) -> None:
     def deliver(result: Done | Failed) -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(carry_out([picture(0)], FakeLocal(), Treatment(), deliver, workers=2, books=books))
+        list(carry_out([picture(0)], FakeLocal(), Finishing(), deliver, workers=2, records=records))
 
 
 def test_items_keep_their_order_and_are_pulled_within_reach() -> None:
@@ -205,11 +208,11 @@ def test_items_keep_their_order_and_are_pulled_within_reach() -> None:
             pulled.append(number)
             yield number
 
-    lane: Workers[int] = Workers(2, reach=3)
+    executor: ThreadedExecutor[int] = ThreadedExecutor(2, reach=3)
     try:
-        ahead = lane.ahead(items(), lambda number: number * 2)
+        ahead = executor.ahead(items(), lambda number: number * 2)
         for number, (item, ready) in enumerate(ahead):
             assert (item, ready()) == (number, number * 2)
             assert len(pulled) <= number + 1 + 3
     finally:
-        lane.close()
+        executor.close()

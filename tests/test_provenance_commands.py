@@ -23,7 +23,7 @@ from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.pictures.source_type import ALTERED, GENERATED
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.pictures.xmp import write_xmp
-from rmbg_nodes.pipeline.context import open_books
+from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.inspecting import inspected
 
@@ -74,7 +74,7 @@ def test_a_cutout_says_what_made_it_and_its_receipt_matches(
     assert said is not None
     assert (said.backend, said.usage, said.left_machine) == ("keyer", "non-commercial", "no")
     assert said.source_type == ALTERED
-    (receipt,) = open_books().receipts.each()
+    (receipt,) = open_user_records().receipts.each()
     assert said.receipt == receipt.id
     status, data = verdict(capsys, path)
     assert status == 0

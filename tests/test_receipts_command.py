@@ -18,7 +18,7 @@ import pytest
 from rmbg_nodes.cli import receipts_command as command
 from rmbg_nodes.pipeline import context
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.tests.conformance import disc_frame
@@ -50,9 +50,9 @@ def filled(data: Path) -> list[str]:
     """Two local pictures, one of them failed, and two paid ones; the ids."""
     pictures = [disc_frame(index, (20, 30)).pixels for index in range(2)]
     inputs = [Input(index, f"{index}", partial(pictures.__getitem__, index)) for index in range(2)]
-    list(remove(inputs, FakeLocal(failing=[1]), Treatment()))
-    list(remove(inputs, FakeHosted(FakeProvider()), Treatment(), usage="commercial"))
-    return [receipt.id for receipt in context.open_books().receipts.each()]
+    list(remove(inputs, FakeLocal(failing=[1]), Finishing()))
+    list(remove(inputs, FakeHosted(FakeProvider()), Finishing(), usage="commercial"))
+    return [receipt.id for receipt in context.open_user_records().receipts.each()]
 
 
 def tamper(data: Path, statement: str) -> None:
@@ -133,7 +133,7 @@ def test_csv(run: Run, filled: list[str]) -> None:
 def test_a_csv_has_no_formula(run: Run, data: Path) -> None:
     formula = '=HYPERLINK("http://127.0.0.1/?"&A1)'
     pictures = [Input(0, "p", lambda: disc_frame(0, (20, 30)).pixels)]
-    list(remove(pictures, FakeLocal(replace(FAKE_LOCAL, id=formula)), Treatment()))
+    list(remove(pictures, FakeLocal(replace(FAKE_LOCAL, id=formula)), Finishing()))
     (row,) = csv.DictReader(io.StringIO(run("export", "--csv")[1]))
     assert row["backend"] == f"'{formula}"
     assert not [cell for cell in row.values() if cell.lstrip()[:1] in set("=+-@")]
@@ -237,15 +237,15 @@ def test_a_number_that_no_receipt_has(filled: list[str], run: Run, data: Path, n
         assert status == 0
         assert name not in out
     assert run("show", name)[0] == 1
-    books = context.open_books()
-    pixels = books.receipts.find(filled[0])[0].data()["image"]
+    records = context.open_user_records()
+    pixels = records.receipts.find(filled[0])[0].data()["image"]
     assert isinstance(pixels, dict)
-    assert [one.id for one in books.receipts.matching(str(pixels["sha256"]))] == [filled[0]]
+    assert [one.id for one in records.receipts.matching(str(pixels["sha256"]))] == [filled[0]]
     frame = disc_frame(7, (20, 30))
-    (done,) = remove([Input(0, "next", lambda: frame.pixels)], FakeLocal(), Treatment())
+    (done,) = remove([Input(0, "next", lambda: frame.pixels)], FakeLocal(), Finishing())
     assert isinstance(done, Done)
     assert done.report.receipt is not None
-    assert books.receipts.head()[0] == len(filled) + 1
+    assert records.receipts.head()[0] == len(filled) + 1
 
 
 @pytest.mark.parametrize("number", [-(2**63), -1, 0, 2**53, 2**63 - 1])
@@ -274,7 +274,7 @@ def test_no_spoilt_row_costs_a_picture(
     frame = disc_frame(9, (20, 30))
     earlier = {f"job-{number}": ("another", frame.pixels) for number in range(1, 9)}
     backend = FakeHosted(FakeProvider(jobs=earlier)) if hosted else FakeLocal()
-    (done,) = remove([Input(0, "next", lambda: frame.pixels)], backend, Treatment())
+    (done,) = remove([Input(0, "next", lambda: frame.pixels)], backend, Finishing())
     assert isinstance(done, Done)
     kept = done.report.receipt is not None
     assert kept != any("no receipt was kept" in words for words in done.report.warnings)

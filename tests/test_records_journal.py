@@ -18,7 +18,7 @@ from rmbg_nodes.core.types import Ticket
 from rmbg_nodes.records import opening, schema
 from rmbg_nodes.records.journal import LOST, Journal
 from rmbg_nodes.records.opening import FILE
-from rmbg_nodes.records.process_lock import Owner
+from rmbg_nodes.records.process_lock import ProcessLock
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, start, until_said
 
 SEND = """
@@ -204,10 +204,10 @@ print(journal.known("w2").request_id, flush=True)
 
 
 def test_files_of_dead_owners_are_removed(tmp_path: Path) -> None:
-    first = Owner(tmp_path)
+    first = ProcessLock(tmp_path)
     dead = tmp_path / "0123456789abcdef.lock"
     dead.touch()
-    second = Owner(tmp_path)
+    second = ProcessLock(tmp_path)
     second.clean_up()
     assert not dead.exists()
     assert second.lives(first.name)

@@ -359,25 +359,25 @@ def shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[tuple[Records, Callable[..., str]]]:
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
-    books = context.open_books()
+    records = context.open_user_records()
 
     def show(*arguments: str) -> str:
         assert cli.main(arguments) == 0
         return capsys.readouterr().out
 
-    yield books, show
-    books.close()
+    yield records, show
+    records.close()
 
 
 def test_pending_says_what_to_do(shown: tuple[Records, Callable[..., str]]) -> None:
-    books, show = shown
+    records, show = shown
     assert show("pending") == "Nothing is open: every paid job was delivered or settled.\n"
     assert json.loads(show("pending", "--json")) == []
     for work, ticket in (("1", TICKET), ("2", LOST), ("3", None)):
-        books.journal.sending(f"{BACKEND}:{work}", BACKEND, PRICE, SIZE)
+        records.journal.sending(f"{BACKEND}:{work}", BACKEND, PRICE, SIZE)
         if ticket is not None:
-            books.journal.submitted(f"{BACKEND}:{work}", ticket)
-            books.journal.keep(f"{BACKEND}:{work}", "some trouble")
+            records.journal.submitted(f"{BACKEND}:{work}", ticket)
+            records.journal.keep(f"{BACKEND}:{work}", "some trouble")
     rows = json.loads(show("pending", "--json"))
     assert [row["request_id"] for row in rows] == ["req-1", None, None]
     assert [row["price"] for row in rows] == ["0.018"] * 3
@@ -428,20 +428,22 @@ class _Fetches(FakeHosted):
 
 
 def test_a_result_that_finds_no_place_waits(tmp_path: Path) -> None:
-    books = open_records(tmp_path, 100)  # bytes: less than any result
-    job = job_of(books)
+    records = open_records(tmp_path, 100)  # bytes: less than any result
+    job = job_of(records)
     send(job)
     job.close()
-    ((_, error),) = context.resume(books.journal.pending(), _Fetches(FakeProvider()), books, Job())
+    ((_, error),) = context.resume(
+        records.journal.pending(), _Fetches(FakeProvider()), records, Job()
+    )
     assert isinstance(error, ResultWaiting)
     assert "RMBG_CACHE" in str(error)
-    assert [one.resumable for one in books.journal.pending()] == [True]
-    books.close()
+    assert [one.resumable for one in records.journal.pending()] == [True]
+    records.close()
 
 
 def test_cache_info_and_clear(shown: tuple[Records, Callable[..., str]], tmp_path: Path) -> None:
-    books, show = shown
-    books.cache.put(WORK, matte(levels(255)))
+    records, show = shown
+    records.cache.put(WORK, matte(levels(255)))
     facts = json.loads(show("cache", "info", "--json"))
     assert facts["entries"] == 1
     assert facts["most_bytes"] == 2_000_000_000
@@ -449,4 +451,4 @@ def test_cache_info_and_clear(shown: tuple[Records, Callable[..., str]], tmp_pat
     assert show("cache", "info").startswith("1 paid results, ")
     assert show("cache", "clear") == "1 results removed.\n"
     assert json.loads(show("cache", "clear", "--json")) == {"removed": 0}
-    assert books.cache.get(WORK) is None
+    assert records.cache.get(WORK) is None

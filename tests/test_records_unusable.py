@@ -299,9 +299,9 @@ def test_an_id_survives_a_journal_that_is_replaced_while_it_is_awaited(user: Use
 
     user.server.plan(Fault("status", "unknown state"))
     Shop(user.records, BACKEND).run([disc_frame(0, (24, 32))], TakesAway())
-    books = open_records(user.records, 0)
-    (job,) = books.journal.pending()
-    books.close()
+    records = open_records(user.records, 0)
+    (job,) = records.journal.pending()
+    records.close()
     assert job.request_id in user.server.jobs
     user.server.mend()
     assert user.rmbg("resume") == 0
@@ -441,10 +441,10 @@ def test_an_earlier_version_goes_on_with_what_a_later_one_added(paid: User) -> N
 def test_money_that_was_never_spent_is_no_budget(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    books = open_records(user.records, 0)
-    books.journal.sending(WORK, BACKEND, PRICE, SIZE)
-    books.journal.submitted(WORK, TICKET)
-    books.close()
+    records = open_records(user.records, 0)
+    records.journal.sending(WORK, BACKEND, PRICE, SIZE)
+    records.journal.submitted(WORK, TICKET)
+    records.close()
     forger = connected(user.records / FILE)
     forger.execute(
         "INSERT INTO spending SELECT date('now'), 'fal/rmbg-2.0', 'USD', 1, -9000000000000"

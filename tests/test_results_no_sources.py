@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import Output, Recipe, run
-from rmbg_nodes.batch.preview import foresee
+from rmbg_nodes.batch.preview import preview
 from rmbg_nodes.cli import main
 from rmbg_nodes.pictures.results import BY_NAME, IN_FILE, made_here
 from rmbg_nodes.tests.support.hosted.opening import loopback
@@ -139,7 +139,7 @@ def test_a_batch_names_and_counts_them_too(shots, tmp_path, capsys) -> None:
             "more/c.png": IN_FILE,
         }
         assert "portrait-cutout.png (its name says so)" in said.err
-    outlook = foresee(shots, tmp_path / "dest", Recipe("keyer"))
+    outlook = preview(shots, tmp_path / "dest", Recipe("keyer"))
     assert (outlook.survey.total, outlook.survey.done, outlook.survey.passed_over) == (3, 3, 4)
     summary = run([shots, mine], tmp_path / "other", Recipe("keyer"))
     assert summary.counts.total == 4

@@ -72,7 +72,7 @@ def run(count: int, on_failure: str = "stop", failing: Collection[int] = ()):
     pipeline = importlib.import_module("rmbg_nodes.pipeline.remove")
     images = torch.rand(count, 24, 20, 3, generator=torch.Generator().manual_seed(2))
     backend = FakeLocal(failing=failing)
-    (batch,) = module.run_batches(backend, None, [images], pipeline.Treatment(), on_failure)
+    (batch,) = module.run_batches(backend, None, [images], pipeline.Finishing(), on_failure)
     return batch
 
 

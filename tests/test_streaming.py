@@ -17,7 +17,7 @@ from rmbg_nodes.cli import main
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.tests.support.fake_backend import FakeLocal
 
 pytestmark = pytest.mark.whole
@@ -36,7 +36,7 @@ def flow(count: int, side: int) -> list[int]:
         for index in range(count)
     )
     memory: list[int] = []
-    results = remove(inputs, FakeLocal(), Treatment(refine=True), settings=Settings())
+    results = remove(inputs, FakeLocal(), Finishing(refine=True), settings=Settings())
     for number, result in enumerate(results, 1):
         assert isinstance(result, Done)
         if number % (count // 5) == 0:

@@ -20,15 +20,15 @@ from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Provider
-from .jobs.blocking import Hands
-from .jobs.job_runner import Courier
-from .jobs.run_context import Desk, Errand
-from .jobs.schedule import Pacer
+from .jobs.blocking import BlockingPool
+from .jobs.job_runner import JobRunner
+from .jobs.run_context import HostedRequest, RunContext
+from .jobs.schedule import PollSchedule
 from .providers.bria import Bria
 from .providers.fal import Fal
 from .providers.replicate import Replicate
 
-ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, Hands], Provider]"
+ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, BlockingPool], Provider]"
 
 #: Settings that never reach the provider; the others are part of what a picture's result depends
 #: on, and so of its identity.
@@ -75,40 +75,42 @@ class HostedBackend:
 
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
         """Fetch what was paid for earlier, without the pictures. Raises like `run`."""
-        return self._carry(map(Errand.of_claim, claims), job)
+        return self._carry(map(HostedRequest.of_claim, claims), job)
 
     def close(self) -> None:
         """Nothing outlives a run but the process's loop thread."""
 
-    def _errand(self, frame: Frame) -> Errand:
+    def _errand(self, frame: Frame) -> HostedRequest:
         height, width, _ = frame.pixels.shape
         work = self.work(frame)
         assert work is not None
-        return Errand(frame.index, frame.name, work, (width, height), frame)
+        return HostedRequest(frame.index, frame.name, work, (width, height), frame)
 
-    def _carry(self, errands: Iterator[Errand], job: Job) -> Iterator[Outcome]:
+    def _carry(self, requests: Iterator[HostedRequest], job: Job) -> Iterator[Outcome]:
         job.check()
-        first = next(errands, None)
+        first = next(requests, None)
         if first is None:
             return
-        run = _Run(self._courier(job, hands := self._hands()), hands)
+        run = _Run(self._courier(job, blocking_pool := self._hands()), blocking_pool)
         try:
             run.start(first)
-            yield from self._outcomes(run, errands, job)
+            yield from self._outcomes(run, requests, job)
         finally:
             run.stop()
 
-    def _outcomes(self, run: _Run, errands: Iterator[Errand], job: Job) -> Iterator[Outcome]:
+    def _outcomes(
+        self, run: _Run, requests: Iterator[HostedRequest], job: Job
+    ) -> Iterator[Outcome]:
         refusal: Refusal | None = None
         more = True
         while True:
             while more and refusal is None and run.open < self.spec.window:
                 job.check()
-                errand = next(errands, None)
-                if errand is None:
+                request = next(requests, None)
+                if request is None:
                     more = False
                 else:
-                    run.start(errand)
+                    run.start(request)
                 # At least one for each that was handed out, or the provider idles meanwhile.
                 if not run.idle():
                     break
@@ -125,19 +127,19 @@ class HostedBackend:
         if refusal is not None:
             raise refusal
 
-    def _hands(self) -> Hands:
+    def _hands(self) -> BlockingPool:
         """An official client blocks a thread for every picture that it works on."""
         if self._options.get("client") == "official":
-            return Hands(self.spec.window + _BESIDE)
-        return Hands()
+            return BlockingPool(self.spec.window + _BESIDE)
+        return BlockingPool()
 
-    def _courier(self, job: Job, hands: Hands) -> Courier:
+    def _courier(self, job: Job, blocking_pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
         key = find_key(spec, str(self._options.get("profile", "")))
-        provider = self._make_provider(self._bases, key, hands)
+        provider = self._make_provider(self._bases, key, blocking_pool)
         here = runtime()
         home = f"{spec.provider} {' '.join(sorted(self._bases.values()))}"
-        gate = here.gate(
+        rate_limits = here.rate_limits(
             home,
             in_flight=limits.in_flight,
             requests_a_minute=limits.requests_a_minute,
@@ -145,24 +147,24 @@ class HostedBackend:
         )
         transport = Transport(
             here,
-            gate,
+            rate_limits,
             self._bases,
             {role: official for role, (_, official) in hosting_of(spec).bases.items()},
             provider.headers(key.reveal()),
             Redactor([key.reveal()]),
         )
-        return Courier(
-            Desk(
+        return JobRunner(
+            RunContext(
                 home=home,
                 spec=spec,
                 provider=provider,
                 transport=transport,
-                gate=gate,
+                rate_limits=rate_limits,
                 runtime=here,
-                hands=hands,
+                blocking_pool=blocking_pool,
                 job=job,
                 limits=limits,
-                pacer=Pacer.of(
+                pacer=PollSchedule.of(
                     hosting_of(spec).seconds, limits.in_flight, limits.requests_a_minute
                 ),
                 resubmit=bool(self._options.get("resubmit", False)),
@@ -174,16 +176,16 @@ class HostedBackend:
 class _Run:
     """The coroutines of one run, seen from the caller's thread."""
 
-    def __init__(self, courier: Courier, hands: Hands) -> None:
+    def __init__(self, courier: JobRunner, blocking_pool: BlockingPool) -> None:
         self._courier = courier
-        self._hands = hands
+        self._hands = blocking_pool
         self._runtime = runtime()
         self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.open = 0
 
-    def start(self, errand: Errand) -> None:
+    def start(self, request: HostedRequest) -> None:
         self.open += 1
-        self._runtime.start(self._courier.carry(errand)).add_done_callback(self._ended.put)
+        self._runtime.start(self._courier.carry(request)).add_done_callback(self._ended.put)
 
     def idle(self) -> bool:
         """Nothing waits to be handed out, so there is time to pull more pictures."""
@@ -221,7 +223,7 @@ def open_bria(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
     """Bria's own API."""
     del host  # a provider's machine computes, not this one
 
-    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
         return Bria(spec, bases, options)
 
     return HostedBackend(spec, options, make)
@@ -231,11 +233,11 @@ def open_fal(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
     """fal.ai, with this package's client or with fal-client."""
     del host
 
-    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
         if options["client"] == "official":
             from .providers.official import OfficialFal
 
-            return OfficialFal(spec, bases, options, key.reveal(), hands.run)
+            return OfficialFal(spec, bases, options, key.reveal(), blocking_pool.run)
         return Fal(spec, bases, options)
 
     return HostedBackend(spec, options, make)
@@ -245,11 +247,11 @@ def open_replicate(spec: BackendSpec, host: Host, **options: OptionValue) -> Bac
     """Replicate, with this package's client or with Replicate's."""
     del host
 
-    def make(bases: Mapping[str, str], key: Key, hands: Hands) -> Provider:
+    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
         if options["client"] == "official":
             from .providers.official import OfficialReplicate
 
-            return OfficialReplicate(spec, bases, options, key.reveal(), hands.run)
+            return OfficialReplicate(spec, bases, options, key.reveal(), blocking_pool.run)
         return Replicate(spec, bases, options)
 
     return HostedBackend(spec, options, make)

@@ -38,7 +38,9 @@ class Fetcher:
                 "and name files."
             )
         self._here = runtime()
-        self._gate = self._here.gate("addresses", in_flight=8, requests_a_minute=60_000, pictures=8)
+        self._rate_limits = self._here.rate_limits(
+            "addresses", in_flight=8, requests_a_minute=60_000, pictures=8
+        )
         self._guard = threading.Lock()
         self._under_way: set[Future[bytes]] = set()
         self._stopped = False
@@ -89,7 +91,7 @@ class Fetcher:
                 bases[variable], official[variable] = configured[role], documented
         return Transport(
             self._here,
-            self._gate,
+            self._rate_limits,
             bases,
             official,
             {},

@@ -108,10 +108,12 @@ def _asked(spec: BackendSpec, profile: str) -> Quote:
     key = find_key(spec, profile)
     here = runtime()
     name = f"{spec.provider} {ROLE} {bases[ROLE]}"
-    gate = here.gate(name, in_flight=1, requests_a_minute=limits.requests_a_minute, pictures=1)
+    rate_limits = here.rate_limits(
+        name, in_flight=1, requests_a_minute=limits.requests_a_minute, pictures=1
+    )
     transport = Transport(
         here,
-        gate,
+        rate_limits,
         {ROLE: bases[ROLE]},
         {ROLE: hosting.bases[ROLE][1]},
         Fal(spec, bases, {}).headers(key.reveal()),

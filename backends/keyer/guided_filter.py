@@ -11,7 +11,7 @@ from scipy import ndimage
 from .lab import Array
 
 
-def guided_coefficients(guide: Array, values: Array, radius: int, evenness: float) -> Array:
+def guided_coefficients(guide: Array, values: Array, radius: int, epsilon: float) -> Array:
     """guide (H, W, 3) in 0..1 and values (H, W) -> (H, W, 4): values ~ guide . first three + last.
 
     evenness: the variance in the guide below which it is taken for flat (epsilon of the paper).
@@ -27,7 +27,7 @@ def guided_coefficients(guide: Array, values: Array, radius: int, evenness: floa
     products = (guide[..., :, None] * guide[..., None, :]).reshape(*guide.shape[:2], 9)
     covariance = mean(products).reshape(*guide.shape[:2], 3, 3)
     covariance = covariance - centre[..., :, None] * centre[..., None, :]
-    covariance = covariance + np.eye(3, dtype=np.float32) * np.float32(evenness)
+    covariance = covariance + np.eye(3, dtype=np.float32) * np.float32(epsilon)
     shared = mean(guide * values[..., None]) - centre * level[..., None]
     slope = np.linalg.solve(covariance, shared[..., None])[..., 0]
     offset = level - np.einsum("hwc,hwc->hw", slope, centre)

@@ -40,7 +40,7 @@ def preview(rgb: Array) -> Array:
         return np.zeros(full, np.float32)
     salient = saliency(lab, superpixels(lab, SUPERPIXELS))
     alpha = _sort_by_colour(small, lab, salient)
-    coefficients = guided_coefficients(small, alpha, radius=4, evenness=1e-4)
+    coefficients = guided_coefficients(small, alpha, radius=4, epsilon=1e-4)
     result = np.empty(full, np.float32)
     for start in range(0, full[0], BAND_ROWS):
         stop = min(start + BAND_ROWS, full[0])
@@ -64,7 +64,7 @@ def _sort_by_colour(rgb: Array, lab: Array, salient: Array) -> Array:
         evidence = np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE).reshape(alpha.shape)
         odds = ndimage.gaussian_filter(evidence + prior, 1.0)
         rough = (1 / (1 + np.exp(-odds))).astype(np.float32)
-        alpha = apply_coefficients(rgb, guided_coefficients(rgb, rough, radius=6, evenness=1e-3))
+        alpha = apply_coefficients(rgb, guided_coefficients(rgb, rough, radius=6, epsilon=1e-3))
     return alpha
 
 

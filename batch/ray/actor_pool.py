@@ -11,7 +11,7 @@ from ...core.specs import BackendSpec
 
 
 @dataclass(frozen=True)
-class Pool:
+class ActorPool:
     """The actors. None lets the engine choose: one for each GPU there is, else one for each
     machine, with the processors shared among them; one in all for a hosted backend."""
 

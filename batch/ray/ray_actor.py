@@ -26,10 +26,10 @@ from ..delivery import check_place, land
 from ..memory import keep_memory
 from ..recipe.model import Recipe
 from ..result import Landed, not_landed, settle_landed
-from ..session import Opener, Order, Workshop
+from ..session import Opener, Request, Session
 from ..sources.items import Item
 from .ray_pages import COLUMN, Refused, read_page, write_results
-from .shared_budget import Ledger, LedgerJob
+from .shared_budget import SharedBudget, SharedBudgetJob
 
 # How often one picture is tried when trying again costs nothing.
 _ATTEMPTS = 3
@@ -63,7 +63,7 @@ class Orders:
     costs: Path | None = None
 
 
-class Hand:
+class RayActor:
     """The callable of Ray's actors, each in a process of its own. Several threads call it at a
     time."""
 
@@ -80,7 +80,7 @@ class Hand:
             mine = name in OF_THE_MACHINE and os.environ.get(name, "").strip()
             if orders.paid or not mine:
                 os.environ[name] = value
-        self._shop: Workshop[Landed] = Workshop(
+        self._session: Session[Landed] = Session(
             replace(orders.recipe, max_cost=None),
             orders.opener,
             orders.settings,
@@ -94,7 +94,7 @@ class Hand:
 
     def __del__(self) -> None:
         """So Ray says that the actor is not needed any more."""
-        self._shop.close()
+        self._session.close()
 
     def _page(self, page: str) -> Sequence[Landed | Refused]:
         numbered = read_page(page)
@@ -130,12 +130,12 @@ class Hand:
         if refused:
             return [refused] * len(items)
         try:
-            if self._shop.backend.spec.price and not self._orders.paid:
+            if self._session.backend.spec.price and not self._orders.paid:
                 raise BadOption(
                     "This backend costs money, and Ray may run it on any machine, where no budget "
                     "would hold. Name a hosted backend by its id."
                 )
-            futures = self._shop.work([self._order(item) for item in items])
+            futures = self._session.work([self._order(item) for item in items])
         except Refusal as error:
             self._refused = Refused(type(error).__name__, str(error))
             return [self._refused] * len(items)
@@ -144,7 +144,7 @@ class Hand:
     def _result(self, future: Future[Landed]) -> Landed | Refused:
         while not wait([future], _TICK).done:
             if self._stop.exists():
-                self._shop.drop()
+                self._session.drop()
         try:
             landed = future.result()
         except Cancelled:
@@ -156,8 +156,8 @@ class Hand:
             self._refused = Refused(landed.kind, landed.error or "")
         return landed
 
-    def _order(self, item: Item) -> Order[Landed]:
-        return Order(
+    def _order(self, item: Item) -> Request[Landed]:
+        return Request(
             item.key,
             item.source,
             partial(self._land, item),
@@ -166,8 +166,8 @@ class Hand:
         )
 
     def _land(self, item: Item, result: Done | Failed, origin: Origin | None) -> Landed:
-        shop = self._shop
-        return land(item, result, origin, self._orders.dest, shop.produce, shop.files)
+        session = self._session
+        return land(item, result, origin, self._orders.dest, session.produce, session.files)
 
 
 class _Stoppable(Job):
@@ -188,7 +188,7 @@ def _job(orders: Orders) -> Job:
     if orders.costs is None or orders.recipe.max_cost is None:
         return Job()
     owner = ray.get_runtime_context().get_actor_id() or ""  # the same after a restart
-    return LedgerJob(Ledger(orders.costs, orders.recipe.max_cost, owner))
+    return SharedBudgetJob(SharedBudget(orders.costs, orders.recipe.max_cost, owner))
 
 
 @contextmanager

@@ -29,17 +29,17 @@ from ...core.errors import BackendMissing, BadOption, OverBudget
 from ...core.specs import BackendSpec
 from ...core.types import Job
 from ...pictures.read import read_picture
-from ...pipeline.context import open_books
+from ...pipeline.context import open_user_records
 from ...pipeline.estimate import estimate, look
 from ...pipeline.gate import allow_unopened, open_backend
-from ...records.run_budget import Purse
+from ...records.run_budget import RunBudget
 from ..delivery import noted
 from ..recipe.model import Recipe
 from ..result import Landed
 from ..session import Opener
 from ..sources.items import Item
 from ..sources.loading import Inputs
-from .actor_pool import Pool, divided
+from .actor_pool import ActorPool, divided
 from .ray_pages import Refused, read_results, stop_file, write_pages
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_on_ray(
     dest: Path,
     *,
     backend: Opener | None = None,
-    pool: Pool | None = None,
+    pool: ActorPool | None = None,
     settings: Settings | None = None,
     job: Job | None = None,
     landed: Callable[[Landed], None] | None = None,
@@ -86,7 +86,7 @@ def on_ray(
     dest: Path,
     *,
     backend: Opener | None = None,
-    pool: Pool | None = None,
+    pool: ActorPool | None = None,
     settings: Settings | None = None,
     job: Job | None = None,
 ) -> Generator[Landed, None, None]:
@@ -124,10 +124,10 @@ def on_ray(
     if paid:
         _check_paid(items, recipe, current)
     limited = paid and recipe.max_cost is not None
-    purse = _purse(dest) if limited else nullcontext()
-    with _folder(dest) as folder, purse as costs, ray_run.connected():
+    run_budget = _run_budget(dest) if limited else nullcontext()
+    with _folder(dest) as folder, run_budget as costs, ray_run.connected():
         parts = write_pages(items, folder / "pages.jsonl")
-        shape = ray_run.shape(pool or Pool(), spec)
+        shape = ray_run.shape(pool or ActorPool(), spec)
         orders = Orders(
             recipe=_absolute(recipe),
             opener=backend,
@@ -192,17 +192,17 @@ def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> No
         recipe.backend, usage=recipe.usage, settings=settings, options=recipe.options
     )
     with closing(backend):
-        books = open_books(settings)
+        records = open_user_records(settings)
         inputs = Inputs(items, partial(_read, recipe.max_megapixels))
-        purse = Purse(books.spending, settings.budget, recipe.max_cost)
-        expected = estimate(inputs, backend, books)
+        run_budget = RunBudget(records.spending, settings.budget, recipe.max_cost)
+        expected = estimate(inputs, backend, records)
         if expected is None:
             return
         try:
-            purse.afford(expected.price, expected.paid)
+            run_budget.afford(expected.price, expected.paid)
         except OverBudget:
-            expected = look(inputs, backend, books) or expected
-            purse.afford(expected.price, expected.paid)
+            expected = look(inputs, backend, records) or expected
+            run_budget.afford(expected.price, expected.paid)
 
 
 def _read(max_megapixels: float, _: int, item: Item) -> Tensor:
@@ -243,7 +243,7 @@ def _folder(dest: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _purse(dest: Path) -> Iterator[Path]:
+def _run_budget(dest: Path) -> Iterator[Path]:
     """What the run costs: beside the records, because a network's disk is no place for it."""
     name = hashlib.sha256(str(dest).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     path = PlainHost().data_folder() / "records" / f"run-{name}.sqlite"

@@ -23,8 +23,8 @@ from ray.data.block import BlockMetadata
 from ...core.errors import BackendMissing, BadOption, Cancelled
 from ...core.specs import BackendSpec
 from ...core.types import Job
-from .actor_pool import Pool
-from .ray_actor import Hand, Orders
+from .actor_pool import ActorPool
+from .ray_actor import Orders, RayActor
 from .ray_pages import COLUMN, PAGE, Part
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -139,7 +139,7 @@ def _start(address: str) -> None:
         ) from error
 
 
-def shape(pool: Pool, spec: BackendSpec | None) -> Shape:
+def shape(pool: ActorPool, spec: BackendSpec | None) -> Shape:
     """What is asked of Ray. Raises BadOption for more than a Ray of this machine alone has."""
     window = spec.window if spec else _USUAL_WINDOW
     if spec is not None and spec.location == "hosted":
@@ -190,7 +190,7 @@ def pages(
         dataset = ray.data.read_datasource(
             Pages(parts), override_num_blocks=len(parts), num_cpus=0
         ).map_batches(
-            Hand,
+            RayActor,
             fn_constructor_args=(orders,),
             batch_size=1,
             compute=ActorPoolStrategy(

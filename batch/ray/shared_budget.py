@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS costs (
 """
 
 
-class Ledger:
+class SharedBudget:
     """A file that lives as long as the run. Any thread may call it.
 
     owner: the same before and after a restart of the process, so that a picture that it had set
@@ -105,10 +105,10 @@ class Ledger:
         return int(micros)
 
 
-class LedgerJob(Job):
+class SharedBudgetJob(Job):
     """A run that spends from a ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: SharedBudget) -> None:
         self._ledger = ledger
 
     def reserve(self, work: str, price: Price) -> None:

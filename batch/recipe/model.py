@@ -136,7 +136,7 @@ class Output:
 class Recipe:
     """What every picture of a batch becomes. Raises BadOption or BackendUnknown.
 
-    backend, options: as `open_backend` takes them. refine, decontaminate: see `Treatment`.
+    backend, options: as `open_backend` takes them. refine, decontaminate: see `Finishing`.
     background: "transparent", a colour, or the path of a picture file, which covers the canvas.
     canvas: None leaves the subject where it is, at the size that it has. max_megapixels: larger
     pictures are refused before they are decoded. max_cost: USD that a run may cost.

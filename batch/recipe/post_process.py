@@ -13,7 +13,7 @@ from ...core.layers import SUBJECT_LEVEL, subject_box
 from ...core.remarks import Remark
 from ...core.report import JsonValue
 from ...pipeline.finishing import Part
-from ...pipeline.remove import Done, Treatment
+from ...pipeline.remove import Done, Finishing
 from .background_picture import Backdrop, open_backdrop
 from .model import Canvas, Recipe
 from .placing import no_subject, on_canvas
@@ -24,7 +24,7 @@ _ENLARGED = 1.25
 _AROUND = 32
 
 
-def open_treatment(recipe: Recipe) -> Treatment:
+def open_treatment(recipe: Recipe) -> Finishing:
     """What the pipeline does with every picture of a batch.
 
     A colour that takes no canvas is put behind the subject by the cut-out itself, where it costs
@@ -32,12 +32,12 @@ def open_treatment(recipe: Recipe) -> Treatment:
     """
     behind = None if recipe.canvas else recipe.colour
     arranged = Arranged(recipe, open_backdrop(recipe), recipe.digest())
-    return Treatment(recipe.refine, recipe.decontaminate, behind, arranged)
+    return Finishing(recipe.refine, recipe.decontaminate, behind, arranged)
 
 
 @dataclass(frozen=True)
 class Arranged:
-    """The arrangement of a batch; see `treatment.Arrangement`. digest: the recipe's."""
+    """The arrangement of a batch; see `treatment.PostProcess`. digest: the recipe's."""
 
     recipe: Recipe
     backdrop: Backdrop | None

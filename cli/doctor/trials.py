@@ -39,7 +39,7 @@ from ...demo.product import product_shot
 from ...demo.shapes import Scene
 from ...pipeline.gate import open_backend
 from ...pipeline.inputs import Input
-from ...pipeline.remove import Done, Treatment, remove
+from ...pipeline.remove import Done, Finishing, remove
 from .findings import Rows
 
 SIDE = 512
@@ -247,7 +247,7 @@ def _tried(
 
 def _one(backend: Backend, image: Tensor, settings: Settings) -> Done:
     item = Input(0, "the test picture", partial(image.clone))
-    (result,) = remove([item], backend, Treatment(refine=True), settings=settings)
+    (result,) = remove([item], backend, Finishing(refine=True), settings=settings)
     if isinstance(result, Done):
         return result
     raise result.failure.error

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rmbg_nodes.batch.ray.actor_pool import Pool
+from rmbg_nodes.batch.ray.actor_pool import ActorPool
 from rmbg_nodes.batch.ray.ray_engine import on_ray
 from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.sources.items import Item
@@ -51,7 +51,7 @@ def main(source: str, dest: str, backend: str) -> None:
     """Do what is not there yet; say so of each picture."""
     left = [item for item in items_in(Path(source)) if not (Path(dest) / item.target).exists()]
     recipe = replace(plain_recipe(), backend=backend)
-    for landed in on_ray(left, recipe, Path(dest), pool=Pool(actors=2)):
+    for landed in on_ray(left, recipe, Path(dest), pool=ActorPool(actors=2)):
         sys.stdout.write(f"{landed.key} {landed.error or 'done'}\n")
         sys.stdout.flush()
 

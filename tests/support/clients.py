@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 
 from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
-from rmbg_nodes.backends.hosted.http.rate_limits import Gate
+from rmbg_nodes.backends.hosted.http.rate_limits import RateLimits
 from rmbg_nodes.backends.hosted.http.redact import Redactor
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.backends.hosted.http.transport import Transport
-from rmbg_nodes.backends.hosted.http.wire import Answer, Call, Departure
+from rmbg_nodes.backends.hosted.http.wire import Answer, Call, SendState
 
 from .loopback import Line, Script
 
@@ -40,11 +40,11 @@ class Client:
 
     def __init__(self, runtime: Runtime, base: str, **more: object) -> None:
         self.runtime = runtime
-        self.gate = Gate(in_flight=8, requests_a_minute=60_000, pictures=8)
+        self.rate_limits = RateLimits(in_flight=8, requests_a_minute=60_000, pictures=8)
         settings: dict[str, object] = {"backoff": Backoff(0.01, 0.02), "read_seconds": 5.0, **more}
         self.transport = Transport(
             runtime,
-            self.gate,
+            self.rate_limits,
             {"queue": base},
             {"queue": OFFICIAL},
             KEY,
@@ -53,7 +53,7 @@ class Client:
         )
         self.base = base
 
-    def submit(self, data: str = "x", departure: Departure | None = None) -> Answer:
+    def submit(self, data: str = "x", departure: SendState | None = None) -> Answer:
         call = Call("POST", f"{self.base}/submit", data={"image": data})
         return self.runtime.start(self.transport.submit(call, departure)).result(20)
 

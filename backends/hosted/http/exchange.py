@@ -17,7 +17,7 @@ from yarl import URL
 from .addresses import Barred
 from .proxies import Proxy
 from .retry import Seen
-from .wire import Answer, Departure
+from .wire import Answer, SendState
 
 _SLICE = 65_536
 #: Bytes a second. What is slower on average, after the first `read_seconds`, is given up.
@@ -85,7 +85,7 @@ class Attempt:
 
 
 async def exchange(
-    session: aiohttp.ClientSession, request: Request, proxy: Proxy | None, departure: Departure
+    session: aiohttp.ClientSession, request: Request, proxy: Proxy | None, departure: SendState
 ) -> Attempt:
     """Send it once, without following redirects. `departure` learns when bytes may have left."""
     host = request.url.host or ""
@@ -185,7 +185,7 @@ def _detail(error: BaseException) -> str:
     return ""
 
 
-def _seen(status: int | None, headers: Mapping[str, str], departure: Departure) -> Seen:
+def _seen(status: int | None, headers: Mapping[str, str], departure: SendState) -> Seen:
     """What is known while the answer has not come to its end."""
     return Seen(
         status,

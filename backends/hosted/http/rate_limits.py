@@ -16,7 +16,7 @@ _BLINK = 0.001
 _MARGIN = 0.999
 
 
-class Pace:
+class TokenBucket:
     """Requests a minute: never more than N in any 60 seconds, and spread out.
 
     A token bucket. Its capacity and what flows into it during a window make N together, so that no
@@ -58,8 +58,8 @@ class Pace:
         self._filled = now
 
 
-class Gate:
-    """One provider's limits. They never change: who asks for others gets another Gate.
+class RateLimits:
+    """One provider's limits. They never change: who asks for others gets another RateLimits.
 
     jobs: at the provider. pictures: on their way in this process. pace: requests a minute.
     """
@@ -67,4 +67,4 @@ class Gate:
     def __init__(self, in_flight: int, requests_a_minute: int, pictures: int) -> None:
         self.jobs = asyncio.Semaphore(in_flight)
         self.pictures = asyncio.Semaphore(pictures)
-        self.pace = Pace(requests_a_minute)
+        self.pace = TokenBucket(requests_a_minute)

@@ -24,9 +24,9 @@ import aiohttp
 
 from ....core.types import Ticket
 from .addresses import Lookup
-from .rate_limits import Gate
+from .rate_limits import RateLimits
 from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
-from .wire import Departure
+from .wire import SendState
 
 T = TypeVar("T")
 
@@ -52,8 +52,8 @@ class Runtime:
         self.loop.set_exception_handler(_note)
         self.flights: dict[str, asyncio.Future[object]] = {}
         self.detached: set[asyncio.Task[object]] = set()
-        self.leaving: dict[asyncio.Task[Ticket], Departure] = {}
-        self._gates: dict[str, tuple[tuple[int, int, int], Gate]] = {}
+        self.leaving: dict[asyncio.Task[Ticket], SendState] = {}
+        self._rate_limits: dict[str, tuple[tuple[int, int, int], RateLimits]] = {}
         self._sessions = Sessions(lookup)
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="rmbg-hosted", daemon=True)
@@ -68,16 +68,18 @@ class Runtime:
                 raise RuntimeError("This runtime is closed, or belongs to another process.")
             return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
-    def gate(self, name: str, *, in_flight: int, requests_a_minute: int, pictures: int) -> Gate:
+    def rate_limits(
+        self, name: str, *, in_flight: int, requests_a_minute: int, pictures: int
+    ) -> RateLimits:
         """The limits under this name, from any thread: one object while they are asked for alike.
 
         Other limits are other limiters: runs that began under the earlier ones keep those.
         """
         sizes = (in_flight, requests_a_minute, pictures)
         with self._lock:
-            if name not in self._gates or self._gates[name][0] != sizes:
-                self._gates[name] = sizes, Gate(*sizes)
-            return self._gates[name][1]
+            if name not in self._rate_limits or self._rate_limits[name][0] != sizes:
+                self._rate_limits[name] = sizes, RateLimits(*sizes)
+            return self._rate_limits[name][1]
 
     def detach(self, task: asyncio.Task[T]) -> None:
         """Keep a task alive until it is done. Its exception counts as seen: nobody may be left."""

@@ -62,7 +62,7 @@ class Sessions:
         connector = aiohttp.TCPConnector(
             resolver=resolver,
             force_close=kind.fresh,
-            limit=0,  # the Gate limits what is under way
+            limit=0,  # the RateLimits limits what is under way
             ssl=self._certificates,
         )
         return aiohttp.ClientSession(
@@ -75,7 +75,7 @@ class Sessions:
 
 
 def _departures() -> aiohttp.TraceConfig:
-    """Tells a request's Departure when its connection stands, from when on bytes may leave. That is
+    """Tells a request's SendState when its connection stands, from when on bytes may leave. That is
     a moment too early, never too late."""
 
     async def connected(

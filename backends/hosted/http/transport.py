@@ -26,11 +26,11 @@ from .data_uri import decode_data_uri
 from .exchange import SLOWEST, Attempt, Request, exchange
 from .origins import Base
 from .proxies import Proxy, proxy_for
-from .rate_limits import Gate
+from .rate_limits import RateLimits
 from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide
 from .runtime import Runtime
-from .wire import Answer, AnswerLost, Call, Departure, NotSent, Unreachable
+from .wire import Answer, AnswerLost, Call, NotSent, SendState, Unreachable
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
@@ -56,7 +56,7 @@ class Transport:
     def __init__(
         self,
         runtime: Runtime,
-        gate: Gate,
+        rate_limits: RateLimits,
         bases: Mapping[str, str],
         official: Mapping[str, str],
         key_headers: Mapping[str, str],
@@ -70,7 +70,7 @@ class Transport:
         plain_http: bool = False,
     ) -> None:
         self._runtime = runtime
-        self._gate = gate
+        self._rate_limits = rate_limits
         self._bases = {role: Base.of(text) for role, text in bases.items()}
         self._official = {role: Base.of(text) for role, text in official.items()}
         self._key_headers = key_headers
@@ -85,10 +85,10 @@ class Transport:
         documented = {base.origin for base in self._official.values()}
         self._gateways = frozenset(base.origin for base in self._bases.values()) - documented
 
-    async def submit(self, call: Call, departure: Departure | None = None) -> Answer:
+    async def submit(self, call: Call, departure: SendState | None = None) -> Answer:
         """See wire.Wire. departure: learns when bytes may have left; while it says no, cancelling
         means that nothing was sent. Raises NotSent, AnswerLost or Offline."""
-        leaving = departure or Departure()
+        leaving = departure or SendState()
         if not self._is_ours(call.url):
             raise NotSent("its address is not on the provider's servers")
         headers, body = packed(call, self._key_headers)
@@ -98,7 +98,7 @@ class Transport:
         )
 
         async def once(number: int) -> Attempt:
-            await self._gate.pace.turn()
+            await self._rate_limits.pace.turn()
             attempt = await self._exchange(request, self._fresh, number, leaving)
             if attempt.seen.status == 429:
                 leaving.under_way = False
@@ -153,8 +153,8 @@ class Transport:
     ) -> Answer:
         async def once(number: int) -> Attempt:
             if paced:
-                await self._gate.pace.turn()
-            return await self._exchange(request, door, number, Departure())
+                await self._rate_limits.pace.turn()
+            return await self._exchange(request, door, number, SendState())
 
         last, accepted = await self._repeat("ask", once, final_header)
         if accepted and last.answer is not None:
@@ -170,7 +170,7 @@ class Transport:
         for _ in range(_MOST_REDIRECTS + 1):
             check_url(url, self._gateways, plain_http=self._plain_http)
             request = self._request("GET", url, headers, None, most_bytes)
-            attempt = await self._exchange(request, self._outside(request.url), number, Departure())
+            attempt = await self._exchange(request, self._outside(request.url), number, SendState())
             if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
                 return attempt
             try:
@@ -208,7 +208,7 @@ class Transport:
             await asyncio.sleep(verdict.seconds)
 
     async def _exchange(
-        self, request: Request, door: Door, number: int, departure: Departure
+        self, request: Request, door: Door, number: int, departure: SendState
     ) -> Attempt:
         host = request.url.host or ""
         if read_settings().offline:

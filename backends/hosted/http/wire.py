@@ -64,7 +64,7 @@ class Answer:
 
 
 @dataclass
-class Departure:
+class SendState:
     """Whether bytes of a submit may have left whose answer is not in yet. A 429 has none left over:
     nothing was accepted."""
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _THREADS = 3
 
 
-class Hands:
+class BlockingPool:
     """`await hands.run(function)` from the loop; `close` from the run's own thread."""
 
     def __init__(self, threads: int = _THREADS) -> None:

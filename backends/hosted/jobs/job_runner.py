@@ -21,11 +21,11 @@ from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError,
 from ....core.specs import Price
 from ....core.types import Failure, Frame, Matte, Outcome, Ticket
 from .. import codec
-from ..http.wire import AnswerLost, Departure, NotKnown, NotSent, Unreachable
+from ..http.wire import AnswerLost, NotKnown, NotSent, SendState, Unreachable
 from . import messages
-from .run_context import Desk, Errand
-from .submit import Stoppable
-from .wait import Follower
+from .run_context import HostedRequest, RunContext
+from .submit import CancellableSubmit
+from .wait import ResultWaiter
 
 Result = TypeVar("Result", bound="Matte | Failure")
 
@@ -35,114 +35,116 @@ _log = logging.getLogger("rmbg_nodes.hosted")
 _LOST_IN_A_ROW = 3
 
 
-class Courier:
+class JobRunner:
     """Carries the errands of one run. Everything here runs on the event loop."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._stop = asyncio.Event()
         self._lost = 0
-        self._errands: dict[asyncio.Task[Outcome], Errand] = {}
+        self._requests: dict[asyncio.Task[Outcome], HostedRequest] = {}
         #: Work that is paid for, or may be a moment from now.
         self._paid: set[str] = set()
         #: Submits go on when the run is stopped, because they may already cost something.
         self._submits: dict[str, asyncio.Task[Ticket]] = {}
         self._queued: dict[str, Ticket] = {}
 
-    async def carry(self, errand: Errand) -> Outcome:
+    async def carry(self, request: HostedRequest) -> Outcome:
         """The picture's outcome. Raises a Refusal, or CancelledError.
 
         Of equal pictures, in whatever run of this process, one is sent; the others wait for it.
         """
         task = cast("asyncio.Task[Outcome]", asyncio.current_task())
-        self._errands[task] = errand
-        flights = self._desk.runtime.flights
-        key = f"{self._desk.home} {errand.work}"
+        self._requests[task] = request
+        flights = self._context.runtime.flights
+        key = f"{self._context.home} {request.work}"
         result: Matte | Failure | None = None
         try:
             while (other := flights.get(key)) is not None:
                 shared = cast("Matte | Failure | None", await asyncio.shield(other))
                 if shared is not None:
-                    return Outcome(errand.index, messages.second_copy(errand.name, shared))
+                    return Outcome(request.index, messages.second_copy(request.name, shared))
             flights[key] = flight = asyncio.get_running_loop().create_future()
             try:
-                async with self._desk.gate.pictures:
-                    result = await self._lead(errand)
+                async with self._context.rate_limits.pictures:
+                    result = await self._lead(request)
             finally:
-                self._land(key, flight, errand.work, result)
-            return Outcome(errand.index, result)
+                self._land(key, flight, request.work, result)
+            return Outcome(request.index, result)
         finally:
-            del self._errands[task]
+            del self._requests[task]
 
     async def send_no_more(self) -> None:
         """Errands of which nothing was sent end without an outcome; the others go on."""
-        for task, errand in list(self._errands.items()):
-            if errand.work not in self._paid:
+        for task, request in list(self._requests.items()):
+            if request.work not in self._paid:
                 task.cancel()
 
     async def stop(self, patience: float) -> None:
         """End the run. Submits that have not begun never will; those on their way get a moment to
         bring their id, and jobs that still wait in the provider's queue are called off."""
         self._stop.set()
-        for task in list(self._errands):
+        for task in list(self._requests):
             task.cancel()
         calls = [asyncio.ensure_future(self._call_off(*item)) for item in self._queued.items()]
-        ending = {*self._errands, *calls, *self._submits.values()}
+        ending = {*self._requests, *calls, *self._submits.values()}
         if ending:
             await asyncio.wait(ending, timeout=patience)
         for call in calls:
             call.cancel()
 
-    async def _lead(self, errand: Errand) -> Matte | Failure:
-        desk = self._desk
+    async def _lead(self, request: HostedRequest) -> Matte | Failure:
+        context = self._context
         try:
-            ticket = errand.ticket or await desk.aside(partial(desk.job.known, errand.work))
+            ticket = request.ticket or await context.aside(partial(context.job.known, request.work))
         except PictureError as error:
-            return Failure(messages.about(errand.name, error))
+            return Failure(messages.about(request.name, error))
         if ticket is not None and ticket.request_id is not None:
-            follower = Follower(desk, errand, ticket, self._queued)
-            result = await self._resumed(errand, ticket, follower)
+            follower = ResultWaiter(context, request, ticket, self._queued)
+            result = await self._resumed(request, ticket, follower)
             useless = follower.nothing_there or _is_unusable(result)
-            if not (desk.resubmit and errand.frame and useless):
-                return await self._settled(errand, result)
-        elif ticket is not None and not desk.resubmit:
-            return Failure(messages.lost_earlier(errand.name, desk.spec))
-        if errand.frame is None:
-            return Failure(BackendFailed(f"{errand.name}: there is no picture to send."))
-        return await self._sent(errand, errand.frame)
+            if not (context.resubmit and request.frame and useless):
+                return await self._settled(request, result)
+        elif ticket is not None and not context.resubmit:
+            return Failure(messages.lost_earlier(request.name, context.spec))
+        if request.frame is None:
+            return Failure(BackendFailed(f"{request.name}: there is no picture to send."))
+        return await self._sent(request, request.frame)
 
-    async def _resumed(self, errand: Errand, ticket: Ticket, follower: Follower) -> Matte | Failure:
-        self._paid.add(errand.work)
+    async def _resumed(
+        self, request: HostedRequest, ticket: Ticket, follower: ResultWaiter
+    ) -> Matte | Failure:
+        self._paid.add(request.work)
         started = asyncio.get_running_loop().time()
         ready = await follower.ready(resumed=True)
-        size = ticket.sent or errand.size
+        size = ticket.sent or request.size
         note = "resumed: it was sent and paid for earlier"
         return await follower.matte(ready, size, started, note)
 
-    async def _sent(self, errand: Errand, frame: Frame) -> Matte | Failure:
-        desk = self._desk
+    async def _sent(self, request: HostedRequest, frame: Frame) -> Matte | Failure:
+        context = self._context
         try:
             packed = await self._packed(frame)
         except PictureError as error:
-            return Failure(messages.about(errand.name, error))
-        async with desk.gate.jobs:
+            return Failure(messages.about(request.name, error))
+        async with context.rate_limits.jobs:
             if self._lost >= _LOST_IN_A_ROW:
-                return Failure(messages.not_tried(errand.name, desk.spec))
+                return Failure(messages.not_tried(request.name, context.spec))
             started = asyncio.get_running_loop().time()
-            ticket = await self._ticket(errand, packed)
+            ticket = await self._ticket(request, packed)
             if isinstance(ticket, Failure):
                 return ticket
-            beside = desk.runtime.under_way()
-            follower = Follower(desk, errand, ticket, self._queued)
+            beside = context.runtime.under_way()
+            follower = ResultWaiter(context, request, ticket, self._queued)
             ready = await follower.ready(resumed=False)
         # The provider is done with it: the next picture may be sent while this one is fetched.
         size = packed.width, packed.height
         result = await follower.matte(ready, size, started, packed.note)
-        return await self._settled(errand, await self._undisputed(errand, ticket, beside, result))
+        return await self._settled(request, await self._undisputed(request, ticket, beside, result))
 
     async def _undisputed(
         self,
-        errand: Errand,
+        request: HostedRequest,
         ticket: Ticket,
         beside: Collection[asyncio.Task[Ticket]],
         result: Matte | Failure,
@@ -152,108 +154,112 @@ class Courier:
         if beside:
             await asyncio.wait(beside)
         try:
-            held = await self._desk.aside(partial(self._desk.job.known, errand.work))
+            held = await self._context.aside(partial(self._context.job.known, request.work))
         except PictureError:  # it cannot be looked up: what was paid for is delivered
             return result
         if held is None or held.request_id is not None:
             return result
-        return Failure(messages.disputed(errand.name, self._desk.spec, ticket))
+        return Failure(messages.disputed(request.name, self._context.spec, ticket))
 
     async def _packed(self, frame: Frame) -> codec.Sent:
-        most = hosting_of(self._desk.spec).most_bytes
+        most = hosting_of(self._context.spec).most_bytes
 
         def pack() -> codec.Sent:
-            stopped = self._desk.hands.stopping.is_set
-            return codec.fit_png(codec.levels_of(frame), most, self._desk.downscale, stopped)
+            stopped = self._context.blocking_pool.stopping.is_set
+            return codec.fit_png(codec.levels_of(frame), most, self._context.downscale, stopped)
 
-        return await self._desk.aside(pack)
+        return await self._context.aside(pack)
 
-    async def _ticket(self, errand: Errand, packed: codec.Sent) -> Ticket | Failure:
+    async def _ticket(self, request: HostedRequest, packed: codec.Sent) -> Ticket | Failure:
         """Pay. What is not sent after all frees what was reserved."""
-        desk = self._desk
+        context = self._context
         try:
-            await desk.aside(partial(desk.job.reserve, errand.work, cast("Price", desk.spec.price)))
+            await context.aside(
+                partial(context.job.reserve, request.work, cast("Price", context.spec.price))
+            )
         except PictureError as refused:
-            return Failure(messages.about(errand.name, refused))
+            return Failure(messages.about(request.name, refused))
         try:
-            image = await desk.provider.hand_over(desk.transport, packed.png)
+            image = await context.provider.hand_over(context.transport, packed.png)
         except (PictureError, Unreachable) as problem:
-            reason = messages.not_sent(errand.name, desk.spec, problem)
-            return await self._settled(errand, Failure(reason))
+            reason = messages.not_sent(request.name, context.spec, problem)
+            return await self._settled(request, Failure(reason))
         except BaseException:
-            self._free(errand)
+            self._free(request)
             raise
         try:
-            ticket = await self._uninterrupted(errand, image, (packed.width, packed.height))
+            ticket = await self._uninterrupted(request, image, (packed.width, packed.height))
         except (PictureError, NotSent) as problem:
-            return Failure(messages.not_sent(errand.name, desk.spec, problem))
+            return Failure(messages.not_sent(request.name, context.spec, problem))
         except AnswerLost as lost:
             self._lost += 1
-            error = messages.lost_now(errand.name, desk.spec, str(lost), lost.request_id)
-            return await self._settled(errand, Failure(error, lost.request_id))
+            error = messages.lost_now(request.name, context.spec, str(lost), lost.request_id)
+            return await self._settled(request, Failure(error, lost.request_id))
         self._lost = 0
         return ticket
 
-    async def _uninterrupted(self, errand: Errand, image: str, size: tuple[int, int]) -> Ticket:
+    async def _uninterrupted(
+        self, request: HostedRequest, image: str, size: tuple[int, int]
+    ) -> Ticket:
         """The submit, which goes on to its end when this errand is cancelled."""
-        self._paid.add(errand.work)
-        departure, leaving = Departure(), self._desk.runtime.leaving
-        task = asyncio.ensure_future(self._submit(errand, image, size, departure))
-        self._submits[errand.work] = task
+        self._paid.add(request.work)
+        departure, leaving = SendState(), self._context.runtime.leaving
+        task = asyncio.ensure_future(self._submit(request, image, size, departure))
+        self._submits[request.work] = task
         leaving[task] = departure
-        task.add_done_callback(lambda _: self._submits.pop(errand.work))
+        task.add_done_callback(lambda _: self._submits.pop(request.work))
         task.add_done_callback(leaving.pop)
-        self._desk.runtime.detach(task)
+        self._context.runtime.detach(task)
         return await asyncio.shield(task)
 
     async def _submit(
-        self, errand: Errand, image: str, size: tuple[int, int], departure: Departure
+        self, request: HostedRequest, image: str, size: tuple[int, int], departure: SendState
     ) -> Ticket:
         """From the word that bytes leave to the durable id, or the word that nothing is owed: said
         here, because the errand that waits for it may be cancelled at any moment."""
-        desk = self._desk
+        context = self._context
         try:
-            await desk.aside(partial(desk.job.sending, errand.work))
-            wire = Stoppable(desk.transport, self._stop, departure)
-            answered = await desk.provider.submit(wire, image)
+            await context.aside(partial(context.job.sending, request.work))
+            wire = CancellableSubmit(context.transport, self._stop, departure)
+            answered = await context.provider.submit(wire, image)
         except AnswerLost as lost:
-            await self._accepted(errand, Ticket(desk.spec.id, lost.request_id, sent=size))
+            await self._accepted(request, Ticket(context.spec.id, lost.request_id, sent=size))
             raise
         except (RmbgError, NotSent) as problem:
-            reason = messages.not_sent(errand.name, desk.spec, problem)
-            await self._settled(errand, Failure(reason))
+            reason = messages.not_sent(request.name, context.spec, problem)
+            await self._settled(request, Failure(reason))
             raise
         ticket = replace(answered, sent=size)
-        await self._accepted(errand, ticket)
+        await self._accepted(request, ticket)
         return ticket
 
-    async def _accepted(self, errand: Errand, ticket: Ticket) -> None:
+    async def _accepted(self, request: HostedRequest, ticket: Ticket) -> None:
         """Make the id durable. Raises AnswerLost for one that stands for another picture."""
         try:
-            await self._desk.aside(partial(self._desk.job.submitted, errand.work, ticket))
+            await self._context.aside(partial(self._context.job.submitted, request.work, ticket))
         except MayBeBilled as foreign:
             raise AnswerLost(str(foreign)) from None
 
-    async def _settled(self, errand: Errand, result: Result) -> Result:
-        outcome = Outcome(errand.index, result)
-        await self._desk.aside(partial(self._desk.job.settled, errand.work, outcome))
+    async def _settled(self, request: HostedRequest, result: Result) -> Result:
+        outcome = Outcome(request.index, result)
+        await self._context.aside(partial(self._context.job.settled, request.work, outcome))
         return result
 
-    def _free(self, errand: Errand) -> None:
+    def _free(self, request: HostedRequest) -> None:
         """Nothing was sent for what was reserved."""
-        stopped = Failure(BackendFailed(f"{errand.name} was not sent: the run was stopped."))
-        self._desk.job.settled(errand.work, Outcome(errand.index, stopped))
+        stopped = Failure(BackendFailed(f"{request.name} was not sent: the run was stopped."))
+        self._context.job.settled(request.work, Outcome(request.index, stopped))
 
     async def _call_off(self, work: str, ticket: Ticket) -> None:
-        desk = self._desk
+        context = self._context
         try:
-            never_began = await desk.provider.cancel(desk.transport, ticket)
+            never_began = await context.provider.cancel(context.transport, ticket)
         except (Unreachable, NotKnown, RmbgError) as problem:
-            _log.debug("%s: a job could not be called off: %s", desk.spec.id, problem)
+            _log.debug("%s: a job could not be called off: %s", context.spec.id, problem)
             return
         if never_began:
             free = BackendFailed("It was called off before it began, and costs nothing.")
-            desk.job.settled(work, Outcome(-1, Failure(free, ticket.request_id)))
+            context.job.settled(work, Outcome(-1, Failure(free, ticket.request_id)))
 
     def _land(
         self, key: str, flight: asyncio.Future[object], work: str, result: Matte | Failure | None
@@ -262,7 +268,7 @@ class Courier:
         carries it. While its submit is still on its way, they go on waiting."""
 
         def land(_: object = None) -> None:
-            self._desk.runtime.flights.pop(key, None)
+            self._context.runtime.flights.pop(key, None)
             if not flight.done():
                 flight.set_result(result)
 

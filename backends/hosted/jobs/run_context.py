@@ -9,18 +9,18 @@ from typing import TypeVar
 from ....config.hosted import Limits
 from ....core.specs import BackendSpec
 from ....core.types import Claim, Frame, Job, Ticket
-from ..http.rate_limits import Gate
+from ..http.rate_limits import RateLimits
 from ..http.runtime import Runtime
 from ..http.transport import Transport
 from ..http.wire import Provider
-from .blocking import Hands
-from .schedule import Pacer
+from .blocking import BlockingPool
+from .schedule import PollSchedule
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Errand:
+class HostedRequest:
     """One picture of one run. size: (width, height). frame: None when there is only a ticket to
     fetch. ticket: the one to fetch, if it is known beforehand."""
 
@@ -32,29 +32,29 @@ class Errand:
     ticket: Ticket | None = None
 
     @classmethod
-    def of_claim(cls, claim: Claim) -> Errand:
+    def of_claim(cls, claim: Claim) -> HostedRequest:
         """A ticket without its picture."""
         name = f"request {claim.ticket.request_id}"
         return cls(claim.index, name, claim.work, claim.size, ticket=claim.ticket)
 
 
 @dataclass(frozen=True)
-class Desk:
+class RunContext:
     """home: the provider's address, by which equal pictures of other runs are recognised."""
 
     home: str
     spec: BackendSpec
     provider: Provider
     transport: Transport
-    gate: Gate
+    rate_limits: RateLimits
     runtime: Runtime
-    hands: Hands
+    blocking_pool: BlockingPool
     job: Job
     limits: Limits
-    pacer: Pacer
+    pacer: PollSchedule
     resubmit: bool
     downscale: bool
 
     async def aside(self, function: Callable[[], T]) -> T:
         """The result of something that would block the event loop."""
-        return await self.hands.run(function)
+        return await self.blocking_pool.run(function)

@@ -23,7 +23,7 @@ _NOT_LONG = 0.8
 
 
 @dataclass
-class Pacer:
+class PollSchedule:
     """What one run has learnt about how long a job takes.
 
     seconds: the first guess. share: seconds a call, if every job in flight is asked for in turn at
@@ -35,7 +35,7 @@ class Pacer:
     learned: bool = False
 
     @classmethod
-    def of(cls, seconds: float, in_flight: int, requests_a_minute: int) -> Pacer:
+    def of(cls, seconds: float, in_flight: int, requests_a_minute: int) -> PollSchedule:
         """For a provider that usually takes `seconds`, at these limits."""
         return cls(seconds, in_flight * 60 / requests_a_minute)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from ..http.transport import Transport
-from ..http.wire import Answer, Call, Departure, NotSent
+from ..http.wire import Answer, Call, NotSent, SendState
 
 _LOOK = 0.02
 
 
-class Stoppable:
+class CancellableSubmit:
     """The transport for one submit of a run that may be stopped.
 
     A stop ends every wait before the first byte: for the account's limit, after a 429, for the
@@ -18,7 +18,7 @@ class Stoppable:
     the id of something that is paid for. departure: learns when that is.
     """
 
-    def __init__(self, transport: Transport, stop: asyncio.Event, departure: Departure) -> None:
+    def __init__(self, transport: Transport, stop: asyncio.Event, departure: SendState) -> None:
         self._transport = transport
         self._stop = stop
         self._departure = departure

@@ -17,7 +17,7 @@ from .. import codec
 from ..http.wire import NotKnown, Ready, Unreachable
 from ..job_ids import same_id, words_in
 from . import messages
-from .run_context import Desk, Errand
+from .run_context import HostedRequest, RunContext
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,15 +31,15 @@ _REFUSED = 403
 _NOTHING = (404, 410)
 
 
-class Follower:
+class ResultWaiter:
     """One ticket of one errand. queued: work -> ticket of jobs that wait in the provider's queue,
     by its last word; shared by the run."""
 
     def __init__(
-        self, desk: Desk, errand: Errand, ticket: Ticket, queued: dict[str, Ticket]
+        self, context: RunContext, request: HostedRequest, ticket: Ticket, queued: dict[str, Ticket]
     ) -> None:
-        self._desk = desk
-        self._errand = errand
+        self._context = context
+        self._errand = request
         self._ticket = ticket
         self._queued = queued
         #: The provider has nothing for this ticket, as far as it says.
@@ -47,7 +47,7 @@ class Follower:
 
     async def ready(self, *, resumed: bool) -> Ready | Failure:
         """Ask until the job is done, for as long as one job may take."""
-        seconds, name = self._desk.limits.job_seconds, self._errand.name
+        seconds, name = self._context.limits.job_seconds, self._errand.name
         try:
             return await asyncio.wait_for(self._asked(resumed=resumed), seconds)
         except asyncio.TimeoutError:
@@ -70,24 +70,24 @@ class Follower:
         the loop's clock."""
         if isinstance(ready, Failure):
             return ready
-        fetched = await self._fetched(ready, size, started + self._desk.limits.job_seconds)
+        fetched = await self._fetched(ready, size, started + self._context.limits.job_seconds)
         if isinstance(fetched, Failure):
             return fetched
         data, values = fetched
         seconds = asyncio.get_running_loop().time() - started
-        facts = _facts(self._desk.spec, self._ticket, seconds, note)
-        marked = bool(hosting_of(self._desk.spec).marks)
+        facts = _facts(self._context.spec, self._ticket, seconds, note)
+        marked = bool(hosting_of(self._context.spec).marks)
         return Matte(values, "alpha", facts, original=data if marked else None)
 
     async def _asked(self, *, resumed: bool) -> Ready:
-        desk, clock = self._desk, asyncio.get_running_loop().time
+        context, clock = self._context, asyncio.get_running_loop().time
         accepted, last_working = clock(), 0.0
         pauses = self._pauses()
         if not resumed:
-            await asyncio.sleep(desk.pacer.pause(0.0))
+            await asyncio.sleep(context.pacer.pause(0.0))
         while True:
             try:
-                state = await desk.provider.poll(desk.transport, self._ticket)
+                state = await context.provider.poll(context.transport, self._ticket)
             except NotKnown:
                 pause = next(pauses, None)
                 if pause is None:
@@ -98,21 +98,21 @@ class Follower:
             if isinstance(state, Ready):
                 self._queued.pop(self._errand.work, None)
                 if not resumed:
-                    desk.pacer.learn(last_working, elapsed)
+                    context.pacer.learn(last_working, elapsed)
                 return state
             if state.queued:
                 self._queued[self._errand.work] = self._ticket
             else:
                 self._queued.pop(self._errand.work, None)
             last_working = elapsed
-            await asyncio.sleep(desk.pacer.pause(elapsed))
+            await asyncio.sleep(context.pacer.pause(elapsed))
 
     def _is_young(self) -> bool:
         """The provider should still have the result."""
         if self._ticket.created is None:
             return True
         age = datetime.now(timezone.utc) - datetime.fromisoformat(self._ticket.created)
-        return age < timedelta(hours=hosting_of(self._desk.spec).retention.hours)
+        return age < timedelta(hours=hosting_of(self._context.spec).retention.hours)
 
     def _pauses(self) -> Iterator[float]:
         """Seconds before each new attempt at what is not there; none once it may be deleted."""
@@ -121,7 +121,7 @@ class Follower:
     def _unknown(self, problem: NotKnown) -> PictureError:
         """The provider has no job of this id."""
         self.nothing_there = True
-        name, spec = self._errand.name, self._desk.spec
+        name, spec = self._errand.name, self._context.spec
         if self._is_young():
             return messages.missing(name, spec, self._ticket, str(problem))
         return messages.gone(name, spec, self._ticket)
@@ -129,7 +129,7 @@ class Follower:
     def _no_file(self, problem: Unreachable) -> PictureError:
         """The provider has no file at the address that it gave."""
         self.nothing_there = True
-        name, spec = self._errand.name, self._desk.spec
+        name, spec = self._errand.name, self._context.spec
         if not self._is_young():
             return messages.expired(name, spec, self._ticket)
         if problem.status == _REFUSED:
@@ -144,7 +144,7 @@ class Follower:
         name = self._errand.name
         try:
             data = await self._downloaded(ready, size, until)
-            return data, await self._desk.aside(partial(codec.decode_alpha, data, size))
+            return data, await self._context.aside(partial(codec.decode_alpha, data, size))
         except Unreachable as problem:
             if problem.status in (_REFUSED, *_NOTHING):
                 error = self._no_file(problem)
@@ -160,7 +160,7 @@ class Follower:
     async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:
         """The file. For a link that is no longer good the provider is asked for a new one, at once
         and, where nothing is found, for a while."""
-        desk, most = self._desk, codec.most_bytes(size)
+        context, most = self._context, codec.most_bytes(size)
         clock = asyncio.get_running_loop().time
         pauses = [0.0, *self._pauses()]
         tries = {_REFUSED: 1, **dict.fromkeys(_NOTHING, len(pauses))}
@@ -168,7 +168,7 @@ class Follower:
         while True:
             await self._check_address(ready.url)
             try:
-                return await desk.transport.download(ready.url, most)
+                return await context.transport.download(ready.url, most)
             except Unreachable as problem:
                 if number >= tries.get(problem.status or 0, 0) or clock() + pauses[number] > until:
                     raise
@@ -180,7 +180,7 @@ class Follower:
         """The provider's newest word about the finished job; what it said before when it has
         none at this moment."""
         try:
-            state = await self._desk.provider.poll(self._desk.transport, self._ticket)
+            state = await self._context.provider.poll(self._context.transport, self._ticket)
         except NotKnown:
             if not self._is_young():
                 raise
@@ -189,10 +189,10 @@ class Follower:
 
     async def _check_address(self, url: str) -> None:
         """Raise UnusableResult for a file that has another job's id in its address."""
-        desk, names = self._desk, words_in(url)
+        context, names = self._context, words_in(url)
         if any(same_id(name, str(self._ticket.request_id)) for name in names):
             return
-        if await desk.aside(partial(desk.job.is_foreign, self._errand.work, names)):
+        if await context.aside(partial(context.job.is_foreign, self._errand.work, names)):
             raise UnusableResult("the address of its result names another picture's request.")
 
 

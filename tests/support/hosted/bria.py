@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from .books import Job
 from .pictures import Unusable, from_base64
+from .records import Job
 from .speech import Refused, Route, Speech
 
 _FIELDS = {"image", "preserve_alpha", "sync", "webhook_url"}
@@ -49,7 +49,7 @@ class Bria(Speech):
             self.complain(request, f"image is no raw base64: {error}")
             raise Refused(400, "image must be a URL or base64.") from error
         flags = frozenset(name for name in _FLAGS if body.get(name) is True)
-        job = self.books.accept(key, self.picture(request, data), flags)
+        job = self.records.accept(key, self.picture(request, data), flags)
         if body.get("sync"):
             result = {"image_url": self.result_url(job)}
             return web.json_response({"result": result, "request_id": job.id})
@@ -59,7 +59,7 @@ class Bria(Speech):
 
     async def _status(self, request: web.Request) -> web.Response:
         self.admit(request, "api_token", "")
-        job = self.books.jobs.get(request.match_info["id"])
+        job = self.records.jobs.get(request.match_info["id"])
         if job is None:
             return web.json_response({"status": "NOT_FOUND"}, status=404)
         return web.json_response(self._words(job))

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from .books import Job
 from .pictures import Unusable, from_data_uri
+from .records import Job
 from .speech import Refused, Route, Speech
 
 _LIFE = "X-Fal-Object-Lifecycle-Preference"
@@ -54,7 +54,7 @@ class Fal(Speech):
             raise Refused(404, "Application not found.")
         body = self.body(request, await request.read(), {"image_url", "sync_mode"})
         self._check_life(request)
-        job = self.books.accept(key, self.picture(request, self._image(request, body)))
+        job = self.records.accept(key, self.picture(request, self._image(request, body)))
         # Only owner and alias stay in the addresses of a job.
         base = "https://queue.fal.run" if self.place.official else f"{self.place.url}/queue"
         url = f"{base}/{'/'.join(endpoint.split('/')[:2])}/requests/{job.id}"
@@ -141,13 +141,13 @@ class Fal(Speech):
         if request.headers.get("Content-Type") != "image/png":
             self.complain(request, "the upload's content type is not image/png")
         name = request.match_info["name"]
-        self.books.uploads[f"{self.place.url}/cdn/{name}"] = await request.read()
+        self.records.uploads[f"{self.place.url}/cdn/{name}"] = await request.read()
         return web.Response()
 
     def _image(self, request: web.Request, body: dict[str, Any]) -> bytes:
         url = body.get("image_url")
-        if isinstance(url, str) and url in self.books.uploads:
-            return self.books.uploads[url]
+        if isinstance(url, str) and url in self.records.uploads:
+            return self.records.uploads[url]
         try:
             return from_data_uri(url if isinstance(url, str) else "")
         except Unusable as error:
@@ -161,7 +161,7 @@ class Fal(Speech):
         except (KeyError, TypeError, ValueError):
             seconds = None
         if seconds is None or not 0 < seconds <= 86_400:
-            self.books.notes.append(f"{request.path}: the media live for ever")
+            self.records.notes.append(f"{request.path}: the media live for ever")
 
     def _image_object(self, job: Job) -> dict[str, Any]:
         height, width = job.levels.shape[:2]

@@ -15,7 +15,7 @@ from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
 from rmbg_nodes.pipeline.gate import OpenBackend, open_backend
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Treatment, remove
+from rmbg_nodes.pipeline.remove import Done, Finishing, remove
 from rmbg_nodes.records.store import Records, open_records
 
 from .server import HostedServer
@@ -60,7 +60,7 @@ class Shop:
     cache_bytes: int = 50_000_000
     options: Mapping[str, OptionValue] = field(default_factory=dict)
 
-    def books(self) -> Records:
+    def records(self) -> Records:
         """As after a restart: nothing but the folder is remembered."""
         return open_records(self.folder, self.cache_bytes)
 
@@ -68,17 +68,17 @@ class Shop:
         self, frames: Sequence[Frame], job: Job | None = None, **options: OptionValue
     ) -> dict[int, Done | Failed]:
         """One run through the whole pipeline."""
-        books = self.books()
+        records = self.records()
         inputs = [Input(f.index, f.name, lambda f=f: f.pixels) for f in frames]  # type: ignore[misc]
         results = remove(
             inputs,
             opened(self.backend_id, **{**self.options, **options}),
-            Treatment(),
+            Finishing(),
             settings=Settings(),
             job=job,
-            books=books,
+            records=records,
         )
         try:
             return {result.index: result for result in results}
         finally:
-            books.journal.close()
+            records.journal.close()

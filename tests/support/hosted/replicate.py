@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from .books import Job
 from .pictures import Unusable, from_data_uri
+from .records import Job
 from .speech import Refused, Route, Speech
 
 _STATES = {
@@ -57,10 +57,10 @@ class Replicate(Speech):
             self.complain(request, "input has unknown fields")
             raise Refused(422, "- input: unknown fields")
         if "Prefer" in request.headers:
-            self.books.notes.append("Prefer was sent")
+            self.records.notes.append("Prefer was sent")
         flags = frozenset({"content_moderation"} if given.get("content_moderation") else ())
         levels = self.picture(request, self._image(request, given.get("image")))
-        job = self.books.accept(key, levels, flags)
+        job = self.records.accept(key, levels, flags)
         return web.json_response(self._words(job), status=201)
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -85,7 +85,7 @@ class Replicate(Speech):
             raise Refused(422, "content: required")
         name = uuid.uuid4().hex
         url = f"{self._base()}/v1/files/{name}"
-        self.books.uploads[url] = data
+        self.records.uploads[url] = data
         return web.json_response(
             {
                 "id": name,
@@ -103,8 +103,8 @@ class Replicate(Speech):
         )
 
     def _image(self, request: web.Request, url: Any) -> bytes:
-        if isinstance(url, str) and url in self.books.uploads:
-            return self.books.uploads[url]
+        if isinstance(url, str) and url in self.records.uploads:
+            return self.records.uploads[url]
         try:
             return from_data_uri(url if isinstance(url, str) else "")
         except Unusable as error:

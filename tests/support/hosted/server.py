@@ -9,7 +9,7 @@ It runs in its own thread with its own loop; or as a process that outlives its c
 
     python -m rmbg_nodes.tests.support.hosted.server fal --port 0 --seconds 0.05
 
-which prints its address, shows its books as JSON at GET /_books and takes faults, a JSON list of
+which prints its address, shows its books as JSON at GET /_records and takes faults, a JSON list of
 the fields of Fault, at POST /_plan.
 """
 
@@ -29,11 +29,11 @@ from typing import Any
 
 from aiohttp import web
 
-from .books import Books, Job, Request
 from .bria import Bria
 from .fal import Fal
 from .faults import Fault, Plan
 from .pictures import Variant, answer_file
+from .records import Books, Job, Request
 from .replicate import Replicate
 from .speech import Handler, Speech
 from .striking import Striker, answer_of
@@ -71,7 +71,7 @@ class HostedServer:
         self.per_minute = per_minute
         self.window = window
         self.official = official
-        self.books = Books(seconds, queue_seconds)
+        self.records = Books(seconds, queue_seconds)
         #: Given the step and the JSON of an honest answer: what is answered instead.
         self.twist: Twist | None = None
         self._port = port
@@ -131,43 +131,43 @@ class HostedServer:
 
     @property
     def seconds(self) -> float:
-        return self.books.seconds
+        return self.records.seconds
 
     @seconds.setter
     def seconds(self, seconds: float) -> None:
-        self.books.seconds = seconds
+        self.records.seconds = seconds
 
     @property
     def requests(self) -> list[Request]:
         """Every request so far, downloads and uploads among them."""
-        return self.books.requests
+        return self.records.requests
 
     @property
     def jobs(self) -> dict[str, Job]:
-        return self.books.jobs
+        return self.records.jobs
 
     @property
     def kept(self) -> dict[str, list[str]]:
         """Key -> ids of its jobs."""
-        return self.books.kept
+        return self.records.kept
 
     @property
     def bills(self) -> int:
-        return self.books.bills
+        return self.records.bills
 
     @property
     def complaints(self) -> list[str]:
         """What no honest client sends."""
-        return self.books.complaints
+        return self.records.complaints
 
     @property
     def notes(self) -> list[str]:
         """What is allowed, and what our own client does not do."""
-        return self.books.notes
+        return self.records.notes
 
     @property
     def in_flight_peak(self) -> int:
-        return self.books.in_flight_peak
+        return self.records.in_flight_peak
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -177,7 +177,7 @@ class HostedServer:
         for route in self._speech.routes():
             app.router.add_route(route.method, route.path, partial(self._api, route))
         app.router.add_get("/files/{id}.png", self._file)
-        app.router.add_get("/_books", self._show)
+        app.router.add_get("/_records", self._show)
         app.router.add_post("/_plan", self._take_plan)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
@@ -212,7 +212,7 @@ class HostedServer:
         return await self._with_fault("download", self._result_file, request)
 
     async def _result_file(self, request: web.Request) -> web.Response:
-        job = self.books.jobs.get(request.match_info["id"])
+        job = self.records.jobs.get(request.match_info["id"])
         if job is None or job.state != "done":
             return web.Response(status=404, text="<Error>NoSuchKey</Error>")
         if job.file is None:
@@ -236,7 +236,7 @@ class HostedServer:
     async def _note(self, request: web.Request) -> None:
         body = await request.read()
         headers = dict(request.headers)
-        self.books.requests.append(
+        self.records.requests.append(
             Request(
                 time.time(),
                 request.method,
@@ -263,7 +263,7 @@ class HostedServer:
         return False
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.json_response(self.books.summary())
+        return web.json_response(self.records.summary())
 
     async def _take_plan(self, request: web.Request) -> web.Response:
         self.plan(*(Fault(**fields) for fields in await request.json()))

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
-from .books import Books, Job
 from .faults import Step
 from .pictures import Levels, Unusable, strict_png
+from .records import Books, Job
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -29,7 +29,7 @@ class Route:
 class Place(Protocol):
     """What a provider's words know of the server that they are spoken on."""
 
-    books: Books
+    records: Books
     key: str
     official: bool
 
@@ -53,7 +53,7 @@ class Speech:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.books = place.books
+        self.records = place.records
 
     def routes(self) -> list[Route]:
         raise NotImplementedError
@@ -88,7 +88,7 @@ class Speech:
 
     def complain(self, request: web.Request, words: str) -> None:
         """Note a request that no honest client sends."""
-        self.books.complaints.append(f"{request.method} {request.path}: {words}")
+        self.records.complaints.append(f"{request.method} {request.path}: {words}")
 
     def body(self, request: web.Request, data: bytes, allowed: set[str]) -> dict[str, Any]:
         """The JSON object of a request that has these fields only. Raises Refused."""
@@ -114,7 +114,7 @@ class Speech:
 
     def job(self, request: web.Request) -> Job:
         """The job in the path. Raises Refused."""
-        job = self.books.jobs.get(request.match_info["id"])
+        job = self.records.jobs.get(request.match_info["id"])
         if job is None:
             raise Refused(404, "Not found.")
         return job

@@ -10,9 +10,9 @@ import time
 
 from aiohttp import web
 
-from .books import State
 from .faults import FORBIDDEN, Fault, limit_headers
 from .pictures import HTML
+from .records import State
 from .speech import Handler, Refused, Speech
 
 _IDS = {"request_id", "id", "status_url", "response_url", "cancel_url", "urls"}
@@ -72,13 +72,15 @@ class Striker:
         """The job of this request, or the one it makes, has a bad end."""
         if fault.kind == "moderation" and fault.step == "submit":
             return self._speech.moderated()
-        before = set(self._speech.books.jobs)
+        before = set(self._speech.records.jobs)
         if fault.step == "submit":
             answer = await answer_of(self._speech, handler, request)
-        for job_id in (set(self._speech.books.jobs) - before) or {request.match_info.get("id", "")}:
-            if job_id in self._speech.books.jobs:
+        for job_id in (set(self._speech.records.jobs) - before) or {
+            request.match_info.get("id", "")
+        }:
+            if job_id in self._speech.records.jobs:
                 fate: State = "failed" if fault.kind == "failed" else "moderated"
-                self._speech.books.jobs[job_id].end_as(fate)
+                self._speech.records.jobs[job_id].end_as(fate)
         return answer if fault.step == "submit" else await answer_of(self._speech, handler, request)
 
     async def _spoilt(
