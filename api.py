@@ -35,9 +35,12 @@ from .core.specs import OptionValue
 from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
+from .pipeline.collect import raise_failures
+from .pipeline.finishing import Done, Finishing
 from .pipeline.gate import open_backend as _open_backend
+from .pipeline.hand_over import Held
 from .pipeline.inputs import Failed, Input
-from .pipeline.remove import Done, Finishing, Held, raise_failures, remove
+from .pipeline.remove import remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
 #: results are made of it.)

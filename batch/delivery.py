@@ -11,8 +11,8 @@ from ..core.remarks import kinds_of
 from ..pictures.origin import Origin
 from ..pictures.places import Places
 from ..pictures.write import is_full, write_atomic
+from ..pipeline.finishing import Done
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Done
 from ..records.delivered import DeliveredFiles
 from .produce import Product
 from .result import Landed, not_landed

@@ -16,7 +16,7 @@ from ..pictures.provenance import metadata_of_result
 from ..pictures.read import Picture
 from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.write import check_size, encode
-from ..pipeline.remove import Done
+from ..pipeline.finishing import Done
 from ..records.delivered import Part
 from .recipe.model import Output, Recipe
 from .recipe.placing import check_fits

@@ -18,8 +18,9 @@ from ..core.report import FailureReport
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
 from ..pictures.origin import Origin
+from ..pipeline.finishing import Done
+from ..pipeline.hand_over import Held, Settle
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Done, Held, Settle
 from .ray.shared_budget import SharedBudget, SharedBudgetJob
 from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ..core.errors import BadPicture, NoPlainBackdrop, RmbgError
 from ..core.remarks import Remark, kinds_of
-from ..pipeline.remove import Settle
+from ..pipeline.hand_over import Settle
 
 #: Whoever asks again gets the same answer, until the file or the recipe is another one.
 LASTING = (BadPicture, NoPlainBackdrop)

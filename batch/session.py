@@ -16,9 +16,10 @@ from ..core.types import Backend, Job
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pipeline.context import open_user_records
+from ..pipeline.finishing import Done
 from ..pipeline.gate import open_backend
+from ..pipeline.hand_over import Settle, at_once
 from ..pipeline.inputs import Failed, Loaded
-from ..pipeline.remove import Done, Settle, at_once
 from ..records.delivered import DeliveredFiles
 from .produce import Product, produce, take
 from .recipe.model import Recipe

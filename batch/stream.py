@@ -19,8 +19,10 @@ from torch import Tensor
 from ..config.settings import Settings
 from ..core.errors import Cancelled
 from ..core.types import Backend, Job, Usage
+from ..pipeline.finishing import Done, Finishing
+from ..pipeline.hand_over import Settle, at_once
 from ..pipeline.inputs import Failed, Input, Loaded
-from ..pipeline.remove import Done, Finishing, Settle, at_once, carry_out
+from ..pipeline.remove import remove
 
 R = TypeVar("R")
 
@@ -28,7 +30,7 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class Piece(Generic[R]):
     """One picture. name: what messages call it. load: as `Input.load`. finish: makes of the result
-    what the caller gets; both are called by the workers. hand_over: see `carry_out`; it is called
+    what the caller gets; both are called by the workers. hand_over: see `remove`; it is called
     before the caller gets the result."""
 
     name: str
@@ -39,7 +41,7 @@ class Piece(Generic[R]):
 
 @dataclass(frozen=True)
 class Terms:
-    """What all pictures have in common; see `pipeline.carry_out`."""
+    """What all pictures have in common; see `pipeline.remove`."""
 
     finishing: Finishing
     workers: int
@@ -94,7 +96,7 @@ class Stream(Generic[R]):
     def _run(self) -> None:
         terms = self._terms
         while self._goes_on():
-            results = carry_out(
+            results = remove(
                 self._inputs(),
                 self._backend,
                 terms.finishing,

@@ -19,8 +19,9 @@ from ..pictures.places import Places
 from ..pictures.read import read_picture
 from ..pictures.web import Web
 from ..pipeline.context import open_user_records
+from ..pipeline.finishing import Done, Finishing
 from ..pipeline.inputs import Failed, Loaded
-from ..pipeline.remove import Done, Finishing, carry_out
+from ..pipeline.remove import remove
 from .delivery import check_place, land, noted
 from .produce import Product, produce, take
 from .recipe.model import Recipe
@@ -59,7 +60,7 @@ class Worker:
         stop = StopSwitch("The batch was stopped.")
         if self.fetcher is not None:
             self.fetcher.go_on()
-        results = carry_out(
+        results = remove(
             pictures,
             backend,
             self.finishing,

@@ -33,8 +33,9 @@ from ..core.types import Backend
 from ..pictures.origin import Origin
 from ..pictures.read import read_picture
 from ..pictures.write import write_atomic
+from ..pipeline.finishing import Done
 from ..pipeline.inputs import Input
-from ..pipeline.remove import Done, remove
+from ..pipeline.remove import remove
 from .scale_fake import Fixed
 
 Way = Literal["batch", "loop", "ray", "rembg"]

@@ -12,8 +12,8 @@ from ..core.money import plain
 from ..core.specs import BackendSpec
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
+from ..pipeline.finishing import Done
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Done
 
 
 class Bill:

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from ..core.errors import RmbgError
 from ..core.remarks import NO_SUBJECT, kinds_of
+from ..pipeline.finishing import Done
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Done
 from .plan import Plan
 from .shared import fail
 

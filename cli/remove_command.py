@@ -26,9 +26,11 @@ from ..pictures.provenance import metadata_of_result
 from ..pictures.write import is_full
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import look
+from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
+from ..pipeline.hand_over import Settle
 from ..pipeline.inputs import Failed, Input
-from ..pipeline.remove import Done, Finishing, Settle, remove
+from ..pipeline.remove import remove
 from ..records.delivered import DeliveredFiles, Part
 from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable

@@ -98,6 +98,12 @@ class Outcome:
     index: int
     result: Matte | Failure
 
+    @property
+    def error(self) -> PictureError | None:
+        """Why there is no matte; None when there is one. Holds for an Outcome of this package's
+        other identity, too, where `isinstance` does not."""
+        return getattr(self.result, "error", None)
+
 
 @dataclass(frozen=True)
 class Ticket:

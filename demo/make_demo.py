@@ -16,9 +16,10 @@ from ..core.errors import NoPlainBackdrop
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
+from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import open_backend
 from ..pipeline.inputs import Failed, Input
-from ..pipeline.remove import Done, Finishing, remove
+from ..pipeline.remove import remove
 from .photos import Photo, find_photos
 from .product import product_shot
 from .sheet import Row, contact_sheet

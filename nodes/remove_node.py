@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.money import read_amount
 from ..core.report import OnFailure
-from ..pipeline.remove import Finishing
+from ..pipeline.finishing import Finishing
 from .comfy_host import tell
 from .core_model import CoreModel
 from .run_batches import run_batches

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from ..core.report import FailureReport, OnFailure, Report, check_on_failure, render
 from ..core.types import Backend, Usage
+from ..pipeline.collect import raise_failures
+from ..pipeline.finishing import Finishing
+from ..pipeline.hand_over import Held
 from ..pipeline.inputs import Failed
-from ..pipeline.remove import Finishing, Held, raise_failures, remove
+from ..pipeline.remove import remove
 from .comfy_host import comfy_job
 from .tensors import Collector, check_batch, inputs_of
 

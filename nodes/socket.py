@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..config.settings import read_settings
 from ..core.types import Backend, Sizable, Usage
+from ..pipeline.finishing import Finishing
 from ..pipeline.gate import open_backend
-from ..pipeline.remove import Finishing
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
 from .run_batches import run_batches

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..core.errors import BadPicture
 from ..core.intake import split_pixels
+from ..pipeline.finishing import Done
 from ..pipeline.inputs import Input
-from ..pipeline.remove import Done
 
 
 def check_batch(image: Tensor, name: str) -> None:

@@ -99,12 +99,12 @@ def resume(
     try:
         for outcome in cast("Resumable", backend).resume(claims, paid):
             fetched = jobs[outcome.index]
-            error: PictureError | None = getattr(outcome.result, "error", None)
+            error = outcome.error
             if error is None and not records.cache.has(fetched.work):
                 error = ResultWaiting(
                     f"The result of request {fetched.request_id} came and could not be kept in "
-                    f"{records.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE if "
-                    "it is less than this one result, then resume again."
+                    f"{records.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE "
+                    "if it is less than this one result, then resume again."
                 )
             yield fetched, error
     finally:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ..core.errors import PictureError
+from ..core.errors import OverBudget, PictureError
 from ..core.intake import split_pixels
 from ..core.money import plain
 from ..core.specs import Price
 from ..core.types import Backend, Frame
+from ..records.run_budget import RunBudget
 from ..records.store import Records
 from .inputs import Input, load
 
@@ -71,6 +72,27 @@ def estimate(inputs: Sequence[Input], backend: Backend, records: Records) -> Est
     if kept and all(item.at_hand for item in inputs):
         return look(inputs, backend, records)
     return Estimate(backend.spec.id, price, len(inputs))
+
+
+def afford(
+    inputs: Sequence[Input], backend: Backend, records: Records, budget: RunBudget
+) -> Estimate | None:
+    """What the run will cost at most; None for a backend that costs nothing. Raises OverBudget.
+
+    Pictures that are not in memory are read beforehand only when it would otherwise be refused:
+    what was paid for earlier may make the difference.
+    """
+    expected = estimate(inputs, backend, records)
+    if expected is None:
+        return None
+    try:
+        budget.afford(expected.price, expected.paid)
+    except OverBudget:
+        if expected.looked:
+            raise
+        expected = look(inputs, backend, records) or expected
+        budget.afford(expected.price, expected.paid)
+    return expected
 
 
 def look(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimate | None:

@@ -11,16 +11,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from itertools import starmap
+from typing import Protocol, TypeVar
 
 import torch
+
+from ..core.errors import Refusal
+from ..core.specs import BackendSpec
 
 A = TypeVar("A")
 B = TypeVar("B")
 R = TypeVar("R")
 
 
-class Executor(Protocol[R]):
+class Executor(Protocol):
     """The work around one run of a backend. Used by one thread."""
 
     def ahead(
@@ -28,17 +32,15 @@ class Executor(Protocol[R]):
     ) -> Iterator[tuple[A, Callable[[], B]]]:
         """Every item in its order, with a call that returns, or raises, what `work` made of it."""
 
-    def after(self, task: Callable[[], R]) -> Iterator[R]:
-        """Do the task, now or beside the model; yields what is finished by now, in any order."""
-
-    def rest(self) -> Iterator[R]:
-        """What is not finished yet, as it is."""
+    def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
+        """What `work` makes of every item, in any order; an item is taken from `items` when there
+        is room for it. Before a Refusal of theirs is raised, what is under way is yielded."""
 
     def close(self) -> None:
         """Nothing that was not begun will be; returns when nothing is under way."""
 
 
-class SerialExecutor(Generic[R]):
+class SerialExecutor:
     """Everything at the moment when it is asked for, by the thread that asks."""
 
     def ahead(
@@ -47,19 +49,15 @@ class SerialExecutor(Generic[R]):
         """See `Executor.ahead`."""
         return ((item, partial(work, item)) for item in items)
 
-    def after(self, task: Callable[[], R]) -> Iterator[R]:
-        """See `Executor.after`."""
-        yield task()
-
-    def rest(self) -> Iterator[R]:
-        """See `Executor.rest`."""
-        return iter(())
+    def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
+        """See `Executor.each`."""
+        return starmap(work, items)
 
     def close(self) -> None:
         """See `Executor.close`."""
 
 
-class ThreadedExecutor(Generic[R]):
+class ThreadedExecutor:
     """`count` threads. At most `reach` items are prepared ahead, and as many results as there are
     threads wait behind those in work: a model that is faster than they are waits for them, so that
     memory does not grow. Each computes with one thread: there are enough pictures for all cores."""
@@ -73,7 +71,6 @@ class ThreadedExecutor(Generic[R]):
             initializer=torch.set_num_threads,
             initargs=(1,),
         )
-        self._under_way: set[Future[R]] = set()
         self._threads_before = torch.get_num_threads()
 
     def ahead(
@@ -97,14 +94,18 @@ class ThreadedExecutor(Generic[R]):
             yield item, future.result
             del future  # or the picture would stay until the next one is asked for
 
-    def after(self, task: Callable[[], R]) -> Iterator[R]:
-        """See `Executor.after`."""
-        self._under_way.add(self._pool.submit(task))
-        yield from self._finished(at_most=self._most)
-
-    def rest(self) -> Iterator[R]:
-        """See `Executor.rest`."""
-        yield from self._finished(at_most=0)
+    def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
+        """See `Executor.each`."""
+        under_way: set[Future[R]] = set()
+        try:
+            for item in items:
+                under_way.add(self._pool.submit(work, *item))
+                del item  # or the picture would stay until the next one is there
+                yield from _finished(under_way, at_most=self._most)
+        except Refusal:
+            yield from _finished(under_way, at_most=0)
+            raise
+        yield from _finished(under_way, at_most=0)
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -112,14 +113,23 @@ class ThreadedExecutor(Generic[R]):
         # What a worker sets for itself is also what threads that begin later would compute with.
         torch.set_num_threads(self._threads_before)
 
-    def _finished(self, at_most: int) -> Iterator[R]:
-        """What is done, until no more than so many are under way."""
-        while self._under_way:
-            patient = len(self._under_way) > at_most
-            done, self._under_way = wait(
-                self._under_way, None if patient else 0, return_when=FIRST_COMPLETED
-            )
-            if not done:
-                return
-            for future in done:
-                yield future.result()
+
+def executor_for(workers: int, spec: BackendSpec) -> Executor:
+    """The executor of a run with so many workers; 0: the caller's thread does everything."""
+    if not workers:
+        return SerialExecutor()
+    # A hosted model takes its pictures one by one, however many are with the provider.
+    at_a_time = spec.window if spec.location == "local" else 1
+    return ThreadedExecutor(workers, reach=max(workers, at_a_time))
+
+
+def _finished(under_way: set[Future[R]], at_most: int) -> Iterator[R]:
+    """What is done, taken out of the set, until no more than so many are under way."""
+    while under_way:
+        patient = len(under_way) > at_most
+        done, _ = wait(under_way, None if patient else 0, return_when=FIRST_COMPLETED)
+        if not done:
+            return
+        under_way -= done
+        for future in done:
+            yield future.result()

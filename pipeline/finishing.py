@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeGuard, cast
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ..core.inspect import quality_flags
 from ..core.intake import check_matte
 from ..core.report import JsonValue, Report
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
-from .inputs import Failed, Prepared
+from .inputs import Failed, Input, Prepared
 
 
 @dataclass(frozen=True)
@@ -84,28 +84,29 @@ class Finishing:
 
 @torch.no_grad()
 def finish(
-    prepared: Prepared,
+    picture: Prepared | Input,
     outcome: Outcome,
     finishing: Finishing,
-    usage: Usage,
-    ground: str,
+    allowed: tuple[Usage, str],
     job: Job,
 ) -> Done | Failed:
-    """The cut-out of one picture, or why there is none. ground: why this usage is allowed."""
-    frame, result = prepared.frame, outcome.result
-    if _failed(result):
-        return Failed(frame.index, frame.name, result)
-    matte = cast("Matte", result)
+    """The cut-out of one picture, or why there is none.
+
+    picture: an Input where it could not be loaded. allowed: the usage, and why it is allowed.
+    """
+    if outcome.error is not None or isinstance(picture, Input):
+        return Failed(outcome.index, picture.name, cast("Failure", outcome.result))
+    matte = cast("Matte", outcome.result)
     try:
-        done = _cut_out(prepared, matte, finishing, usage, ground, job)
+        done = _cut_out(picture, matte, finishing, allowed, job)
         return finishing.post_process(done) if finishing.post_process else done
     except PictureError as error:
         lost = Failure(error, matte.facts.request_id, matte.facts.cost)
-        return Failed(frame.index, frame.name, lost)
+        return Failed(outcome.index, picture.name, lost)
 
 
 def _cut_out(
-    prepared: Prepared, matte: Matte, finishing: Finishing, usage: Usage, ground: str, job: Job
+    prepared: Prepared, matte: Matte, finishing: Finishing, allowed: tuple[Usage, str], job: Job
 ) -> Done:
     frame = prepared.frame
     alpha = _alpha(matte, frame, finishing)
@@ -130,19 +131,14 @@ def _cut_out(
         name=frame.name,
         width=width,
         height=height,
-        usage=usage,
-        ground=ground,
+        usage=allowed[0],
+        ground=allowed[1],
         licence_name=LICENCES[matte.facts.licence].name,
         facts=matte.facts,
         warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
         flags=flags.data(),
     )
     return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
-
-
-def _failed(result: Matte | Failure) -> TypeGuard[Failure]:
-    """By what it has, not by class: the backend may come from this package's other identity."""
-    return hasattr(result, "error")
 
 
 def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from ..core.errors import PictureError
+from ..core.errors import PictureError, Refusal
 from ..core.intake import split_pixels
 from ..core.remarks import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
@@ -64,7 +64,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Prepared:
-    """work: the identity of what would be paid for; None where nothing costs anything."""
+    """A picture as the backend takes it.
+
+    alpha: (H, W) float32, the picture's own; None where it has none. dtype: of its pixels as they
+    were given, and of the result. work: the identity of what would be paid for; None where nothing
+    costs anything.
+    """
 
     frame: Frame
     alpha: Tensor | None
@@ -72,11 +77,18 @@ class Prepared:
     warnings: tuple[str, ...]
     work: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.frame.name
+
 
 class InputStream:
-    """The pictures of one run. lane: who loads them. job: what the backend is given. in_flight: by
-    index, what has been pulled and has no result yet. goes_on: the backend has to be run (again).
-    purse: the money of a run that costs something."""
+    """The pictures of one run, on their way to the backend and back.
+
+    executor: loads them. records: where paid work is kept; None where nothing costs anything.
+    budget: the money of this run.
+    """
 
     def __init__(
         self,
@@ -84,67 +96,79 @@ class InputStream:
         backend: Backend,
         job: Job,
         records: Records | None,
-        executor: Executor[R],
-        run_budget: RunBudget | None = None,
+        executor: Executor,
+        budget: RunBudget | None = None,
     ) -> None:
         prepare = partial(_prepare, priced=backend if records else None)
         self._prepared = executor.ahead(inputs, prepare)
         self._backend = backend
         self._records = records
-        self._unusable: deque[Failed] = deque()
-        self._hits: deque[Outcome] = deque()
-        self.paid = PaidJob(job, records.journal, records.cache, run_budget) if records else None
+        self._ready: deque[tuple[Prepared | Input, Outcome]] = deque()
+        self.paid = PaidJob(job, records.journal, records.cache, budget) if records else None
+        #: What the backend is given.
         self.job: Job = self.paid or job
-        self.in_flight: dict[int, Prepared] = {}
+        self._in_flight: dict[int, Prepared] = {}
         self._counting = threading.Lock()
         self._copies: Counter[str] = Counter()  # results of a work that have no place yet
-        self.goes_on = True
+        self._goes_on = True
 
-    def frames(self) -> Iterator[Frame]:
+    def outcomes(self) -> Iterator[tuple[Prepared | Input, Outcome]]:
+        """Every picture with its outcome, as they complete, in any order.
+
+        An Input stands for a picture that could not be loaded. Raises what the backend refuses;
+        what went wrong, or was paid for earlier, is yielded before.
+        """
+        try:
+            while self._goes_on:
+                for outcome in self._backend.run(self._frames(), self.job):
+                    yield from self._without_backend()
+                    picture = self._in_flight.pop(outcome.index)
+                    yield picture, self._delivered_elsewhere(picture, outcome)
+                    del picture
+                yield from self._without_backend()
+        except Refusal:
+            yield from self._without_backend()
+            raise
+
+    def _frames(self) -> Iterator[Frame]:
         """What the backend has to work on.
 
         Ends early when results that were paid for earlier wait to be handed out: they come from
-        this iterator and so would pile up behind the backend. The caller then runs it again.
+        this iterator and so would pile up behind the backend. It is then run again.
         """
-        self.goes_on = False
+        self._goes_on = False
         for item, ready in self._prepared:
             try:
                 prepared = ready()
             except PictureError as error:
-                self._unusable.append(Failed(item.index, item.name, Failure(error)))
+                self._ready.append((item, Outcome(item.index, Failure(error))))
                 self.job.step(1)
                 continue
-            busy = len(self.in_flight) - len(self._hits)
-            self.in_flight[item.index] = prepared
+            busy = bool(self._in_flight)
             if prepared.work is not None:
                 with self._counting:
                     self._copies[prepared.work] += 1
             hit = self._earlier(prepared)
             if hit is None:
+                self._in_flight[item.index] = prepared
                 yield prepared.frame
                 continue
-            self._hits.append(Outcome(item.index, hit))
+            self._ready.append((prepared, Outcome(item.index, hit)))
             self.job.step(1)
-            if not busy or len(self._hits) >= self._backend.spec.window:
-                self.goes_on = True
+            if not busy or len(self._ready) >= self._backend.spec.window:
+                self._goes_on = True
                 return
 
-    def unusable(self) -> Iterator[Failed]:
-        """Pictures that could not be loaded, each once."""
-        while self._unusable:
-            yield self._unusable.popleft()
+    def _without_backend(self) -> Iterator[tuple[Prepared | Input, Outcome]]:
+        """Pictures that could not be loaded, and results that were paid for earlier, each once."""
+        while self._ready:
+            yield self._ready.popleft()
 
-    def hits(self) -> Iterator[Outcome]:
-        """Results that were paid for earlier, each once."""
-        while self._hits:
-            yield self._hits.popleft()
-
-    def delivered_elsewhere(self, outcome: Outcome) -> Outcome:
+    def _delivered_elsewhere(self, picture: Prepared, outcome: Outcome) -> Outcome:
         """For a failure, what another run has paid for since this one looked into the cache."""
-        work = self.in_flight[outcome.index].work
-        if not hasattr(outcome.result, "error") or self._records is None or work is None:
+        if outcome.error is None or self._records is None or picture.work is None:
             return outcome
-        return Outcome(outcome.index, self._records.cache.get(work) or outcome.result)
+        return Outcome(outcome.index, self._records.cache.get(picture.work) or outcome.result)
 
     def handed_over(self, work: str | None) -> None:
         """One result has reached its place. When all pictures in hand that are the same have, it

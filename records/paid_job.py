@@ -178,7 +178,7 @@ class PaidJob(Job):
         self._inner.settled(work, outcome)
         self._sent.discard(work)
         # By what it has, not by its class, which can exist twice in one process.
-        error: PictureError | None = getattr(outcome.result, "error", None)
+        error = outcome.error
         if error is not None and error.paid == "no" and self._run_budget:
             self._run_budget.not_owed(work)
         if error is None:

@@ -33,8 +33,9 @@ from rmbg_nodes.pictures.origin import Origin
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeLocal
 
 FACTS = Facts("keyer", "keyer", "keyer", "cpu", 0.1)

@@ -24,7 +24,7 @@ from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline.remove import Finishing
+from rmbg_nodes.pipeline.finishing import Finishing
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")

@@ -30,9 +30,10 @@ from rmbg_nodes.core.report import render
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome, Ticket
 from rmbg_nodes.pipeline.estimate import look
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.gate import OpenBackend
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records import schema
 from rmbg_nodes.records.cache import ResultCache
 from rmbg_nodes.records.database import Database
@@ -334,9 +335,9 @@ def test_other_currencies_are_refused_where_there_is_a_limit(records: Records) -
     for budget, most in ((Budget(Decimal(5)), None), (None, Decimal(5))):
         run_budget = RunBudget(records.spending, budget, most)
         for refused in (
-            lambda: run_budget.reserve(WORK, euros),
-            lambda: run_budget.afford(euros, 1),
-        ):  # noqa: B023
+            lambda: run_budget.reserve(WORK, euros),  # noqa: B023
+            lambda: run_budget.afford(euros, 1),  # noqa: B023
+        ):
             with pytest.raises(OverBudget, match="The price is in EUR"):
                 refused()
     RunBudget(records.spending).reserve(WORK, euros)

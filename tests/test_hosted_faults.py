@@ -24,8 +24,9 @@ from rmbg_nodes.backends.hosted.jobs import wait
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Refusal
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened

@@ -17,8 +17,8 @@ from rmbg_nodes.backends.hosted import codec
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.errors import MayBeBilled, UnusableResult
 from rmbg_nodes.core.types import Frame, Ticket
+from rmbg_nodes.pipeline.finishing import Done
 from rmbg_nodes.pipeline.inputs import Failed
-from rmbg_nodes.pipeline.remove import Done
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha

@@ -24,8 +24,9 @@ from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Frame, Job, Ticket
 from rmbg_nodes.pipeline.context import resume
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault

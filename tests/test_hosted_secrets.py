@@ -31,8 +31,9 @@ from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Cancelled, RmbgError
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Job
+from rmbg_nodes.pipeline.finishing import Finishing
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step

@@ -14,8 +14,8 @@ from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled, PictureError, ResultWaiting, UnusableResult
 from rmbg_nodes.core.types import Job
+from rmbg_nodes.pipeline.finishing import Done
 from rmbg_nodes.pipeline.inputs import Failed
-from rmbg_nodes.pipeline.remove import Done
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import Shop, loopback

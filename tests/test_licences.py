@@ -18,9 +18,10 @@ from rmbg_nodes.core.errors import (
     LicenceRefused,
     Offline,
 )
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.gate import allow, open_backend
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 
 WANTED_IDS = {

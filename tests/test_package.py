@@ -105,7 +105,8 @@ def test_it_runs_uninstalled_from_any_folder(pack: Path, tmp_path: Path) -> None
 def test_inside_comfyui_commands_name_interpreter_and_folder() -> None:
     code = load("/somewhere/my pack") + (
         "import importlib\n"
-        "print(importlib.import_module('.config.invocation', '/somewhere/my pack').command('backends'))"
+        "invocation = importlib.import_module('.config.invocation', '/somewhere/my pack')\n"
+        "print(invocation.command('backends'))"
     )
     line = run(code).stdout
     assert sys.executable in line

@@ -16,8 +16,9 @@ from torch import Tensor
 from rmbg_nodes.core.errors import BadPicture, Cancelled, OverBudget
 from rmbg_nodes.core.types import Job
 from rmbg_nodes.pipeline.executor import ThreadedExecutor
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, carry_out, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.fake_backend import FAKE_LOCAL, FakeHosted, FakeLocal, FakeProvider
@@ -54,7 +55,7 @@ def test_the_same_results_as_without_them(records: Records) -> None:
     }
     beside = {
         one.index: one
-        for one in carry_out(
+        for one in remove(
             inputs, FakeLocal(), Finishing(refine=True), as_it_is, workers=3, records=records
         )
     }
@@ -100,7 +101,7 @@ def test_a_fast_model_waits_for_slow_workers(records: Records) -> None:
     counted = Counted(0.01)
     window = FAKE_LOCAL.window
     found = list(
-        carry_out(
+        remove(
             map(counted.input, range(60)),
             FakeLocal(),
             Finishing(),
@@ -125,16 +126,14 @@ def test_the_model_does_not_wait_for_loading_and_delivery(records: Records) -> N
 
     inputs = [Input(index, str(index), load) for index in range(16)]
     started = time.monotonic()
-    list(
-        carry_out(inputs, FakeLocal(seconds=0.1), Finishing(), deliver, workers=4, records=records)
-    )
+    list(remove(inputs, FakeLocal(seconds=0.1), Finishing(), deliver, workers=4, records=records))
     # One after the other it would be 3.2 s; the model alone takes 1.6.
     assert time.monotonic() - started < 2.6
 
 
 def test_closing_early_leaves_no_thread(records: Records) -> None:
     before = threading.active_count()
-    results = carry_out(
+    results = remove(
         map(picture, range(1000)), FakeLocal(), Finishing(), as_it_is, workers=3, records=records
     )
     next(results)
@@ -144,7 +143,7 @@ def test_closing_early_leaves_no_thread(records: Records) -> None:
 
 def test_threads_compute_as_before_afterwards(records: Records) -> None:
     before = torch.get_num_threads()
-    list(carry_out([picture(0)], FakeLocal(), Finishing(), as_it_is, workers=2, records=records))
+    list(remove([picture(0)], FakeLocal(), Finishing(), as_it_is, workers=2, records=records))
     assert torch.get_num_threads() == before
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -161,7 +160,7 @@ def test_cancel_in_a_worker_ends_the_run(records: Records) -> None:
 
     with pytest.raises(Cancelled):
         list(
-            carry_out(
+            remove(
                 [picture(0), picture(1)],
                 FakeLocal(),
                 Finishing(),
@@ -175,7 +174,7 @@ def test_cancel_in_a_worker_ends_the_run(records: Records) -> None:
 
 def test_what_was_paid_for_is_delivered_before_a_refusal(records: Records) -> None:
     provider = FakeProvider()
-    results = carry_out(
+    results = remove(
         iter([picture(index) for index in range(6)]),
         FakeHosted(provider),
         Finishing(),
@@ -197,7 +196,7 @@ def test_an_error_of_ours_is_raised_not_swallowed(records: Records) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(carry_out([picture(0)], FakeLocal(), Finishing(), deliver, workers=2, records=records))
+        list(remove([picture(0)], FakeLocal(), Finishing(), deliver, workers=2, records=records))
 
 
 def test_items_keep_their_order_and_are_pulled_within_reach() -> None:
@@ -208,7 +207,7 @@ def test_items_keep_their_order_and_are_pulled_within_reach() -> None:
             pulled.append(number)
             yield number
 
-    executor: ThreadedExecutor[int] = ThreadedExecutor(2, reach=3)
+    executor = ThreadedExecutor(2, reach=3)
     try:
         ahead = executor.ahead(items(), lambda number: number * 2)
         for number, (item, ready) in enumerate(ahead):

@@ -17,8 +17,9 @@ import pytest
 
 from rmbg_nodes.cli import receipts_command as command
 from rmbg_nodes.pipeline import context
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.chain import NONE_BEFORE, canonical, sha256
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.tests.conformance import disc_frame

@@ -21,9 +21,10 @@ from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.core.specs import Option
 from rmbg_nodes.core.types import Failure
 from rmbg_nodes.pipeline import context
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.pipeline.inputs import Failed, Input, load
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.opening import FILE
 from rmbg_nodes.records.receipt_writer import ReceiptWriter
 from rmbg_nodes.records.store import Records, open_records

@@ -25,7 +25,7 @@ from PIL import Image
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.types import Job, Ticket
 from rmbg_nodes.pipeline import context
-from rmbg_nodes.pipeline.remove import Done
+from rmbg_nodes.pipeline.finishing import Done
 from rmbg_nodes.records import opening
 from rmbg_nodes.records.locks import exclusive
 from rmbg_nodes.records.opening import FILE

@@ -16,8 +16,9 @@ from PIL import Image
 from rmbg_nodes.cli import main
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.demo.scenes import render
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.inputs import Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.support.fake_backend import FakeLocal
 
 pytestmark = pytest.mark.whole

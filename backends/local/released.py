@@ -17,8 +17,8 @@ class Released:
     """One file of one model.
 
     model: the part of the backend's id after "local/". repo, file, revision: where the Hugging
-    Face Hub has it. licence: a row of catalogue/licences.py. dtype: of its tensors. patch_order: what
-    `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none.
+    Face Hub has it. licence: a row of catalogue/licences.py. dtype: of its tensors.
+    patch_order: what `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none.
     """
 
     model: str

@@ -20,8 +20,8 @@ from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ...core.types import Job
 from ...pictures.origin import Origin
 from ...pictures.places import Places
+from ...pipeline.finishing import Done
 from ...pipeline.inputs import Failed
-from ...pipeline.remove import Done
 from ..delivery import check_place, land
 from ..memory import keep_memory
 from ..recipe.model import Recipe

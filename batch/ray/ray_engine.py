@@ -30,7 +30,7 @@ from ...core.specs import BackendSpec
 from ...core.types import Job
 from ...pictures.read import read_picture
 from ...pipeline.context import open_user_records
-from ...pipeline.estimate import estimate, look
+from ...pipeline.estimate import afford
 from ...pipeline.gate import allow_unopened, open_backend
 from ...records.run_budget import RunBudget
 from ..delivery import noted
@@ -195,14 +195,7 @@ def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> No
         records = open_user_records(settings)
         inputs = Inputs(items, partial(_read, recipe.max_megapixels))
         run_budget = RunBudget(records.spending, settings.budget, recipe.max_cost)
-        expected = estimate(inputs, backend, records)
-        if expected is None:
-            return
-        try:
-            run_budget.afford(expected.price, expected.paid)
-        except OverBudget:
-            expected = look(inputs, backend, records) or expected
-            run_budget.afford(expected.price, expected.paid)
+        afford(inputs, backend, records, run_budget)
 
 
 def _read(max_megapixels: float, _: int, item: Item) -> Tensor:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
-from ...core.errors import OverBudget, PictureError
+from ...core.errors import OverBudget
 from ...core.money import CURRENCY, amount_of, counted, limit, plain
 from ...core.specs import Price
 from ...core.types import Job, Outcome
@@ -119,7 +119,7 @@ class SharedBudgetJob(Job):
         """See `Job.settled`. What can still be fetched counts as spent: fetching it reserves
         nothing."""
         # By what it has, not by its class, which can exist twice in one process.
-        error: PictureError | None = getattr(outcome.result, "error", None)
+        error = outcome.error
         with suppress(sqlite3.Error):  # it stays set aside, and the result is delivered
             if error is not None and error.paid == "no":
                 self._ledger.not_owed(work)

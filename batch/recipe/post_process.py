@@ -12,8 +12,7 @@ from ...core.errors import BadOption, BadPicture
 from ...core.layers import SUBJECT_LEVEL, subject_box
 from ...core.remarks import Remark
 from ...core.report import JsonValue
-from ...pipeline.finishing import Part
-from ...pipeline.remove import Done, Finishing
+from ...pipeline.finishing import Done, Finishing, Part
 from .background_picture import Backdrop, open_backdrop
 from .model import Canvas, Recipe
 from .placing import no_subject, on_canvas

@@ -37,9 +37,10 @@ from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Host
 from ...demo.product import product_shot
 from ...demo.shapes import Scene
+from ...pipeline.finishing import Done, Finishing
 from ...pipeline.gate import open_backend
 from ...pipeline.inputs import Input
-from ...pipeline.remove import Done, Finishing, remove
+from ...pipeline.remove import remove
 from .findings import Rows
 
 SIDE = 512

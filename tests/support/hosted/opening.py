@@ -13,9 +13,10 @@ from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
+from rmbg_nodes.pipeline.finishing import Done, Finishing
 from rmbg_nodes.pipeline.gate import OpenBackend, open_backend
 from rmbg_nodes.pipeline.inputs import Failed, Input
-from rmbg_nodes.pipeline.remove import Done, Finishing, remove
+from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records, open_records
 
 from .server import HostedServer
