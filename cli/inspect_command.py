@@ -158,7 +158,10 @@ def _verdict(findings: _Findings) -> str:
     wrong = f" The file names another one, {claimed}." if claimed not in ("", receipt.id) else ""
     if match.kind == "pixels":
         return f"Its pixels are those of receipt {named}{others}; its bytes are others.{wrong}"
-    return f"Its bytes are those of the file written with receipt {named}{others}.{wrong}"
+    return (
+        f"Its bytes are those of the file written with receipt {named}{others}, by a note in the "
+        f"records that, other than receipts, no chain protects.{wrong}"
+    )
 
 
 def _verdict_of_none(claimed: str) -> str:

@@ -27,6 +27,8 @@ _ISLAND_SHARE = 1e-4
 #: Longest side at which pieces are counted; an island that counts is five pixels wide there.
 _ISLAND_SIDE = 512
 _DIGITS = 5
+#: A subject enlarged less than this does not look soft.
+_ENLARGED = 1.25
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class QualityFlags:
     coverage: alpha above 0.5, the subject. uncertain: alpha between 0.1 and 0.9. islands: the
     subject's separate pieces, specks left aside. sides: the borders that the subject covers to more
     than two hundredths, of "top", "bottom", "left" and "right". border: what it covers of all four
-    together.
+    together. enlarged: how many times larger the subject was made for its canvas; 1 where it was
+    not.
     """
 
     coverage: float
@@ -44,6 +47,7 @@ class QualityFlags:
     islands: int
     sides: tuple[str, ...]
     border: float
+    enlarged: float = 1.0
 
     @property
     def no_subject(self) -> bool:
@@ -87,17 +91,20 @@ class QualityFlags:
             ),
             Remark(f"the mask has {self.islands} separate pieces", "in-pieces"): self.in_pieces,
         }
-        return tuple(words for words, holds in found.items() if holds)
+        worth = tuple(words for words, holds in found.items() if holds)
+        return (*worth, *softness(self.enlarged))
 
     @property
     def doubt(self) -> tuple[float, ...]:
         """Larger is more doubtful: an empty mask and one that removed nothing before an uncertain
-        one, before one in pieces, before one that the border cuts; within each, the more of it."""
+        one, before one in pieces, before one that the border cuts, before an enlarged one; within
+        each, the more of it."""
         return (
             float(self.no_subject or self.nothing_removed),
             self.uncertain if self.is_uncertain else 0.0,
             float(self.islands) if self.in_pieces else 0.0,
             self.border if self.touches_border else 0.0,
+            self.enlarged if softness(self.enlarged) else 0.0,
         )
 
     def data(self) -> dict[str, JsonValue]:
@@ -113,7 +120,16 @@ class QualityFlags:
             "touches_border": self.touches_border,
             "is_uncertain": self.is_uncertain,
             "in_pieces": self.in_pieces,
+            "enlarged": round(self.enlarged, 2),
         }
+
+
+def softness(enlarged: float) -> tuple[Remark, ...]:
+    """What is said of a subject that was made so many times larger; empty where none sees it."""
+    if enlarged < _ENLARGED:
+        return ()
+    said = f"the subject was enlarged {enlarged:.1f} times, it may look soft"
+    return (Remark(said, "enlarged"),)
 
 
 def read_flags(data: JsonValue) -> QualityFlags | None:
@@ -127,7 +143,9 @@ def read_flags(data: JsonValue) -> QualityFlags | None:
     if not isinstance(sides, list):
         return None
     coverage, uncertain, border = (float(cast("float", share)) for share in shares)
-    return QualityFlags(coverage, uncertain, islands, tuple(map(str, sides)), border)
+    times = data.get("enlarged")
+    enlarged = float(times) if isinstance(times, (int, float)) else 1.0
+    return QualityFlags(coverage, uncertain, islands, tuple(map(str, sides)), border, enlarged)
 
 
 def quality_flags(alpha: Tensor) -> QualityFlags:

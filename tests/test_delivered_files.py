@@ -241,7 +241,10 @@ def test_a_marketplace_jpeg_is_judged_by_its_receipt(
     assert {row["match"] for row in rows.values()} == {"bytes"}
     assert rows["cut-off.jpg"]["flags"]["touches_border"]
     assert rows["cut-off.jpg"]["flags"]["sides"] == ["bottom"]
-    assert rows["cut-off.jpg"]["warnings"] == ["the subject touches the picture's border (bottom)"]
+    assert rows["cut-off.jpg"]["warnings"] == [
+        "the subject touches the picture's border (bottom)",
+        "the subject was enlarged 28.3 times, it may look soft",
+    ]
     assert "of 2 results are doubtful" in said
     assert (out.parent / "sheet.jpg").exists()
 
@@ -256,7 +259,7 @@ def test_a_grey_product_on_white_is_never_taken_for_a_mask(
     (path,) = out.glob("*.jpg")
     flags = reviewed(capsys, out)[1]["shot.jpg"]
     assert flags["judged_by"] == "receipt"
-    assert not flags["warnings"]
+    assert flags["warnings"] == ["the subject was enlarged 34.0 times, it may look soft"]
     bare = out / "bare.jpg"
     stripped(path, bare)
     saved_again(path, out / "again.jpg")

@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 
 from ...core.errors import BadOption, BadPicture
+from ...core.inspect import softness
 from ...core.layers import SUBJECT_LEVEL, subject_box
-from ...core.remarks import Remark
 from ...core.report import JsonValue
 from ...pipeline.finishing import Done, Finishing, Part
 from .background_picture import Backdrop, open_backdrop
 from .model import Canvas, Recipe
 from .placing import no_subject, on_canvas
 
-# A subject enlarged less than this does not look soft.
-_ENLARGED = 1.25
 # Beyond the subject's box: what lies around it tells which colours at its border are its own.
 _AROUND = 32
 
@@ -79,7 +77,7 @@ class Arranged:
         except BadOption as error:  # enlarged beyond reason
             raise BadPicture(f"{done.name}: {error}") from error
         report = done.report
-        if placed.enlarged >= _ENLARGED:
-            soft = f"the subject was enlarged {placed.enlarged:.1f} times, it may look soft"
-            report = replace(report, warnings=(*report.warnings, Remark(soft, "enlarged")))
+        flags = {**report.flags, "enlarged": round(max(placed.enlarged, 1.0), 2)}
+        warnings = (*report.warnings, *softness(placed.enlarged))
+        report = replace(report, flags=flags, warnings=warnings)
         return replace(done, image=placed.image, mask=placed.coverage, report=report)
