@@ -96,7 +96,7 @@ def preview(
 ) -> Preview:
     """What `run` with the same arguments would do on this day; no picture is read, fetched or made.
 
-    What is missing (weights, a key) and a budget that would be passed are told in the outlook.
+    What is missing (weights, a key) and a budget that would be passed are told in the preview.
     Raises the rest of what `run` would refuse, LicenceRefused and BadOption among it.
     """
     current = settings or read_settings()

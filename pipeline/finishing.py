@@ -61,7 +61,7 @@ class Finishing:
 
     refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
     or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
-    background: an sRGB colour in 0..1, None = transparent. arrangement: what comes after that.
+    background: an sRGB colour in 0..1, None = transparent. post_process: what comes after that.
     """
 
     refine: bool = False

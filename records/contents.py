@@ -24,7 +24,7 @@ class Circumstances:
     """What is the same for every picture of one run.
 
     ground: why the use is allowed. accepted_by: the settings that decided it, by name. own_weights:
-    sha256 -> the licence that the user has established for a file of their own. treatment: what
+    sha256 -> the licence that the user has established for a file of their own. finishing: what
     happens to a mask after the backend. options: the backend's own; None when not known.
     """
 

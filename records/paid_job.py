@@ -24,9 +24,11 @@ _TROUBLE_CHARACTERS = 300
 class PaidJob(Job):
     """A job that keeps the journal and the cache for one run. Any thread may call it.
 
-    inner: the caller's own job; it is told everything first. purse: the money of this run, whose
-    refusals are raised before anything is sent. Without a row on the disk nothing is sent; what was
-    sent before the journal failed is delivered all the same, and `warnings` says what it misses.
+    inner: the caller's own job; it is told everything first.
+    run_budget: the money of this run, whose refusals are raised before anything is sent.
+
+    Without a row on the disk nothing is sent; what was sent before the journal failed is delivered
+    all the same, and `warnings` says what it misses.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class HostedBackend:
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         """See `Backend.run`. Raises KeyMissing, AccountRefused, Offline, OverBudget, Cancelled."""
-        return self._carry(map(self._errand, frames), job)
+        return self._carry(map(self._request, frames), job)
 
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
         """Fetch what was paid for earlier, without the pictures. Raises like `run`."""
@@ -80,7 +80,7 @@ class HostedBackend:
     def close(self) -> None:
         """Nothing outlives a run but the process's loop thread."""
 
-    def _errand(self, frame: Frame) -> HostedRequest:
+    def _request(self, frame: Frame) -> HostedRequest:
         height, width, _ = frame.pixels.shape
         work = self.work(frame)
         assert work is not None
@@ -91,7 +91,7 @@ class HostedBackend:
         first = next(requests, None)
         if first is None:
             return
-        run = _Run(self._courier(job, blocking_pool := self._hands()), blocking_pool)
+        run = _Run(self._job_runner(job, blocking_pool := self._new_pool()), blocking_pool)
         try:
             run.start(first)
             yield from self._outcomes(run, requests, job)
@@ -127,13 +127,13 @@ class HostedBackend:
         if refusal is not None:
             raise refusal
 
-    def _hands(self) -> BlockingPool:
+    def _new_pool(self) -> BlockingPool:
         """An official client blocks a thread for every picture that it works on."""
         if self._options.get("client") == "official":
             return BlockingPool(self.spec.window + _BESIDE)
         return BlockingPool()
 
-    def _courier(self, job: Job, blocking_pool: BlockingPool) -> JobRunner:
+    def _job_runner(self, job: Job, blocking_pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
         key = find_key(spec, str(self._options.get("profile", "")))
         provider = self._make_provider(self._bases, key, blocking_pool)
@@ -176,16 +176,16 @@ class HostedBackend:
 class _Run:
     """The coroutines of one run, seen from the caller's thread."""
 
-    def __init__(self, courier: JobRunner, blocking_pool: BlockingPool) -> None:
-        self._courier = courier
-        self._hands = blocking_pool
+    def __init__(self, job_runner: JobRunner, blocking_pool: BlockingPool) -> None:
+        self._job_runner = job_runner
+        self._blocking_pool = blocking_pool
         self._runtime = runtime()
         self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.open = 0
 
     def start(self, request: HostedRequest) -> None:
         self.open += 1
-        self._runtime.start(self._courier.carry(request)).add_done_callback(self._ended.put)
+        self._runtime.start(self._job_runner.carry(request)).add_done_callback(self._ended.put)
 
     def idle(self) -> bool:
         """Nothing waits to be handed out, so there is time to pull more pictures."""
@@ -194,7 +194,7 @@ class _Run:
     def next(self, seconds: float) -> Outcome | Refusal | None:
         """The next outcome, a refusal instead of one, or None when nothing came in time.
 
-        Anything else that an errand raised is a fault of ours and is raised.
+        Anything else that a request raised is a fault of ours and is raised.
         """
         try:
             ended = self._ended.get(timeout=seconds)
@@ -210,13 +210,13 @@ class _Run:
 
     def send_no_more(self) -> None:
         """Errands of which nothing was sent end without an outcome; the others go on."""
-        self._runtime.start(self._courier.send_no_more())
+        self._runtime.start(self._job_runner.send_no_more())
 
     def stop(self) -> None:
         """End everything that is still under way; at once when nothing is."""
-        self._hands.stop()
-        self._runtime.start(self._courier.stop(_PATIENCE)).result()
-        self._hands.join(_JOINING)
+        self._blocking_pool.stop()
+        self._runtime.start(self._job_runner.stop(_PATIENCE)).result()
+        self._blocking_pool.join(_JOINING)
 
 
 def open_bria(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:

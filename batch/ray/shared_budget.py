@@ -106,22 +106,21 @@ class SharedBudget:
 
 
 class SharedBudgetJob(Job):
-    """A run that spends from a ledger."""
+    """A run that spends from a shared budget."""
 
-    def __init__(self, ledger: SharedBudget) -> None:
-        self._ledger = ledger
+    def __init__(self, budget: SharedBudget) -> None:
+        self._budget = budget
 
     def reserve(self, work: str, price: Price) -> None:
         """See `Job.reserve`."""
-        self._ledger.reserve(work, price)
+        self._budget.reserve(work, price)
 
     def settled(self, work: str, outcome: Outcome) -> None:
         """See `Job.settled`. What can still be fetched counts as spent: fetching it reserves
         nothing."""
-        # By what it has, not by its class, which can exist twice in one process.
         error = outcome.error
         with suppress(sqlite3.Error):  # it stays set aside, and the result is delivered
             if error is not None and error.paid == "no":
-                self._ledger.not_owed(work)
+                self._budget.not_owed(work)
             else:
-                self._ledger.spent(work)
+                self._budget.spent(work)

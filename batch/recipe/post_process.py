@@ -34,7 +34,7 @@ def open_treatment(recipe: Recipe) -> Finishing:
 
 @dataclass(frozen=True)
 class Arranged:
-    """The arrangement of a batch; see `treatment.PostProcess`. digest: the recipe's."""
+    """The post-process of a batch; see `finishing.PostProcess`. digest: the recipe's."""
 
     recipe: Recipe
     backdrop: Backdrop | None

@@ -18,7 +18,7 @@ _THREADS = 3
 
 
 class BlockingPool:
-    """`await hands.run(function)` from the loop; `close` from the run's own thread."""
+    """`await blocking_pool.run(function)` from the loop; `close` from the run's own thread."""
 
     def __init__(self, threads: int = _THREADS) -> None:
         self.stopping = threading.Event()

@@ -36,7 +36,7 @@ _LOST_IN_A_ROW = 3
 
 
 class JobRunner:
-    """Carries the errands of one run. Everything here runs on the event loop."""
+    """Runs the hosted requests of one run. Everything here runs on the event loop."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -100,9 +100,9 @@ class JobRunner:
         except PictureError as error:
             return Failure(messages.about(request.name, error))
         if ticket is not None and ticket.request_id is not None:
-            follower = ResultWaiter(context, request, ticket, self._queued)
-            result = await self._resumed(request, ticket, follower)
-            useless = follower.nothing_there or _is_unusable(result)
+            waiter = ResultWaiter(context, request, ticket, self._queued)
+            result = await self._resumed(request, ticket, waiter)
+            useless = waiter.nothing_there or _is_unusable(result)
             if not (context.resubmit and request.frame and useless):
                 return await self._settled(request, result)
         elif ticket is not None and not context.resubmit:
@@ -112,14 +112,14 @@ class JobRunner:
         return await self._sent(request, request.frame)
 
     async def _resumed(
-        self, request: HostedRequest, ticket: Ticket, follower: ResultWaiter
+        self, request: HostedRequest, ticket: Ticket, waiter: ResultWaiter
     ) -> Matte | Failure:
         self._paid.add(request.work)
         started = asyncio.get_running_loop().time()
-        ready = await follower.ready(resumed=True)
+        ready = await waiter.ready(resumed=True)
         size = ticket.sent or request.size
         note = "resumed: it was sent and paid for earlier"
-        return await follower.matte(ready, size, started, note)
+        return await waiter.matte(ready, size, started, note)
 
     async def _sent(self, request: HostedRequest, frame: Frame) -> Matte | Failure:
         context = self._context
@@ -135,11 +135,11 @@ class JobRunner:
             if isinstance(ticket, Failure):
                 return ticket
             beside = context.runtime.under_way()
-            follower = ResultWaiter(context, request, ticket, self._queued)
-            ready = await follower.ready(resumed=False)
+            waiter = ResultWaiter(context, request, ticket, self._queued)
+            ready = await waiter.ready(resumed=False)
         # The provider is done with it: the next picture may be sent while this one is fetched.
         size = packed.width, packed.height
-        result = await follower.matte(ready, size, started, packed.note)
+        result = await waiter.matte(ready, size, started, packed.note)
         return await self._settled(request, await self._undisputed(request, ticket, beside, result))
 
     async def _undisputed(
@@ -201,7 +201,7 @@ class JobRunner:
     async def _uninterrupted(
         self, request: HostedRequest, image: str, size: tuple[int, int]
     ) -> Ticket:
-        """The submit, which goes on to its end when this errand is cancelled."""
+        """The submit, which goes on to its end when this request is cancelled."""
         self._paid.add(request.work)
         departure, leaving = SendState(), self._context.runtime.leaving
         task = asyncio.ensure_future(self._submit(request, image, size, departure))
@@ -216,7 +216,7 @@ class JobRunner:
         self, request: HostedRequest, image: str, size: tuple[int, int], departure: SendState
     ) -> Ticket:
         """From the word that bytes leave to the durable id, or the word that nothing is owed: said
-        here, because the errand that waits for it may be cancelled at any moment."""
+        here, because the request that waits for it may be cancelled at any moment."""
         context = self._context
         try:
             await context.aside(partial(context.job.sending, request.work))

@@ -32,14 +32,17 @@ _NOTHING = (404, 410)
 
 
 class ResultWaiter:
-    """One ticket of one errand. queued: work -> ticket of jobs that wait in the provider's queue,
-    by its last word; shared by the run."""
+    """Wait for the result of one ticket.
+
+    queued: work -> ticket of jobs that wait in the provider's queue, by its last word; shared by
+    the run.
+    """
 
     def __init__(
         self, context: RunContext, request: HostedRequest, ticket: Ticket, queued: dict[str, Ticket]
     ) -> None:
         self._context = context
-        self._errand = request
+        self._request = request
         self._ticket = ticket
         self._queued = queued
         #: The provider has nothing for this ticket, as far as it says.
@@ -47,7 +50,7 @@ class ResultWaiter:
 
     async def ready(self, *, resumed: bool) -> Ready | Failure:
         """Ask until the job is done, for as long as one job may take."""
-        seconds, name = self._context.limits.job_seconds, self._errand.name
+        seconds, name = self._context.limits.job_seconds, self._request.name
         try:
             return await asyncio.wait_for(self._asked(resumed=resumed), seconds)
         except asyncio.TimeoutError:
@@ -60,7 +63,7 @@ class ResultWaiter:
             error = self._unknown(problem)
         except PictureError as problem:
             error = messages.unusable(name, self._ticket, problem)
-        self._queued.pop(self._errand.work, None)
+        self._queued.pop(self._request.work, None)
         return Failure(error, self._ticket.request_id)
 
     async def matte(
@@ -96,14 +99,14 @@ class ResultWaiter:
                 continue
             elapsed = clock() - accepted
             if isinstance(state, Ready):
-                self._queued.pop(self._errand.work, None)
+                self._queued.pop(self._request.work, None)
                 if not resumed:
                     context.pacer.learn(last_working, elapsed)
                 return state
             if state.queued:
-                self._queued[self._errand.work] = self._ticket
+                self._queued[self._request.work] = self._ticket
             else:
-                self._queued.pop(self._errand.work, None)
+                self._queued.pop(self._request.work, None)
             last_working = elapsed
             await asyncio.sleep(context.pacer.pause(elapsed))
 
@@ -121,7 +124,7 @@ class ResultWaiter:
     def _unknown(self, problem: NotKnown) -> PictureError:
         """The provider has no job of this id."""
         self.nothing_there = True
-        name, spec = self._errand.name, self._context.spec
+        name, spec = self._request.name, self._context.spec
         if self._is_young():
             return messages.missing(name, spec, self._ticket, str(problem))
         return messages.gone(name, spec, self._ticket)
@@ -129,7 +132,7 @@ class ResultWaiter:
     def _no_file(self, problem: Unreachable) -> PictureError:
         """The provider has no file at the address that it gave."""
         self.nothing_there = True
-        name, spec = self._errand.name, self._context.spec
+        name, spec = self._request.name, self._context.spec
         if not self._is_young():
             return messages.expired(name, spec, self._ticket)
         if problem.status == _REFUSED:
@@ -141,7 +144,7 @@ class ResultWaiter:
     ) -> tuple[bytes, Tensor] | Failure:
         """The provider's file and the alpha in it. until: on the loop's clock; what is not there is
         not waited for after that."""
-        name = self._errand.name
+        name = self._request.name
         try:
             data = await self._downloaded(ready, size, until)
             return data, await self._context.aside(partial(codec.decode_alpha, data, size))
@@ -192,7 +195,7 @@ class ResultWaiter:
         context, names = self._context, words_in(url)
         if any(same_id(name, str(self._ticket.request_id)) for name in names):
             return
-        if await context.aside(partial(context.job.is_foreign, self._errand.work, names)):
+        if await context.aside(partial(context.job.is_foreign, self._request.work, names)):
             raise UnusableResult("the address of its result names another picture's request.")
 
 
