@@ -40,6 +40,8 @@ MOST_PIXELS = 2**27
 
 
 class Size(NamedTuple):
+    """A size in pixels."""
+
     height: int
     width: int
 

@@ -226,8 +226,8 @@ class Sizable(Protocol):
     """A backend with an option `resolution`: the side of the square that its model works on."""
 
     def at(self, resolution: int) -> Backend:
-        """This backend with another resolution in pixels, nothing loaded twice. Raises BadOption
-        for a size that the model cannot have."""
+        """Return this backend at another resolution in pixels, nothing loaded twice. Raises
+        BadOption for a size that the model cannot have."""
 
 
 class Host(Protocol):

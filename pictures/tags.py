@@ -53,7 +53,7 @@ class Directory:
 
     @property
     def order(self) -> str:
-        """ "<" or ">", as struct writes it."""
+        """The byte order "<" or ">", as struct writes it."""
         return self.form.order
 
     def content(self, tag: int) -> bytes:

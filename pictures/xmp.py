@@ -61,7 +61,7 @@ def write_xmp(properties: Mapping[str, str]) -> bytes:
 
 
 def read_xmp(packet: bytes) -> dict[str, str]:
-    """ "prefix:Name" -> text of every property in the namespaces above; {} for what is no packet.
+    """Return "prefix:Name" -> text of every property in the namespaces above; {} for no packet.
 
     Of alternatives the first, of another list all, joined by "; ", in whichever of RDF's forms
     other programs write it. What a packet says of another picture, further down, is left out.

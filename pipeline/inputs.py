@@ -198,8 +198,10 @@ class InputStream:
 
 
 def load(item: Input) -> Loaded:
-    """Load a picture. Raises PictureError. (By what it is made of, not by class: the input may come
-    from this package's other identity.)"""
+    """Load a picture. Raises PictureError.
+
+    By what it is made of, not by class: the input may come from this package's other identity.
+    """
     loaded = item.load()
     return Loaded(*loaded) if isinstance(loaded, tuple) else Loaded(loaded)
 

@@ -77,7 +77,7 @@ class Database:
 
     @property
     def owner(self) -> ProcessLock:
-        """This process."""
+        """The lock by which other processes see this one."""
         with self._lock:
             return (self._file or self._opened()).owner
 

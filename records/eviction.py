@@ -44,7 +44,7 @@ class Eviction:
         return (stored for stored in _below(self._folder) if not stored.path.endswith(UNFINISHED))
 
     def written(self, path: Path, growth: int) -> None:
-        """This file was just written and takes so many bytes more: others make room for it."""
+        """Make room for a file that was just written and takes so many bytes more."""
         self._total += growth
         self._writes_left -= 1
         if self._writes_left < 0:

@@ -56,8 +56,8 @@ class PaidJob(Job):
         self._over = False
 
     def expect(self, work: str, size: tuple[int, int], name: str = "") -> None:
-        """This picture comes next. size: (width, height). name: what messages call it; the journal
-        does not take it down."""
+        """Expect this picture next. size: (width, height). name: what messages call it; the
+        journal does not take it down."""
         self._sizes[work] = size
         self._names[work] = name
 

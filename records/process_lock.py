@@ -24,8 +24,8 @@ def occupied(folder: Path) -> bool:
 
 
 class ProcessLock:
-    """This process towards the others. present: False for one that only looks at them, and that
-    they do not see."""
+    """A lock file by which other processes see that this one lives. present: False for one that
+    only looks at them, and that they do not see."""
 
     def __init__(self, folder: Path, *, present: bool = True) -> None:
         """Raises OSError where files cannot be made or locked."""

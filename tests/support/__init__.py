@@ -1,1 +1,1 @@
-"""FIXME tests/support"""
+"""What tests need: loopback providers, fake backends, pictures, stand-ins for programs."""

@@ -62,7 +62,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Accept:
-    """This is the answer."""
+    """Hand the answer to the caller."""
 
 
 @dataclass(frozen=True)
