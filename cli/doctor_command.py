@@ -101,7 +101,6 @@ def _try(
             try_backend,
             weight_files,
         )
-        from .doctor.verified import evidence, open_claims, page, settled
     except (ImportError, OSError) as error:  # OSError: a library of torch's that does not load
         findings.problems.append(
             f"A part of this installation cannot be loaded ({error}). Install it anew."
@@ -133,9 +132,6 @@ def _try(
     for trial in findings.trials:
         if trial.state in ("wrong", "failed"):
             findings.problems.append(f"{trial.backend}: {trial.words}")
-    shown = evidence(findings.trials, files)
-    findings.shown = [one.fact for one in shown]
-    findings.settled = settled(open_claims(page()), shown)
 
 
 def _weight_rows(files: Sequence[WeightFile]) -> Rows:

@@ -23,14 +23,12 @@ from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.cli import main
 from rmbg_nodes.cli.doctor.checkup import scrubbed
 from rmbg_nodes.cli.doctor.trials import (
-    Trial,
     WeightFile,
     known_scene,
     reason_against,
     try_backend,
     weight_files,
 )
-from rmbg_nodes.cli.doctor.verified import evidence, open_claims, page, settled
 from rmbg_nodes.cli.doctor_command import run
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.keys import set_key
@@ -97,7 +95,7 @@ def test_a_bare_machine_offline(
         monkeypatch.setenv(name, value)
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for title in ("Versions", "Settings", "Keys", "Device", "Weights", "Problems", "Rows for"):
+    for title in ("Versions", "Settings", "Keys", "Device", "Weights", "Problems"):
         assert f"\n{title}" in out
     (line,) = [line for line in out.splitlines() if line.startswith("  keyer")]
     assert "works" in line
@@ -224,7 +222,6 @@ def test_found_weights_are_verified_and_tried(
     assert trial["iou"] < 0.5
     assert trial["state"] == "wrong"
     assert "local/rmbg-1.4" in data["problems"][0]
-    assert not any("released" in fact for fact in data["shown"])
 
 
 def test_weights_that_are_not_the_released_ones_are_not_tried(
@@ -358,42 +355,3 @@ def test_without_torch_there_is_still_a_report(bare: dict[str, str]) -> None:
     assert "torch" in result.stdout.partition("Problems")[2]
     assert "Keys" in result.stdout
     assert "Traceback" not in result.stderr
-
-
-def worked(backend: str, device: str) -> Trial:
-    return Trial(backend, "works", "", device, 0.1, 1.0, 0.97, 0.01)
-
-
-def test_open_rows_are_those_that_nobody_has_seen() -> None:
-    text = "| claim | state |\n|---|---|\n| a on CUDA | never seen |\n| b | run | `x` |\n"
-    text += "| c | run on a stand-in | with real weights: never seen |\nnever seen, says who\n"
-    assert open_claims(text) == ["a on CUDA", "c"]
-
-
-def test_a_gpu_and_released_weights_settle_their_rows() -> None:
-    files = [WeightFile("rmbg-2.0", "RMBG-2.0", Path("x"), "ab", "verified")]
-    shown = evidence([worked("local/rmbg-2.0", "cuda:0, bfloat16")], files)
-    weights = "the released weight files load"
-    found = dict(settled(["CUDA, MPS, XPU", "MPS alone", weights, "Python 3.4 to 3.9"], shown))
-    assert list(found) == ["CUDA, MPS, XPU", weights]
-    assert found[weights][0].startswith("released RMBG-2.0 on cuda:0, bfloat16: 0.10 s, IoU 0.97")
-    assert "cuda:0, bfloat16" in found["CUDA, MPS, XPU"][0]
-
-
-def test_this_python_and_system_settle_their_rows() -> None:
-    minor = sys.version_info.minor
-    claims = [f"Python 3.{minor - 1} to 3.{minor + 1}", f"Python 3.{minor}", "Python 3.99"]
-    found = settled(claims, evidence([worked("keyer", "cpu")], []))
-    assert [claim for claim, _ in found] == claims[:2]
-
-
-def test_what_did_not_work_is_evidence_of_nothing() -> None:
-    trial = replace(worked("local/rmbg-2.0", "cuda:0, bfloat16"), state="wrong")
-    assert evidence([trial], []) == []
-
-
-def test_the_page_has_the_rows_that_other_machines_would_settle() -> None:
-    """The doctor finds rows by the names of devices and systems; a page without them is deaf."""
-    named = " ".join(open_claims(page()))
-    for word in ("CUDA", "MPS", "Windows", "macOS", "Python 3.", "released weight files"):
-        assert word in named

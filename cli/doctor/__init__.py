@@ -1,1 +1,1 @@
-"""What `rmbg doctor` looks at: settings, weights, timed trials, and the claims that they settle."""
+"""What `rmbg doctor` looks at: settings, weights, and timed trials."""

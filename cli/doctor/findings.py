@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
 
 from ...core.report import JsonValue
-from ...version import __version__
 
 if TYPE_CHECKING:  # the report is made without torch too: torch may be what is broken
     from .trials import Trial
@@ -20,14 +19,14 @@ _NARROWEST = 22
 
 @dataclass
 class Findings:
-    """The report as it grows. sections: title -> label -> fact. shown: what this run is evidence
-    of. settled: open claims of docs/verified.md with the facts about them. problems: sentences."""
+    """The report as it grows."""
 
     sections: dict[str, Rows] = field(default_factory=dict)
+    """Title -> label -> fact."""
     trials: list[Trial] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-    settled: list[tuple[str, list[str]]] = field(default_factory=list)
+    """One for each backend."""
     problems: list[str] = field(default_factory=list)
+    """Sentences."""
 
     def text(self) -> str:
         """Plain lines, for an issue or a message."""
@@ -37,7 +36,7 @@ class Findings:
         lines += ["", "One picture through each backend"]
         lines += _columns([(trial.backend, _outcome(trial)) for trial in self.trials])
         lines += ["", "Problems", *(f"  {problem}" for problem in self.problems or ["none"])]
-        return "\n".join([*lines, "", *self._facts()])
+        return "\n".join(lines)
 
     def data(self, clean: Callable[[str], str]) -> JsonValue:
         """The same for programs, every text cleaned."""
@@ -47,21 +46,9 @@ class Findings:
                 "sections": {title: {**rows} for title, rows in self.sections.items()},
                 "trials": [asdict(trial) for trial in self.trials],
                 "problems": [*self.problems],
-                "shown": [*self.shown],
-                "settled": [{"claim": claim, "facts": [*facts]} for claim, facts in self.settled],
             },
             clean,
         )
-
-    def _facts(self) -> list[str]:
-        """Rows in the form of docs/verified.md, and which of its open ones they are about."""
-        if not self.shown:
-            return ["Nothing ran, so this run is evidence of nothing."]
-        by = f"`rmbg doctor` {__version__}, {_today()}"
-        lines = ["Rows for docs/verified.md", *(f"| {fact} | run | {by} |" for fact in self.shown)]
-        for claim, facts in self.settled:
-            lines += ["", f"which turns this into a fact: {claim}", *(f"  {one}" for one in facts)]
-        return lines if self.settled else [*lines, "", "None of its open rows is about these."]
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
