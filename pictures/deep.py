@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .png import with_profile
-from .samples import Samples
-from .still import DAMAGED, Still, Unusable
+from .still import DAMAGED, Samples, Still, Unusable
 
 _PNG_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
 

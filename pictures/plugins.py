@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image, ImageFile, features
 
 from .formats import ReadId
-from .still import DAMAGED, DECODER_ERRORS, Still, Unusable, several
+from .still import DAMAGED, Still, Unusable, decoding, several
 
 _CLASSES: dict[ReadId, tuple[str, str]] = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -68,21 +68,17 @@ def open_image(data: bytes, format: ReadId) -> ImageFile.ImageFile:
 def open_with_pillow(data: bytes, format: ReadId) -> Still:
     """Take apart what Pillow alone knows. Of several frames the first, or the main one. Raises
     Unusable."""
-    try:
+    with decoding():
         image = open_image(data, format)
         frames = getattr(image, "n_frames", 1)
-    except DECODER_ERRORS as error:
-        raise Unusable(DAMAGED) from error
     profile = image.info.get("icc_profile")
     return Still(image.size, 8, data, profile, warnings=several(frames))
 
 
 def info_of(data: bytes, format: ReadId) -> Mapping[str | tuple[int, int], Any]:
     """What Pillow reads beside the pixels. Raises Unusable."""
-    try:
+    with decoding():
         return open_image(data, format).info
-    except DECODER_ERRORS as error:
-        raise Unusable(DAMAGED) from error
 
 
 def decode(data: bytes, format: ReadId, size: tuple[int, int]) -> Image.Image:

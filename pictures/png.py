@@ -1,10 +1,14 @@
-"""PNG files, chunk by chunk (W3C PNG, third edition): opened, checked, given profile and texts."""
+"""PNG files, chunk by chunk (W3C PNG, third edition): the only reader and writer of them.
+
+Pillow and FFmpeg decode and encode the pixels; what they see of a file, and what is added to what
+they wrote, goes through here.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .formats import Depth
 from .still import CUT_OFF, DAMAGED, Still, Unusable, several
@@ -15,6 +19,7 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour type, two zeros, interlace
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
@@ -29,22 +34,18 @@ def open_png(data: bytes) -> Still:
 
     gAMA, cHRM and cICP are not applied: programs disagree about them, and most write them wrongly.
     """
-    kept: list[bytes] = []
+    kept: list[tuple[bytes, bytes]] = []
     profile, frames = None, 1
-    for kind, body in _chunks(data):
-        is_header = kind == b"IHDR"  # the first chunk, and no other: decoders follow the last
-        if is_header == bool(kept) or (is_header and len(body) != 13):
-            raise Unusable(DAMAGED)
+    for kind, body in chunks(data):
         if kind in _PICTURE:
-            kept.append(_chunk(kind, body))
+            kept.append((kind, body))
         elif kind == b"iCCP":
             profile = _profile(body)
         elif kind == b"acTL" and len(body) == 8:
             frames = int.from_bytes(body[:4], "big")
-    width, height, bits = struct.unpack_from(">IIB", data, len(_SIGNATURE) + 8)
-    whole = _SIGNATURE + b"".join(kept)
+    width, height, bits, *_ = _HEADER.unpack(kept[0][1])
     depth: Depth = 16 if bits == 16 else 8
-    return Still((width, height), depth, whole, profile, warnings=several(frames))
+    return Still((width, height), depth, join(kept), profile, warnings=several(frames))
 
 
 def check_png(data: bytes) -> None:
@@ -53,12 +54,11 @@ def check_png(data: bytes) -> None:
     Pillow may have been told by another program to return half a picture, and FFmpeg does so by
     itself. In blocks of 1 MiB, nothing is kept. Raises Unusable.
     """
-    header = struct.unpack_from(">IIBBBBB", data, len(_SIGNATURE) + 8)
-    expected = _pixel_bytes(header)
+    expected = _pixel_bytes(*_HEADER.unpack_from(data, len(_SIGNATURE) + 8))
     inflater = zlib.decompressobj()
     found = 0
     try:
-        for kind, body in _chunks(data):
+        for kind, body in chunks(data):
             while kind == b"IDAT" and body and found < expected:
                 found += len(inflater.decompress(body, _BLOCK))
                 body = inflater.unconsumed_tail
@@ -70,10 +70,10 @@ def check_png(data: bytes) -> None:
 
 def with_profile(data: bytes, icc_profile: bytes | None) -> bytes:
     """A PNG reduced to its picture, with this ICC profile."""
-    parts = [_chunk(kind, body) for kind, body in _chunks(data) if kind in _PICTURE]
+    parts = [part for part in chunks(data) if part[0] in _PICTURE]
     if icc_profile:
-        parts.insert(1, _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(icc_profile)))
-    return _SIGNATURE + b"".join(parts)
+        parts.insert(1, (b"iCCP", b"ICC\0\0" + zlib.compress(icc_profile)))
+    return join(parts)
 
 
 def with_texts(
@@ -103,7 +103,7 @@ def texts_of(data: bytes) -> dict[str, str]:
     hold together. Raises Unusable."""
     found: dict[str, str] = {}
     room = _LARGEST_TEXTS
-    for kind, body in _chunks(data):
+    for kind, body in chunks(data):
         keyword, zero, rest = body.partition(b"\0")
         if kind not in _TEXTS or not zero:
             continue
@@ -118,12 +118,12 @@ def texts_of(data: bytes) -> dict[str, str]:
 
 def exif_of(data: bytes) -> bytes:
     """The first EXIF block; empty where there is none. Raises Unusable."""
-    return next((body for kind, body in _chunks(data) if kind == b"eXIf"), b"")
+    return next((body for kind, body in chunks(data) if kind == b"eXIf"), b"")
 
 
 def dpi_of(data: bytes) -> tuple[float, float] | None:
     """Dots per inch along the width and the height; None where none are stated. Raises Unusable."""
-    for kind, body in _chunks(data):
+    for kind, body in chunks(data):
         if kind == b"pHYs" and len(body) == 9 and body[8] == 1:
             x, y = struct.unpack_from(">II", body)
             return x * 0.0254, y * 0.0254
@@ -153,9 +153,13 @@ def _raw_profile(text: str) -> bytes:
         return b""
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of every chunk up to IEND; damaged ones beside the picture are left out."""
-    position = len(_SIGNATURE)
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and body of every chunk up to IEND. Raises Unusable.
+
+    Damaged ones beside the picture are left out. The first is IHDR, and no other: decoders follow
+    the last one, which would bring another size than the one that is judged.
+    """
+    position, expected = len(_SIGNATURE), True
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
@@ -163,6 +167,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             break
         body = data[position + 8 : end]
         if zlib.crc32(body, zlib.crc32(kind)) == int.from_bytes(data[end : end + 4], "big"):
+            if (kind == b"IHDR") is not expected or (expected and len(body) != _HEADER.size):
+                raise Unusable(DAMAGED)
+            expected = False
             yield kind, body
         elif kind in _PICTURE:
             raise Unusable(DAMAGED)
@@ -172,14 +179,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise Unusable(CUT_OFF)
 
 
+def join(parts: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a PNG file of these chunks, each a kind and a body."""
+    return _SIGNATURE + b"".join(_chunk(kind, body) for kind, body in parts)
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     checksum = zlib.crc32(body, zlib.crc32(kind))
     return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", checksum)
 
 
-def _pixel_bytes(header: tuple[int, ...]) -> int:
+def _pixel_bytes(
+    width: int, height: int, bits: int, colour: int, _packing: int, _filter: int, interlace: int
+) -> int:
     """Bytes of the filtered scan lines of all passes: one filter byte for every line."""
-    width, height, bits, colour, _, _, interlace = header
     if colour not in _SAMPLES or interlace not in _PASSES:
         raise Unusable(DAMAGED)
     total = 0

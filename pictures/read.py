@@ -25,7 +25,7 @@ from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
 from .srgb import carried_profile, split_alpha, to_srgb
-from .still import DAMAGED, DECODER_ERRORS, NO_PIXELS, Still, Unusable
+from .still import NO_PIXELS, Still, Unusable, decoding, unit
 from .tiff import open_tiff
 from .unread import why_unread
 from .webp import open_webp
@@ -155,21 +155,19 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
 def _eight_bits(
     still: Still, format: ReadId
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    try:
-        colours, alpha = still.samples().images() if still.samples else _with_pillow(still, format)
-    except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit as well
-        raise Unusable(
-            f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
-            "PIL.Image.MAX_IMAGE_PIXELS"
-        ) from error
-    except DECODER_ERRORS as error:
-        raise Unusable(DAMAGED) from error
+    with decoding():
+        try:
+            if still.samples:
+                colours, alpha = still.samples().images()
+            else:
+                colours, alpha = split_alpha(decode(still.data, format, still.size))
+        except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit too
+            raise Unusable(
+                f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
+                "PIL.Image.MAX_IMAGE_PIXELS"
+            ) from error
     levels = np.asarray(to_srgb(colours, still.icc_profile))
-    return _unit(levels, 255), None if alpha is None else _unit(np.asarray(alpha), 255)
-
-
-def _with_pillow(still: Still, format: ReadId) -> tuple[Image.Image, Image.Image | None]:
-    return split_alpha(decode(still.data, format, still.size))
+    return unit(levels), None if alpha is None else unit(np.asarray(alpha))
 
 
 def _sixteen_bits(still: Still) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -178,12 +176,6 @@ def _sixteen_bits(still: Still) -> tuple[NDArray[np.float32], NDArray[np.float32
     if colours.shape[2] == 1:
         colours = colours.repeat(3, axis=2)
     return colours, alpha
-
-
-def _unit(levels: NDArray[np.uint8] | NDArray[np.uint16], top: int) -> NDArray[np.float32]:
-    values = levels.astype(np.float32)
-    values /= top
-    return values
 
 
 def _tensor(values: NDArray[np.float32], orientation: int) -> Tensor:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .plugins import decode
-from .samples import Levels, Samples
-from .still import CUT_OFF, DAMAGED, DECODER_ERRORS, Unusable
+from .still import CUT_OFF, DAMAGED, Levels, Samples, Unusable, decoding
 from .tags import LONG, SHORT, Directory, with_directory
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -213,9 +212,7 @@ def _by_libtiff(
     short[FILL_ORDER] = page.number(FILL_ORDER, 1)
     values |= {tag: (SHORT, struct.pack(f"{order}H", number)) for tag, number in short.items()}
     file = with_directory(page.data, values, order)
-    try:
+    with decoding():
         content = memoryview(decode(file, "tiff", (row_bytes, sum(rows))).tobytes())
-    except DECODER_ERRORS as error:
-        raise Unusable(DAMAGED) from error
     ends = np.cumsum(rows) * row_bytes
     return [content[end - count * row_bytes : end] for end, count in zip(ends, rows, strict=True)]

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ...core.errors import BadPicture, UnusableResult
 from ...core.types import Frame
-from .alpha_file import alpha_levels
+from ...pictures.still import unit
+from .alpha_file import OPAQUE, alpha_levels
 
 # Run lengths after PNG's own row filters: on photographs as small as zlib's level 4 to 6 in less
 # time than its level 1, on plain backdrops between the two. Only repeating patterns, as on a page
@@ -131,12 +132,9 @@ def decode_alpha(data: bytes, sent_size: tuple[int, int]) -> Tensor:
     Raises UnusableResult for what is no picture, damaged, animated, of another size, or opaque.
     """
     levels = alpha_levels(data, sent_size)
-    top = int(np.iinfo(levels.dtype).max)
-    if int(levels.min()) == top:
-        raise UnusableResult("the provider gave an opaque answer: it holds no mask.")
-    values = levels.astype(np.float32)
-    values /= np.float32(top)
-    return torch.from_numpy(values)
+    if levels.min() == np.iinfo(levels.dtype).max:
+        raise UnusableResult(OPAQUE)
+    return torch.from_numpy(unit(levels))
 
 
 def _encoded(image: Image.Image, stop: Callable[[], bool]) -> bytes:
