@@ -119,7 +119,7 @@ ROWS = (
         summary="BRIA's own hosted model; licensed for commercial use by your account",
         location="hosted",
         licence="bria-api",
-        target="hosted.backend:open_bria",
+        target="hosted.backend:open_hosted",
         window=12,
         price=Price(
             _PRICE,
@@ -150,7 +150,7 @@ ROWS = (
         summary="BRIA's model hosted by fal.ai; licensed for commercial use by your account",
         location="hosted",
         licence="fal-api",
-        target="hosted.backend:open_fal",
+        target="hosted.backend:open_hosted",
         window=12,
         price=Price(_PRICE, "USD", "2026", "https://fal.ai/models/fal-ai/bria/background/remove"),
         key_variables=("FAL_KEY",),
@@ -163,7 +163,7 @@ ROWS = (
         summary="BRIA's newest model hosted by fal.ai; its pictures carry a watermark and C2PA",
         location="hosted",
         licence="fal-api",
-        target="hosted.backend:open_fal",
+        target="hosted.backend:open_hosted",
         window=12,
         price=Price(
             _PRICE,
@@ -182,7 +182,7 @@ ROWS = (
         summary="BRIA's model hosted by Replicate; licensed for commercial use by your account",
         location="hosted",
         licence="replicate-api",
-        target="hosted.backend:open_replicate",
+        target="hosted.backend:open_hosted",
         window=12,
         price=Price(
             _PRICE,

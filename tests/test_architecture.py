@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rmbg_nodes
+from rmbg_nodes.backends.hosted.providers import PROVIDERS
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = ("tests", "typings", "bench", "build", "docs", "scripts")
@@ -129,12 +130,11 @@ RULES = (
     *(Rule(f"{name}/", COMFY) for name in LEVEL if name != "nodes"),
     Rule("backends/hosted/", ("./backends/local", "./backends/keyer")),
     *(
-        Rule(f"backends/hosted/providers/{provider}.py", (*NETWORK, *others))
-        for provider, others in {
-            "bria": ("./backends/hosted/providers/fal", "./backends/hosted/providers/replicate"),
-            "fal": ("./backends/hosted/providers/bria", "./backends/hosted/providers/replicate"),
-            "replicate": ("./backends/hosted/providers/bria", "./backends/hosted/providers/fal"),
-        }.items()
+        Rule(
+            f"backends/hosted/providers/{provider}.py",
+            (*NETWORK, *(f"./backends/hosted/providers/{p}" for p in PROVIDERS if p != provider)),
+        )
+        for provider in PROVIDERS
     ),
     Rule("backends/local/", ("./backends/hosted",)),
     Rule("backends/local/", HTTP, apart=("backends/local/weights.py",)),

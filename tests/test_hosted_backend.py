@@ -1,4 +1,4 @@
-"""The four hosted backends behind the contract, on real sockets."""
+"""Every hosted backend behind the contract, on real sockets."""
 
 from __future__ import annotations
 
@@ -27,41 +27,30 @@ from rmbg_nodes.core.types import Backend, Claim, Failure, Frame, Job, Matte, Ou
 from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.tests.conformance import BackendContract, PaidContract, Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback, opened, outcomes
+from rmbg_nodes.tests.support.hosted.opening import (
+    HOSTED_IDS,
+    PROVIDERS,
+    loopback,
+    opened,
+    outcomes,
+)
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 FAL_PRICE = Decimal("0.018")
 
 
-class _OnLoopback(BackendContract, PaidContract):
-    backend_id: str
-
-    @pytest.fixture
-    def make(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Backend]]:
-        provider = self.backend_id.partition("/")[0]
+class TestHosted(BackendContract, PaidContract):
+    @pytest.fixture(params=HOSTED_IDS)
+    def make(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Callable[[], Backend]]:
         # Long enough for Cancel to come before the result.
-        with loopback(monkeypatch, provider, seconds=0.15) as server:
-            yield lambda: opened(self.backend_id)
+        with loopback(monkeypatch, request.param.partition("/")[0], seconds=0.15) as server:
+            yield lambda: opened(request.param)
             assert server.complaints == []
 
 
-class TestBria(_OnLoopback):
-    backend_id = "bria/rmbg-2.0"
-
-
-class TestFal(_OnLoopback):
-    backend_id = "fal/rmbg-2.0"
-
-
-class TestFal3(_OnLoopback):
-    backend_id = "fal/rmbg-3.0"
-
-
-class TestReplicate(_OnLoopback):
-    backend_id = "replicate/rmbg-2.0"
-
-
-@pytest.fixture(params=("bria", "fal", "replicate"))
+@pytest.fixture(params=PROVIDERS)
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:
@@ -333,7 +322,7 @@ def test_large_pictures_are_uploaded_first(server: HostedServer, monkeypatch) ->
 def test_returned_addresses_behind_a_gateway_are_taken_to_the_gateway(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for provider in ("bria", "fal", "replicate"):
+    for provider in PROVIDERS:
         with loopback(monkeypatch, provider, official=True) as server:
             assert isinstance(only(outcomes(backend_on(server), [disc_frame(0)])), Matte)
             assert server.complaints == []

@@ -15,7 +15,7 @@ from rmbg_nodes.core.errors import Cancelled
 from rmbg_nodes.core.types import Backend, Frame, Matte
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import loopback, opened, outcomes
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, loopback, opened, outcomes
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 WITHIN = 0.5
@@ -34,7 +34,7 @@ class Stopping(Recorder):
         self.stopped_at = time.monotonic()
 
 
-@pytest.fixture(params=("bria", "fal", "replicate"))
+@pytest.fixture(params=PROVIDERS)
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:

@@ -21,7 +21,7 @@ from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.cli import main
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.tests.support.hosted.faults import Fault
-from rmbg_nodes.tests.support.hosted.opening import loopback
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -83,7 +83,7 @@ def pending(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return jobs
 
 
-@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_masks_are_the_providers_and_the_bill_is_told(
     provider: str, shots, tmp_path, monkeypatch, capsys
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_failed_picture_is_a_row_and_the_status_is_one(fal, shots, tmp_path, c
     assert fal.bills == 2
 
 
-@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_missing_key_names_the_variable_and_the_page(provider, shots, tmp_path, capsys) -> None:
     assert main(remove(shots, tmp_path / "out", backend=provider)) == 2
     said = capsys.readouterr().err

@@ -24,7 +24,7 @@ from PIL import Image
 
 from rmbg_nodes.core.types import Frame
 from rmbg_nodes.records.store import open_records
-from rmbg_nodes.tests.support.hosted.opening import opened
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, opened
 from rmbg_nodes.tests.support.hosted.pictures import Levels, picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.whole
 _log = logging.getLogger("rmbg_nodes.tests")
 
 ROOT = Path(__file__).resolve().parent.parent
-PROVIDERS = ("bria", "fal", "replicate")
 PICTURES = 8
 # A batch of eight, two at a time, takes about this long after its first request.
 LATEST = 1.2

@@ -29,7 +29,7 @@ from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
 from rmbg_nodes.tests.support.hosted.records import Request
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -98,11 +98,7 @@ TABLE: Mapping[Step, Mapping[Fates, Kinds]] = {
         FREE: ("failed", "moderation"),
     },
 }
-STEPS: Mapping[str, tuple[Step, ...]] = {
-    "bria": ("submit", "status", "download"),
-    "fal": ("submit", "upload", "status", "result", "download"),
-    "replicate": ("submit", "upload", "status", "download"),
-}
+STEPS: Mapping[str, tuple[Step, ...]] = {name: HostedServer(name).steps() for name in PROVIDERS}
 
 FRAMES = [disc_frame(index, (24, 32)) for index in range(3)]
 LEVELS = [codec.levels_of(frame) for frame in FRAMES]
@@ -276,7 +272,7 @@ def _compare(
 
 def _struck(server: HostedServer, case: Case, skip: int, fates: Mapping[int, Fate]) -> set[int]:
     """The pictures that met the fault."""
-    met = [request for request in server.requests if _step(request) == case.step][skip:]
+    met = [request for request in server.requests if request.step == case.step][skip:]
     if case.step == "upload":  # a first request says nothing of the picture
         return {index for index in range(3) if fates.get(index) != "done"} or {0}
     return {_picture(server, request) for request in (met if case.for_good else met[:1])}
@@ -284,19 +280,8 @@ def _struck(server: HostedServer, case: Case, skip: int, fates: Mapping[int, Fat
 
 def _submits(server: HostedServer) -> list[int]:
     """How often each picture was sent."""
-    sent = [_picture(server, r) for r in server.requests if _step(r) == "submit"]
+    sent = [_picture(server, r) for r in server.requests if r.step == "submit"]
     return [sent.count(index) for index in range(3)]
-
-
-def _step(request: Request) -> Step:
-    path = request.path.partition("?")[0]
-    if path.startswith("/files/"):
-        return "download"
-    if "/upload/" in path or path.startswith("/cdn/") or path == "/v1/files":
-        return "upload"
-    if request.method == "POST":
-        return "submit"
-    return "result" if "/requests/" in path and not path.endswith("/status") else "status"
 
 
 def _picture(server: HostedServer, request: Request) -> int:

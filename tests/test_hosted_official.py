@@ -46,7 +46,7 @@ replicate_client = pytest.importorskip("replicate.client")
 
 from fal_client.client import BackupDomainTransport, StorageSettings  # noqa: E402
 
-from rmbg_nodes.backends.hosted.providers.official import OfficialFal, OfficialReplicate  # noqa: E402
+from rmbg_nodes.backends.hosted.providers.official import OFFICIAL  # noqa: E402
 
 T = TypeVar("T")
 
@@ -54,7 +54,6 @@ SPECS = {spec.id: spec for spec in ROWS}
 LEVELS = np.random.default_rng(5).integers(0, 256, (20, 27, 3), dtype=np.uint8)
 PNG = to_png(LEVELS)
 URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
-OFFICIAL: dict[str, Callable[..., Any]] = {"fal": OfficialFal, "replicate": OfficialReplicate}
 HOSTED_IDS = ("fal/rmbg-2.0", "fal/rmbg-3.0", "replicate/rmbg-2.0")
 
 

@@ -30,12 +30,12 @@ from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
-from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.records import matte
 
 
-@pytest.fixture(params=("bria", "fal", "replicate"))
+@pytest.fixture(params=PROVIDERS)
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:

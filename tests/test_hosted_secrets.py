@@ -37,7 +37,7 @@ from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import Shop, loopback, opened
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,7 +114,7 @@ def ears() -> Iterator[Ears]:
             logger.setLevel(level)
 
 
-@pytest.fixture(params=("bria", "fal", "replicate"))
+@pytest.fixture(params=PROVIDERS)
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:

@@ -18,7 +18,7 @@ from rmbg_nodes.pipeline.finishing import Done
 from rmbg_nodes.pipeline.inputs import Failed
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import Shop, loopback
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
 FRAMES = [disc_frame(0, (24, 32))]
@@ -30,7 +30,7 @@ ABSENT: tuple[tuple[Step, int | Kind], ...] = (
 )
 
 
-@pytest.fixture(params=("bria", "fal", "replicate"))
+@pytest.fixture(params=PROVIDERS)
 def server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HostedServer]:

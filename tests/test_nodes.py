@@ -41,7 +41,7 @@ from rmbg_nodes.tests.support.comfy_standin import (
 )
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.faults import Fault
-from rmbg_nodes.tests.support.hosted.opening import loopback
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, loopback
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.networks import small_birefnet
@@ -195,7 +195,7 @@ def entry(nodes: ModuleType, provider: str) -> list[Any]:
     return list(option.inputs)
 
 
-@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_each_provider_has_its_own_settings_and_no_client(nodes: ModuleType, provider: str) -> None:
     shown = [item.id for item in entry(nodes, provider)]
     rows = [row for row in ROWS if row.provider == provider]
@@ -484,7 +484,7 @@ def alpha_of(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.from_numpy(expected_alpha(picture)) / 255 for picture in levels])
 
 
-@pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_hosted_run_gives_the_providers_alpha_and_says_what_it_cost(
     nodes: ModuleType, comfy: Control, monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TypeAlias
 
 from ...config.hosted import bases_of, hosting_of, limits_of, priced
 from ...config.keys import Key, find_key
@@ -24,11 +23,7 @@ from .jobs.blocking import BlockingPool
 from .jobs.job_runner import JobRunner
 from .jobs.run_context import HostedRequest, RunContext
 from .jobs.schedule import PollSchedule
-from .providers.bria import Bria
-from .providers.fal import Fal
-from .providers.replicate import Replicate
-
-ProviderMaker: TypeAlias = "Callable[[Mapping[str, str], Key, BlockingPool], Provider]"
+from .providers import PROVIDERS
 
 #: Settings that never reach the provider; the others are part of what a picture's result depends
 #: on, and so of its identity.
@@ -45,14 +40,8 @@ _BESIDE = 4
 class HostedBackend:
     """A provider's model. Nothing is looked up or connected before the first picture of a run."""
 
-    def __init__(
-        self,
-        spec: BackendSpec,
-        options: Mapping[str, OptionValue],
-        make_provider: ProviderMaker,
-    ) -> None:
+    def __init__(self, spec: BackendSpec, options: Mapping[str, OptionValue]) -> None:
         self._options = options
-        self._make_provider = make_provider
         self._bases = bases_of(spec)
         self._limits = limits_of(spec)
         # By the limits in force: else a plan that allows more jobs at a time would not be used.
@@ -133,10 +122,19 @@ class HostedBackend:
             return BlockingPool(self.spec.window + _BESIDE)
         return BlockingPool()
 
+    def _provider(self, key: Key, blocking_pool: BlockingPool) -> Provider:
+        """Return the words of the provider: this package's, or those of its official client."""
+        if self._options.get("client") == "official":
+            from .providers.official import OFFICIAL
+
+            official = OFFICIAL[self.spec.provider]
+            return official(self.spec, self._bases, self._options, key.reveal(), blocking_pool.run)
+        return PROVIDERS[self.spec.provider](self.spec, self._bases, self._options)
+
     def _job_runner(self, job: Job, blocking_pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
         key = find_key(spec, str(self._options.get("profile", "")))
-        provider = self._make_provider(self._bases, key, blocking_pool)
+        provider = self._provider(key, blocking_pool)
         here = runtime()
         home = f"{spec.provider} {' '.join(sorted(self._bases.values()))}"
         rate_limits = here.rate_limits(
@@ -219,39 +217,7 @@ class _Run:
         self._blocking_pool.join(_JOINING)
 
 
-def open_bria(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
-    """Bria's own API."""
+def open_hosted(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
+    """Open the model of any provider."""
     del host  # a provider's machine computes, not this one
-
-    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
-        return Bria(spec, bases, options)
-
-    return HostedBackend(spec, options, make)
-
-
-def open_fal(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
-    """fal.ai, with this package's client or with fal-client."""
-    del host
-
-    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
-        if options["client"] == "official":
-            from .providers.official import OfficialFal
-
-            return OfficialFal(spec, bases, options, key.reveal(), blocking_pool.run)
-        return Fal(spec, bases, options)
-
-    return HostedBackend(spec, options, make)
-
-
-def open_replicate(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:
-    """Replicate, with this package's client or with Replicate's."""
-    del host
-
-    def make(bases: Mapping[str, str], key: Key, blocking_pool: BlockingPool) -> Provider:
-        if options["client"] == "official":
-            from .providers.official import OfficialReplicate
-
-            return OfficialReplicate(spec, bases, options, key.reveal(), blocking_pool.run)
-        return Replicate(spec, bases, options)
-
-    return HostedBackend(spec, options, make)
+    return HostedBackend(spec, options)

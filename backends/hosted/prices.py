@@ -26,8 +26,8 @@ from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Call, JsonObject, JsonValue, Unreachable
+from .providers import PROVIDERS
 from .providers.answers import check_account, said, text_at
-from .providers.fal import Fal
 
 ROLE = "prices"
 
@@ -116,7 +116,7 @@ def _asked(spec: BackendSpec, profile: str) -> Quote:
         rate_limits,
         {ROLE: bases[ROLE]},
         {ROLE: hosting.bases[ROLE][1]},
-        Fal(spec, bases, {}).headers(key.reveal()),
+        PROVIDERS[spec.provider](spec, bases, {}).headers(key.reveal()),
         Redactor([key.reveal()]),
         again_seconds=_PATIENCE,
         read_seconds=_PATIENCE,

@@ -1,1 +1,20 @@
-"""What each provider's API says, and nothing else."""
+"""What each provider's API says, and nothing else: a new provider is a file and a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ....core.specs import BackendSpec, OptionValue
+from ..http.wire import Provider
+from .bria import Bria
+from .fal import Fal
+from .replicate import Replicate
+
+#: By the part of a backend's id before the slash. Given the row, its addresses and its options.
+PROVIDERS: Mapping[
+    str, Callable[[BackendSpec, Mapping[str, str], Mapping[str, OptionValue]], Provider]
+] = {
+    "bria": Bria,
+    "fal": Fal,
+    "replicate": Replicate,
+}

@@ -10,7 +10,7 @@ from "somebody will try", and replicate cannot read `aborted`.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ....config.hosted import hosting_of
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
-from ..http.wire import Ready, Wire, Working
+from ..http.wire import Provider, Ready, Wire, Working
 from ..job_ids import urls_of_input
 from . import fal, replicate
 from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
@@ -223,3 +223,10 @@ class OfficialReplicate(Official):
         return Client(
             api_token=self._key, base_url=self._bases["api"], transport=bridge, trust_env=False
         )
+
+
+#: By provider, as `providers.PROVIDERS`; those that have an official client.
+OFFICIAL: Mapping[
+    str,
+    Callable[[BackendSpec, Mapping[str, str], Mapping[str, OptionValue], str, InThread], Provider],
+] = {"fal": OfficialFal, "replicate": OfficialReplicate}

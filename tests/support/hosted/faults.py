@@ -40,6 +40,8 @@ FORBIDDEN = "http://169.254.169.254/latest/meta-data/"
 STATUSES = (400, 401, 402, 403, 404, 408, 410, 413, 415, 422, 429, 460, 500, 502, 503, 504, 506)
 KINDS: tuple[str, ...] = get_args(Kind)
 STEPS: tuple[str, ...] = get_args(Step)
+#: The steps that every picture takes, if its provider has them.
+WAY: tuple[Step, ...] = ("submit", "upload", "status", "result", "download")
 # What can only be done to an answer that is JSON.
 _OF_JSON = ("no id", "unknown state", "500 after work")
 

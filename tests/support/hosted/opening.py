@@ -22,6 +22,7 @@ from rmbg_nodes.records.store import Records, open_records
 from .server import HostedServer
 
 HOSTED_IDS = tuple(row.id for row in BACKENDS.values() if row.hosting)
+PROVIDERS = tuple(dict.fromkeys(id.partition("/")[0] for id in HOSTED_IDS))
 
 
 @contextmanager

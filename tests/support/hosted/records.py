@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from .faults import Step
 from .pictures import Levels, picture_digest
 
 State = Literal["queued", "working", "done", "failed", "moderated", "aborted", "canceled"]
@@ -22,6 +23,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     size: int
     body: bytes
+    step: Step
 
 
 @dataclass

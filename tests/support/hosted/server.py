@@ -31,14 +31,15 @@ from aiohttp import web
 
 from .bria import Bria
 from .fal import Fal
-from .faults import Fault, Plan
+from .faults import WAY, Fault, Plan, Step
 from .pictures import Variant, answer_file
 from .records import Books, Job, Request
 from .replicate import Replicate
 from .speech import Handler, Speech
 from .striking import Striker, answer_of
 
-_SPEECHES: dict[str, type[Speech]] = {"bria": Bria, "fal": Fal, "replicate": Replicate}
+#: The words of each provider: a new one is a file beside this one and a row here.
+SPEECHES: dict[str, type[Speech]] = {"bria": Bria, "fal": Fal, "replicate": Replicate}
 _MOST = 256 * 2**20
 Twist = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 #: What a twisted answer has under this name is its header.
@@ -77,7 +78,7 @@ class HostedServer:
         self._port = port
         self._plan = Plan()
         self._striker: Striker
-        self._speech = _SPEECHES[provider](self)
+        self._speech = SPEECHES[provider](self)
         self._recent: list[float] = []
         self._ready = threading.Event()
         self._failure: OSError | None = None
@@ -116,6 +117,11 @@ class HostedServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    def steps(self) -> tuple[Step, ...]:
+        """What can go wrong on the way of one picture here, in order."""
+        served = {"download", *(route.step for route in self._speech.routes())}
+        return tuple(step for step in WAY if step in served)
 
     def environment(self) -> dict[str, str]:
         """The addresses and the key, as environment variables of this package."""
@@ -196,7 +202,7 @@ class HostedServer:
         listener.close()
 
     async def _api(self, route: Any, request: web.Request) -> web.StreamResponse:
-        await self._note(request)
+        await self._note(request, route.step)
         if self._over_limit():
             left = self.window - (time.monotonic() - self._recent[0])
             return self._speech.limited(
@@ -207,7 +213,7 @@ class HostedServer:
         return await self._with_fault(route.step, route.handler, request)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        await self._note(request)
+        await self._note(request, "download")
         self._expect_no_key(request)
         return await self._with_fault("download", self._result_file, request)
 
@@ -233,7 +239,7 @@ class HostedServer:
             return web.json_response(said, status=answer.status, headers=headers)
         return answer
 
-    async def _note(self, request: web.Request) -> None:
+    async def _note(self, request: web.Request, step: Step) -> None:
         body = await request.read()
         headers = dict(request.headers)
         self.records.requests.append(
@@ -244,6 +250,7 @@ class HostedServer:
                 headers,
                 len(body),
                 body if len(body) <= _KEPT_BODY else b"",
+                step,
             )
         )
 
@@ -273,7 +280,7 @@ class HostedServer:
 def main() -> None:
     """Serve until the process is ended."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("provider", choices=sorted(_SPEECHES))
+    parser.add_argument("provider", choices=sorted(SPEECHES))
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=0.05)
     parser.add_argument("--queue-seconds", type=float, default=0.0)

@@ -9,22 +9,14 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from rmbg_nodes.backends.hosted.http.wire import Answer, AnswerLost, Call, Provider, Unreachable
-from rmbg_nodes.backends.hosted.providers.bria import Bria
-from rmbg_nodes.backends.hosted.providers.fal import Fal
-from rmbg_nodes.backends.hosted.providers.replicate import Replicate
+from rmbg_nodes.backends.hosted.http.wire import Answer, AnswerLost, Call, Unreachable
+from rmbg_nodes.backends.hosted.providers import PROVIDERS
 from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.core.specs import BackendSpec
 
 from .server import HostedServer
 
 T = TypeVar("T")
-
-PROVIDERS: Mapping[str, Callable[..., Provider]] = {
-    "bria": Bria,
-    "fal": Fal,
-    "replicate": Replicate,
-}
 
 
 def made(spec: BackendSpec, environment: Mapping[str, str] | None = None, **options: Any) -> Any:
