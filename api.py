@@ -13,12 +13,10 @@ import logging
 from collections import namedtuple
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -35,12 +33,9 @@ from .core.specs import OptionValue
 from .core.stop import StopSwitch
 from .core.types import Backend, Job, Usage
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
-from .pipeline.collect import raise_failures
-from .pipeline.finishing import Done, Finishing
+from .pipeline.collect import remove_batches
+from .pipeline.finishing import Finishing
 from .pipeline.gate import open_backend as _open_backend
-from .pipeline.hand_over import Held
-from .pipeline.inputs import Failed, Input
-from .pipeline.remove import remove
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
 #: results are made of it.)
@@ -107,49 +102,15 @@ def remove_background(
     limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
     finishing = Finishing(refine, decontaminate, _cutout.background_colour(background))
-    names = _names(len(images))
-    inputs = [
-        Input(index, name, partial(images.__getitem__, index), at_hand=True)
-        for index, name in enumerate(names)
-    ]
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
-    held = Held()
     try:
-        results = list(
-            remove(
-                inputs,
-                opened,
-                finishing,
-                usage=usage,
-                job=job,
-                max_cost=limit,
-                hand_over=held,
-            )
+        (made,) = remove_batches(
+            [images], "picture", opened, finishing, on_failure, usage=usage, job=job, max_cost=limit
         )
     finally:
         if opened is not backend:
             opened.close()
-    failed = [result for result in results if isinstance(result, Failed)]
-    shown = {result.index: result for result in results if isinstance(result, Done)}
-    pictures = {index: (done.image, done.mask) for index, done in shown.items()}
-    reports: dict[int, Report | FailureReport] = {
-        **{index: done.report for index, done in shown.items()},
-        **{
-            item.index: FailureReport(item.name, item.failure, on_failure, item.receipt)
-            for item in failed
-        },
-    }
-    if on_failure == "pass through":
-        opaque = finishing.background is None
-        pictures |= {item.index: _as_it_was(images[item.index], opaque) for item in failed}
-    if on_failure == "stop" or not pictures:
-        raise_failures(failed, len(inputs))
-    held.settle()
-    return Result(
-        cast("T", like(kind, torch.stack([pictures[index][0] for index in sorted(pictures)]))),
-        cast("T", like(kind, torch.stack([pictures[index][1] for index in sorted(pictures)]))),
-        tuple(reports[index] for index in sorted(reports)),
-    )
+    return Result(cast("T", like(kind, made.image)), cast("T", like(kind, made.mask)), made.reports)
 
 
 async def remove_background_async(
@@ -272,13 +233,6 @@ def _mask_of(images: Tensor, mask: InMemory) -> Tensor:
     return masks
 
 
-def _as_it_was(picture: Tensor, with_alpha: bool) -> tuple[Tensor, Tensor]:
-    """(H, W, C) -> (H, W, 4 | 3), opaque, and a mask of ones."""
-    mask = torch.ones_like(picture[..., 0])
-    colours = picture[..., :3].expand(*picture.shape[:2], 3)
-    return torch.cat([colours, mask[..., None]], dim=-1) if with_alpha else colours, mask
-
-
 def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Sequence[float]:
     if isinstance(background, str):
         return background
@@ -292,9 +246,3 @@ def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Se
 def _returned(kind: Kind, values: Tensor) -> Returned:
     """In the form that was given; several results of a single picture come as a batch."""
     return like(dataclasses.replace(kind, batched=kind.batched or len(values) > 1), values)
-
-
-def _names(count: int) -> list[str]:
-    if count == 1:
-        return ["The picture"]
-    return [f"picture {number} of {count}" for number in range(1, count + 1)]

@@ -10,9 +10,10 @@ from torch import Tensor
 from ..core.alpha import MaskOptions, adjust_mask
 from ..core.checks import common_batch
 from ..core.cutout import cutout
+from ..pipeline.collect import name_of
 from .comfy_host import comfy_job, tell
 from .masks import fit_masks, nothing_left
-from .tensors import check_batch, name_of, own_alpha, pick, rgb
+from .tensors import check_batch, own_alpha, pick, rgb
 from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input
 
 

@@ -23,10 +23,11 @@ from ..pictures.provenance import Provenance, provenance_of
 from ..pictures.source_type import ALTERED, GENERATED
 from ..pictures.workflow import with_workflow
 from ..pictures.write import encode, write_atomic
+from ..pipeline.collect import name_of
 from ..pipeline.context import open_user_records
 from .comfy_host import comfy_job, save_place, tell, workflow_of
 from .masks import fit_masks, nothing_left
-from .tensors import check_batch, name_of, pick
+from .tensors import check_batch, pick
 from .widgets import ALIASES, CATEGORY
 
 

@@ -1,10 +1,98 @@
-"""What becomes of a batch in which pictures fail, for callers that return all of it at once."""
+"""Whole batches through the pipeline, and what becomes of one in which pictures fail."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 
-from .inputs import Failed
+import torch
+from torch import Tensor
+
+from ..core.report import FailureReport, OnFailure, Report, render
+from ..core.types import Backend, Job, Usage
+from .finishing import Done, Finishing
+from .hand_over import Held
+from .inputs import Failed, Input
+from .remove import remove
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What became of one batch of pictures."""
+
+    image: Tensor
+    """(B, H, W, 3 | 4)."""
+    mask: Tensor
+    """(B, H, W), 1 = subject."""
+    reports: tuple[Report | FailureReport, ...]
+    """On every picture that went in; the first batch has those of batches left out whole, too."""
+
+    @property
+    def report(self) -> str:
+        """The reports as text for people, with the same as JSON in the last line."""
+        return render(self.reports)
+
+
+def remove_batches(
+    images: Sequence[Tensor],
+    noun: str,
+    backend: Backend,
+    finishing: Finishing,
+    on_failure: OnFailure,
+    *,
+    usage: Usage | None = None,
+    job: Job | None = None,
+    max_cost: Decimal | None = None,
+) -> list[Batch]:
+    """Cut the subject out of a list of batches (B, H, W, C), without batches of which nothing is
+    left.
+
+    When pictures fail the others are finished first. Then `on_failure` decides: an error that names
+    the failed ones, or a result without them, or with them as they were. A failed picture never
+    becomes a blank one, and nothing at all is an error. noun: what messages call a picture.
+    max_cost: USD for the whole list.
+    """
+    pictures = [picture for batch in images for picture in batch]
+    count = len(pictures)
+    inputs = [
+        Input(index, name_of(index, count, noun), partial(_itself, picture), at_hand=True)
+        for index, picture in enumerate(pictures)
+    ]
+    places = _Places(images, 4 if finishing.background is None else 3)
+    reports: dict[int, Report | FailureReport] = {}
+    failed: list[Failed] = []
+    held = Held()
+    for result in remove(
+        inputs, backend, finishing, usage=usage, job=job, max_cost=max_cost, hand_over=held
+    ):
+        if isinstance(result, Done):
+            places.fill(result.index, result.image, result.mask)
+            reports[result.index] = result.report
+        else:
+            failed.append(result)
+            reports[result.index] = FailureReport(
+                result.name, result.failure, on_failure, result.receipt
+            )
+    if on_failure == "pass through":
+        for lost in failed:
+            places.fill_as_it_was(lost.index, pictures[lost.index])
+    made = places.filled()
+    if on_failure == "stop" or not made:
+        raise_failures(failed, count)
+    held.settle()
+    ordered = iter([reports[index] for index in sorted(reports)])
+    told = [[next(ordered) for _ in batch] for batch in images]
+    first, *_ = made
+    lost_whole = (said for number, group in enumerate(told) if number not in made for said in group)
+    told[first] = [*lost_whole, *told[first]]
+    return [Batch(image, mask, tuple(told[number])) for number, (image, mask) in made.items()]
+
+
+def name_of(index: int, total: int, noun: str = "image") -> str:
+    """What messages call a picture of a batch, at the start of a sentence or inside one."""
+    return f"The {noun}" if total == 1 else f"{noun} {index + 1} of {total}"
 
 
 def raise_failures(failed: Sequence[Failed], total: int) -> None:
@@ -19,6 +107,61 @@ def raise_failures(failed: Sequence[Failed], total: int) -> None:
         for item in sorted(failed, key=lambda item: item.index)
     )
     raise type(first)(f"{len(failed)} of {total} pictures failed. {reasons}") from first
+
+
+class _Places:
+    """The results of a list of batches, put in their places as they come, so that they are never
+    in memory twice."""
+
+    def __init__(self, batches: Sequence[Tensor], channels: int) -> None:
+        self._images = [
+            batch.new_empty((*batch.shape[:3], channels), dtype=_float_dtype(batch))
+            for batch in batches
+        ]
+        self._masks = [
+            batch.new_empty(batch.shape[:3], dtype=_float_dtype(batch)) for batch in batches
+        ]
+        self._places = [
+            (number, row) for number, batch in enumerate(batches) for row in range(len(batch))
+        ]
+        self._filled: set[tuple[int, int]] = set()
+
+    def fill(self, index: int, image: Tensor, mask: Tensor | int) -> None:
+        """Copy one result, (H, W, C) and (H, W), into its batch."""
+        number, row = self._places[index]
+        self._images[number][row] = image
+        self._masks[number][row] = mask
+        self._filled.add((number, row))
+
+    def fill_as_it_was(self, index: int, picture: Tensor) -> None:
+        """Put a picture (H, W, C) as it came in place of its result, opaque, its mask ones."""
+        number, _ = self._places[index]
+        result = self._images[number].new_ones(self._images[number].shape[1:])
+        result[..., :3] = picture[..., :3]  # a single channel spreads over three
+        self.fill(index, result, 1)
+
+    def filled(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Number of the batch -> image and mask, of every batch in which something is left."""
+        kept: dict[int, list[int]] = {}
+        for number, row in sorted(self._filled):
+            kept.setdefault(number, []).append(row)
+        return {
+            number: (_rows(self._images[number], rows), _rows(self._masks[number], rows))
+            for number, rows in kept.items()
+        }
+
+
+def _rows(batch: Tensor, rows: list[int]) -> Tensor:
+    return batch if len(rows) == len(batch) else batch[rows]
+
+
+def _float_dtype(batch: Tensor) -> torch.dtype:
+    """The batch's own dtype (float32, or float16 with --fp16-intermediates)."""
+    return batch.dtype if batch.is_floating_point() else torch.float32
+
+
+def _itself(picture: Tensor) -> Tensor:
+    return picture
 
 
 def _without_name(message: str, name: str) -> str:
