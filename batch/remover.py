@@ -18,6 +18,7 @@ from ..core.report import FailureReport
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
 from ..pictures.origin import Origin
+from ..pipeline.executor import usual_workers
 from ..pipeline.finishing import Done
 from ..pipeline.hand_over import Held, Settle
 from ..pipeline.inputs import Failed
@@ -26,9 +27,7 @@ from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe
 from .session import Opener, Request, Session
 
-_MOST_WORKERS = 8
 _IN_MEMORY = Path(":memory:")
-
 
 #: What is added to the row of each picture. image, mask: the contents of files as the recipe has
 #: them, or None. error: why there is none, in words; error_type: the name of its class. report:
@@ -123,7 +122,7 @@ class Remover:
     def _open_session(self) -> Session[_Row]:
         with self._opening:
             if self._session is None:
-                workers = self._workers or min(_MOST_WORKERS, os.cpu_count() or 1)
+                workers = self._workers or usual_workers()
                 self._session = Session(
                     self._recipe,
                     self._opener,

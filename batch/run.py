@@ -3,7 +3,6 @@ it."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from ..core.specs import BackendSpec
 from ..pictures.web import Web
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate, estimate
+from ..pipeline.executor import usual_workers
 from ..pipeline.gate import allow_unopened, check_key, check_ready
 from .counts import PassedOver
 from .ray.actor_pool import ActorPool
@@ -40,7 +40,6 @@ Engine = Literal["local", "ray"]
 
 #: So often a picture is tried in one run, where trying again costs nothing.
 ATTEMPTS = 3
-_MOST_WORKERS = 8
 # Of what is passed over; a folder may hold a million results.
 _MOST_NAMED = 100
 
@@ -127,7 +126,7 @@ def run(
             if engine == "ray":
                 whole.on_ray(pool)
             else:
-                whole.here(workers or min(_MOST_WORKERS, os.cpu_count() or 1), fetcher, web)
+                whole.here(workers or usual_workers(), fetcher, web)
         finally:
             summary = whole.summary()
             whole.watch.ended(summary)

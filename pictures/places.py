@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
 
-from .write import PARTS
+from ..config.private_files import PARTS, part_in
 
 # Of one name, where the file system does not say.
 _LONGEST_NAME = 255
@@ -52,7 +51,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _tried(folder: Path) -> str:
-    part = folder / PARTS.replace("*", secrets.token_hex(8))
+    part = part_in(folder)
     try:
         try:
             part.write_bytes(_BLOCK)

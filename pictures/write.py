@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..config.private_files import sync, sync_names, whole
 from ..core.checks import all_finite, way_to_floats
 from ..core.digest import level_blocks
 from ..core.errors import BadOption, BadPicture
@@ -24,9 +22,6 @@ from .jpeg import with_metadata
 from .metadata import NOTHING, Metadata
 from .png import with_texts
 from .tiff import encode_tiff
-
-#: What `write_atomic` calls a file until it is whole; one stays behind when the process is killed.
-PARTS = ".rmbg-*.part"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _JPEG_QUALITY = 95
@@ -92,19 +87,14 @@ def write_atomic(path: Path, data: bytes, *, lasting: bool = False) -> None:
     lasting: returns when the disk has it, so that it outlives a power failure; slower. Raises
     BadOption when the place cannot be written.
     """
-    part = path.parent / PARTS.replace("*", secrets.token_hex(8))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(path) as part:
             part.write_bytes(data)
             if lasting:
-                _sync(part, os.O_RDWR)
-            os.replace(part, path)
-            if lasting and os.name != "nt":  # there a folder cannot be opened
-                with suppress(OSError):  # and some network disks refuse it
-                    _sync(path.parent, os.O_RDONLY)
-        finally:
-            part.unlink(missing_ok=True)
+                sync(part)
+        if lasting:
+            sync_names([path.parent])
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise BadOption(f"{path} cannot be written ({reason}); choose another place.") from error
@@ -114,15 +104,6 @@ def is_full(error: Exception) -> bool:
     """Whether what `write_atomic` raised will be raised of the next file as well: the disk has no
     room, or must not be written to."""
     return getattr(error.__cause__, "errno", None) in _FULL
-
-
-def _sync(path: Path, flags: int) -> None:
-    """Returns when the disk has the file, or the names in the folder."""
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_values(image: Tensor) -> None:

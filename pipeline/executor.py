@@ -7,6 +7,7 @@ nothing has to be sent to another process.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,8 @@ from ..core.specs import BackendSpec
 A = TypeVar("A")
 B = TypeVar("B")
 R = TypeVar("R")
+
+_MOST_WORKERS = 8
 
 
 class Executor(Protocol):
@@ -112,6 +115,12 @@ class ThreadedExecutor:
         self._pool.shutdown(wait=True, cancel_futures=True)
         # What a worker sets for itself is also what threads that begin later would compute with.
         torch.set_num_threads(self._threads_before)
+
+
+def usual_workers(processors: int | None = None) -> int:
+    """Return how many workers there are where the caller names none: one for each of these
+    processors, by default the machine's, at most 8."""
+    return min(_MOST_WORKERS, processors or os.cpu_count() or 1)
 
 
 def executor_for(workers: int, spec: BackendSpec) -> Executor:

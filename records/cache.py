@@ -10,12 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.private_files import make_private
+from ..config.private_files import sync_names, write_private
 from ..core.types import Matte
-from .durable import sync_names
 from .eviction import UNFINISHED, Eviction, look, remove
-
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows has text files
 
 
 @dataclass(frozen=True)
@@ -123,17 +120,7 @@ class ResultCache:
     def _write(self, path: Path, data: bytes) -> None:
         folders = [path.parent]
         if not path.parent.exists():
-            make_private(path.parent)
             folders += [path.parent.parent, self._folder, self._folder.parent]
         unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
-        try:
-            with open(file, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(unfinished, path)
-        except OSError:
-            remove(unfinished)
-            raise
+        write_private(path, data, unfinished)
         sync_names(folders)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from ..config.invocation import command
-from .durable import sync_names
+from ..config.private_files import sync_names
 
 _FILE = "unknown-jobs.txt"
 

@@ -1,4 +1,7 @@
-"""Locks that the operating system takes back when a process ends, however it ends."""
+"""Locks that the operating system takes back when a process ends, however it ends.
+
+Not filelock's, see docs/decisions.md.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def hold(file: int) -> bool:
-        """Lock an open file for its descriptor alone; False when somebody else has it."""
+        """Lock an open file for its descriptor alone; False when another has it."""
         os.lseek(file, 0, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
@@ -24,8 +27,8 @@ if sys.platform == "win32":
         return True
 
     def probe(file: int) -> bool:
-        """Whether nobody holds the file. Windows has no shared lock here, so two who probe at the
-        same moment are in each other's way, and both try again."""
+        """Return whether the file is free. Windows has no shared lock here, so two that probe at
+        the same moment are in each other's way, and both try again."""
         for _ in range(3):
             if hold(file):
                 return True
@@ -35,11 +38,11 @@ else:
     import fcntl
 
     def hold(file: int) -> bool:
-        """Lock an open file for its descriptor alone; False when somebody else has it."""
+        """Lock an open file for its descriptor alone; False when another has it."""
         return _flock(file, fcntl.LOCK_EX)
 
     def probe(file: int) -> bool:
-        """Whether nobody holds the file. Shared, so that two who probe do not see each other."""
+        """Return whether the file is free. Shared, so that two that probe do not see each other."""
         return _flock(file, fcntl.LOCK_SH)
 
     def _flock(file: int, kind: int) -> bool:
@@ -53,8 +56,8 @@ else:
 
 @contextmanager
 def exclusive(path: Path, patience: float) -> Iterator[None]:
-    """Inside it no other process or thread is inside. Raises TimeoutError after `patience` seconds,
-    and OSError where files cannot be locked."""
+    """Keep every other process and thread out while inside. Raises TimeoutError after `patience`
+    seconds, OSError where files cannot be locked."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         until = time.monotonic() + patience

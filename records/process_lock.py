@@ -19,16 +19,16 @@ _SUFFIX = ".lock"
 
 
 def occupied(folder: Path) -> bool:
-    """Whether any owner lives."""
+    """Return whether any owner lives."""
     return any(not _abandoned(path) for path in folder.glob(f"*{_SUFFIX}"))
 
 
 class ProcessLock:
-    """A lock file by which other processes see that this one lives. present: False for one that
-    only looks at them, and that they do not see."""
+    """A lock file by which other processes see that this one lives."""
 
     def __init__(self, folder: Path, *, present: bool = True) -> None:
-        """Raises OSError where files cannot be made or locked."""
+        """present: False only looks at the others, unseen by them. Raises OSError where files
+        cannot be made or locked."""
         self._folder = folder
         self._file = -1
         self.name = secrets.token_hex(8)
@@ -38,7 +38,7 @@ class ProcessLock:
                 self.name = secrets.token_hex(8)
 
     def lives(self, name: str) -> bool:
-        """Whether the process of this owner still runs."""
+        """Return whether the process of this owner still runs."""
         if name == self.name:
             return True
         return not _abandoned(self._folder / f"{name}{_SUFFIX}")
@@ -50,7 +50,7 @@ class ProcessLock:
                 _abandoned(path, remove=True)
 
     def release(self) -> None:
-        """From now on this owner counts as dead."""
+        """Count as dead from now on."""
         if self._file >= 0:
             self.leave()
             with suppress(OSError):
@@ -78,7 +78,7 @@ class ProcessLock:
 
 
 def _abandoned(path: Path, *, remove: bool = False) -> bool:
-    """Whether nobody holds this file. Where that cannot be found out, somebody may."""
+    """Return whether no process holds this file; where that cannot be found out, one may."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

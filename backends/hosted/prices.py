@@ -21,11 +21,12 @@ from ...config.keys import find_key
 from ...config.private_files import write_private
 from ...core.errors import BadOption
 from ...core.money import CURRENCY, plain, read_amount
+from ...core.report import JsonValue
 from ...core.specs import BackendSpec, Price
 from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
-from .http.wire import Call, JsonObject, JsonValue, Unreachable
+from .http.wire import Call, JsonObject, Unreachable
 from .providers import PROVIDERS
 from .providers.answers import check_account, said, text_at
 

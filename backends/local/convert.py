@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...config.private_files import whole
 from ...core.errors import BadOption, WeightsUnusable
 from .detect import without_prefixes
 from .files import read_state_dict
@@ -31,14 +30,10 @@ def convert(source: Path, target: Path, *, half: bool = False) -> int:
         raise BadOption(f"{target} is there already; choose another name.")
     tensors = without_prefixes(read_state_dict(source))
     written = {name: _halved(value, name) if half else value for name, value in tensors.items()}
-    part = target.parent / f".rmbg-{secrets.token_hex(8)}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(target) as part:
             save_file(_apart(written), part, metadata={"format": "pt"})
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         raise BadOption(
             f"{target} cannot be written ({error}). Choose another place or free some disk space."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 import torch
 
 from ...catalogue.licences import LICENCES
+from ...config.private_files import whole
 from ...core.errors import BackendMissing, BadOption, WeightsUnusable
 from .at_size import side_of
 from .detect import network_from_state_dict
@@ -103,14 +102,10 @@ def _write(network: PortableNetwork, side: int, facts: dict[str, str], target: P
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # the exporter's traces, with the paths of this machine
     program.model.producer_name = "rmbg-nodes"
-    part = target.parent / f".rmbg-{secrets.token_hex(8)}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(target) as part:
             program.save(part, external_data=False)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise BadOption(
             f"{target} cannot be written ({error}). Choose another place or free some disk space."

@@ -23,6 +23,7 @@ from ray.data.block import BlockMetadata
 from ...core.errors import BackendMissing, BadOption, Cancelled
 from ...core.specs import BackendSpec
 from ...core.types import Job
+from ...pipeline.executor import usual_workers
 from .actor_pool import ActorPool
 from .ray_actor import Orders, RayActor
 from .ray_pages import COLUMN, PAGE, Part
@@ -33,7 +34,6 @@ ADDRESS_VARIABLE = "RAY_ADDRESS"
 _OBJECT_STORE = 128_000_000
 # It would tell its makers that it is used, and people about restarts that Ray Data takes care of.
 _OWN_RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-_MOST_WORKERS = 8
 # Of a backend that is not known before it is opened.
 _USUAL_WINDOW = 8
 # The label that every node has.
@@ -144,7 +144,7 @@ def shape(pool: ActorPool, spec: BackendSpec | None) -> Shape:
     window = spec.window if spec else _USUAL_WINDOW
     if spec is not None and spec.location == "hosted":
         actors = pool.actors or 1
-        workers = pool.cpus_per_actor or max(1, _processors() // actors)
+        workers = pool.cpus_per_actor or max(1, usual_workers() // actors)
         # Nothing is asked for: a head node may have none to give, and the model is elsewhere.
         return Shape(actors, 0, 0, workers, _calls(window, workers), here=True)
     nodes = [node["Resources"] for node in _nodes() if node["Alive"]]
@@ -167,7 +167,7 @@ def shape(pool: ActorPool, spec: BackendSpec | None) -> Shape:
             f"{actors} actors with {cpus} processors and {gpus:g} GPUs each are more than this "
             f"machine's {nodes[0]['CPU']:g} and {nodes[0].get('GPU', 0):g}; ask for fewer."
         )
-    workers = min(_MOST_WORKERS, cpus)
+    workers = usual_workers(cpus)
     return Shape(actors, cpus, gpus, workers, _calls(window, workers), here=False)
 
 
@@ -264,10 +264,6 @@ def _place(shape: Shape) -> dict[str, str] | None:
 def _nodes() -> list[Any]:
     nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
     return nodes
-
-
-def _processors() -> int:
-    return min(_MOST_WORKERS, os.cpu_count() or 1)
 
 
 @contextmanager

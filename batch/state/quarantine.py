@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ...config.private_files import private
+from ...config.private_files import private, whole
 from ...core.errors import BadOption
 from ...pictures.patterns import address
 from ...pictures.results import OWN_FOLDER
@@ -61,11 +61,9 @@ def write_quarantine(dest: Path, pictures: Iterable[Quarantined]) -> None:
     Raises BadOption when it cannot be written.
     """
     path = dest / OWN_FOLDER / FILE
-    part = path.with_suffix(".part")
     try:
-        with open(part, "w", encoding="utf-8", opener=private) as file:
+        with whole(path) as part, open(part, "w", encoding="utf-8", opener=private) as file:
             file.writelines(f"{json.dumps(asdict(picture))}\n" for picture in pictures)
-        os.replace(part, path)
     except OSError as error:
         raise BadOption(f"{path} cannot be written ({error.strerror}); make room.") from error
 

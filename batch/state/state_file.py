@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from ...config.private_files import make_private, private
+from ...config.private_files import PARTS, make_private, private
 from ...core.errors import BadOption
 from ...pictures.results import OWN_FOLDER, STATE_FILE
-from ...pictures.write import PARTS
 from ...records.locks import hold
 from ...records.schema import transaction
 

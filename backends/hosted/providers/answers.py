@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from ....config.hosted import hosting_of
 from ....core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
+from ....core.report import JsonValue
 from ....core.specs import BackendSpec
-from ..http.wire import Answer, AnswerLost, JsonValue, NotKnown
+from ..http.wire import Answer, AnswerLost, NotKnown
 
 _MOST = 200
 # Where providers put what they have to say, in the order in which it makes a sentence.
