@@ -1,6 +1,6 @@
 """Whole catalogues: `run` on one machine or on Ray, `Remover` for pipelines of your own."""
 
-from .recipe.model import Canvas as Canvas
+from .recipe.canvas import Canvas as Canvas
 from .recipe.model import Output as Output
 from .recipe.model import Recipe as Recipe
 from .recipe.recipe_file import read_recipe as read_recipe

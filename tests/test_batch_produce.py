@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from torch import Tensor
 
+from rmbg_nodes.batch import Canvas, Output, Recipe
 from rmbg_nodes.batch.produce import Product, take
 from rmbg_nodes.batch.produce import produce as encoded
 from rmbg_nodes.batch.recipe.background_picture import open_backdrop
-from rmbg_nodes.batch.recipe.model import Canvas, Output, Recipe
 from rmbg_nodes.batch.recipe.placing import on_canvas
 from rmbg_nodes.batch.recipe.post_process import open_treatment
 from rmbg_nodes.batch.recipe.presets import PRESETS

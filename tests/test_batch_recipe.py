@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pickle
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rmbg_nodes.batch.recipe.model import _ONLY_HOW, Canvas, Output, Recipe
+from rmbg_nodes.batch import Canvas, Output, Recipe
+from rmbg_nodes.batch.recipe.model import _ONLY_HOW
 from rmbg_nodes.batch.recipe.presets import PRESETS, find_preset
 from rmbg_nodes.batch.recipe.recipe_file import read_recipe
-from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES, Key
+from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
+from rmbg_nodes.batch.recipe.recipe_values import Key
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.errors import BackendUnknown, BadOption
 from rmbg_nodes.core.specs import OptionValue
@@ -59,7 +61,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "[canvas] background": ('"whit"', '"#ff000080"', "255", '""'),
     "[canvas] fit": ('"crop"', "1"),
     "[canvas] fill": ("0", "1.01", "85", '"0.85"', "true"),
-    "[canvas] margin": ("0.51", "-0.1", '"5%"'),
+    "[canvas] margin": ("0.5", "0.51", "-0.1", '"5%"'),
     "[canvas] anchor": ('"middle"', "5"),
     "[canvas] offset": ("[1]", "[0.5, 1]", "3", "[true, 1]"),
     "[canvas] scale": ("0", "-1", "inf", '"2"'),
@@ -106,6 +108,14 @@ def test_every_key_is_tried_below() -> None:
     assert {key.place for key in KEYS} == set(RIGHT) == set(WRONG)
 
 
+def test_every_field_has_its_key() -> None:
+    names = {one.name for owner in (Recipe, Canvas, Output) for one in fields(owner)}
+    assert {key.name for key in KEYS} == names - {"options", "canvas", "output"} | {
+        "preset",
+        "fill",
+    }
+
+
 def test_nothing_said_is_the_default_recipe(shop: Path) -> None:
     shop.write_text("# nothing\n")
     assert read_recipe(shop) == read_recipe() == Recipe()
@@ -129,7 +139,7 @@ def test_every_key_does_what_it_says(shop: Path, key: Key) -> None:
 def test_every_key_says_what_it_must_be(shop: Path, key: Key, value: str) -> None:
     said = refused(shop, lines(key, value))
     assert said.startswith(f"{shop}: {key.place} is ")
-    assert f"; it must be {key.takes}." in said
+    assert f"; it must be {key.kind.takes}." in said
     assert said.count("\n") == 0
 
 
@@ -485,5 +495,5 @@ def test_the_recipes_of_the_documentation(root: Path, tmp_path: Path) -> None:
 def test_the_tables_and_keys_of_the_reference() -> None:
     assert TABLES == ("edges", "canvas", "output", "options")
     assert all(key.what.endswith(".") for key in KEYS)
-    taken = {word for key in KEYS if key.name == "backend" for word in key.words}
+    taken = {word for key in KEYS if key.name == "backend" for word in key.kind.words}
     assert set(BACKENDS) <= taken

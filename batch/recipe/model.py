@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path, PurePath
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
-from ...catalogue.backends import check_options, find
+from ...catalogue.backends import BACKENDS, DEFAULT_IDS, check_options, find
 from ...core.checks import check_share
-from ...core.composite import CompositeOptions
+from ...core.colour import NAMES
 from ...core.cutout import background_colour
 from ...core.errors import BadOption
-from ...core.layers import Blend
-from ...core.placement import MOST_PIXELS, Anchor, Fit
 from ...core.specs import OptionValue
 from ...core.types import Usage
 from ...pictures.formats import (
@@ -29,15 +27,23 @@ from ...pictures.formats import (
     by_id,
     is_readable,
 )
+from .canvas import Canvas
 from .naming import DEFAULT, Naming
+from .recipe_values import (
+    ABOVE_0,
+    SHARE,
+    SWITCH,
+    Kind,
+    amount,
+    keyed,
+    one_of,
+    or_word,
+    text,
+    whole,
+)
 
-SizeWord = Literal["square", "source"]
-#: (width, height) in pixels; the smallest square around the subject and its margin; or the size of
-#: the picture.
-CanvasSize: TypeAlias = "tuple[int, int] | SizeWord"
-#: Bits per channel; as many as the picture has, where the format holds them.
-OutputDepth: TypeAlias = "Depth | Literal['source']"
-
+_BACKENDS = (*DEFAULT_IDS, *(id for id in BACKENDS if id not in DEFAULT_IDS))
+_FORMATS = {row.id: row.id for row in FORMATS} | {"jpg": "jpeg", "tif": "tiff"}
 _WITH_QUALITY = ("jpeg", "webp")
 # Options of backends that say how a result is got, not what it is: a run with another key, or one
 # that pays again for lost pictures, does not do the others again.
@@ -45,63 +51,40 @@ _ONLY_HOW = ("profile", "client", "resubmit", "download")
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """Where the subject stands. Raises BadOption for a value that cannot work.
-
-    size: see CanvasSize. fit, margin, anchor, offset, scale: see `core.placement.place`; the fit
-    "subject" crops to the subject first, and a square canvas has no other. shadow, blend: see
-    `core.composite`.
-    """
-
-    size: CanvasSize = "source"
-    fit: Fit = "subject"
-    margin: float = 0.05
-    anchor: Anchor = "center"
-    offset: tuple[int, int] = (0, 0)
-    scale: float = 1.0
-    shadow: float = 0.0
-    blend: Blend = "srgb"
-
-    def __post_init__(self) -> None:
-        CompositeOptions(
-            self.fit,
-            self.anchor,
-            self.offset,
-            self.scale,
-            self.margin,
-            1.0,
-            self.blend,
-            self.shadow,
-        )
-        if self.size == "square" and self.fit != "subject":
-            raise BadOption(
-                f"A square canvas is made around the subject: its fit is subject, not {self.fit}."
-            )
-        if isinstance(self.size, str):
-            if self.size not in get_args(SizeWord):
-                raise BadOption(f"{self.size!r} is no size of a canvas; see CanvasSize.")
-        elif len(self.size) != 2 or not all(isinstance(s, int) and s > 0 for s in self.size):
-            raise BadOption(f"The canvas is {self.size}; it must be width and height in pixels.")
-        elif math.prod(self.size) > MOST_PIXELS:
-            raise BadOption(f"A canvas of {self.size[0]} x {self.size[1]} pixels is too large.")
-
-
-@dataclass(frozen=True)
 class Output:
-    """The files that are written. Raises BadOption for what the format cannot hold.
+    """The files that are written. Raises BadOption for what the format cannot hold."""
 
-    quality: 1..100, of JPEG (default 95) and lossy WebP (lossless without it). depth: see
-    OutputDepth. effort: 1..9, of an 8-bit PNG: less is faster and larger. naming: see `Naming`.
-    mask: write the mask, too, as PNG. provenance: the files say where they come from.
-    """
-
-    format: FormatId = "png"
-    quality: int | None = None
-    depth: OutputDepth = "source"
-    effort: int | None = None
-    naming: str = DEFAULT
-    mask: bool = False
-    provenance: bool = True
+    format: FormatId = keyed("png", one_of(_FORMATS), "Of the results.")
+    quality: int | None = keyed(
+        None,
+        Kind("a whole number from 1 to 100", whole),
+        "Of JPEG, whose colours always have every pixel (4:4:4), and of WebP, which is lossless "
+        "without it.",
+        "95 for JPEG",
+    )
+    depth: Depth | Literal["source"] = keyed(
+        "source",
+        Kind("8, 16 or source", or_word(whole), ("source",)),
+        "Bits per channel. `source`: those of the picture, where the format holds them (PNG and "
+        "TIFF hold 16).",
+    )
+    effort: int | None = keyed(
+        None,
+        Kind("a whole number from 1 to 9", whole),
+        "Of an 8-bit PNG: 1 is fast, 9 is small, the pixels are the same.",
+        "4",
+    )
+    naming: str = keyed(
+        DEFAULT,
+        Kind("a pattern of names", text),
+        "How the results are called below the destination.",
+    )
+    mask: bool = keyed(
+        False, SWITCH, "Write the mask, too, as PNG: how much of the result the subject covers."
+    )
+    provenance: bool = keyed(
+        True, SWITCH, "The files say which model made them, under which licence, for which use."
+    )
 
     def __post_init__(self) -> None:
         row = self.row
@@ -119,39 +102,50 @@ class Output:
 
     @property
     def row(self) -> FileFormat:
-        """What is known of the format."""
+        """Return what is known of the format."""
         row = by_id(self.format)
         if row is None:
             ids = ", ".join(one.id for one in FORMATS)
             raise BadOption(f"There is no picture format {self.format!r}; choose {ids}.")
         return row
 
-    @property
-    def suffix(self) -> str:
-        """Of the files: ".png", ".jpg", ..."""
-        return self.row.suffixes[0]
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every picture of a batch becomes. Raises BadOption or BackendUnknown.
+    """What every picture of a batch becomes. Raises BadOption or BackendUnknown."""
 
-    backend, options: as `open_backend` takes them. refine, decontaminate: see `Finishing`.
-    background: "transparent", a colour, or the path of a picture file, which covers the canvas.
-    canvas: None leaves the subject where it is, at the size that it has. max_megapixels: larger
-    pictures are refused before they are decoded. max_cost: USD that a run may cost.
-    """
-
-    backend: str = "local"
-    usage: Usage | None = None
+    backend: str = keyed("local", one_of(_BACKENDS), "What removes the background.")
+    usage: Usage | None = keyed(None, one_of(get_args(Usage)), "What the pictures are for.")
     options: Mapping[str, OptionValue] = field(default_factory=dict)
-    refine: bool = True
-    decontaminate: float = 1.0
-    background: str = "transparent"
+    """Those of the backend, as `open_backend` takes them."""
+    refine: bool = keyed(
+        True, SWITCH, "Sharpen the edge of a mask that the model answered smaller than the picture."
+    )
+    decontaminate: float = keyed(
+        1.0, SHARE, "How far the old background's colour is taken out of the edge."
+    )
+    background: str = keyed(
+        "transparent",
+        Kind(
+            "transparent, an opaque colour such as white or #f4f4f4, or the path of a "
+            f"{READ_LABELS} file",
+            text,
+            tuple(NAMES),
+        ),
+        "What lies behind the subject. A picture covers the canvas and is cut at its middle; its "
+        "path is relative to the recipe.",
+    )
     canvas: Canvas | None = None
+    """None leaves the subject where it is, at the size that it has."""
     output: Output = Output()
-    max_megapixels: float = 64.0
-    max_cost: Decimal | None = None
+    max_megapixels: float = keyed(
+        64.0, ABOVE_0, "Larger pictures are refused before they are decoded."
+    )
+    max_cost: Decimal | None = keyed(
+        None,
+        Kind("an amount of USD, such as 25 or 0.5", amount),
+        "What a run may cost with a hosted backend; what would pass it is not sent.",
+    )
 
     def __post_init__(self) -> None:
         check_options(find(self.backend), self.options)
@@ -176,21 +170,21 @@ class Recipe:
 
     @property
     def picture(self) -> Path | None:
-        """The picture file behind the subject; None for a colour and for nothing."""
+        """Return the picture file behind the subject; None for a colour or nothing."""
         return Path(self.background) if is_picture(self.background) else None
 
     @property
     def colour(self) -> tuple[float, float, float] | None:
-        """The colour behind the subject, sRGB in 0..1; None for a picture and for nothing."""
+        """Return the colour behind the subject, sRGB in 0..1; None for a picture or nothing."""
         return None if self.picture else background_colour(self.background)
 
     @property
     def transparent(self) -> bool:
-        """Whether there is nothing behind the subject."""
+        """Return whether there is nothing behind the subject."""
         return not self.picture and self.colour is None
 
     def digest(self) -> str:
-        """sha256 of all that changes a result, the bytes of the background picture among it.
+        """Return the sha256 of all that changes a result, the background picture's bytes included.
 
         Neither usage nor the limits change one. What has its default is left out, so that settings
         of later releases leave the digest as it is. The backend is the one of the recipe: where a
@@ -216,8 +210,10 @@ class Recipe:
 
 
 def is_picture(background: str) -> bool:
-    """Whether a background is the path of a picture file. Raises BadOption where it is neither
-    that nor a colour."""
+    """Return whether a background is the path of a picture file.
+
+    Raises BadOption where it is neither that nor a colour.
+    """
     if is_readable(PurePath(background)):
         return True
     try:
@@ -228,7 +224,7 @@ def is_picture(background: str) -> bool:
 
 
 def _changed(made: Canvas | Output, plain: Canvas | Output) -> dict[str, object]:
-    """The fields that do not have their default."""
+    """Return the fields that do not have their default."""
     defaults = asdict(plain)
     return {name: value for name, value in asdict(made).items() if value != defaults[name]}
 

@@ -13,7 +13,7 @@ from ...core.placement import MOST_PIXELS, Box, Size, place
 from ...core.remarks import NO_SUBJECT, Remark
 from ...core.resize import resize_layer
 from .background_picture import Backdrop
-from .model import Canvas
+from .canvas import Canvas
 
 Colour = tuple[float, float, float]
 

@@ -14,7 +14,8 @@ from ...core.layers import SUBJECT_LEVEL, subject_box
 from ...core.report import JsonValue
 from ...pipeline.finishing import Done, Finishing, Part
 from .background_picture import Backdrop, open_backdrop
-from .model import Canvas, Recipe
+from .canvas import Canvas
+from .model import Recipe
 from .placing import no_subject, on_canvas
 
 # Beyond the subject's box: what lies around it tells which colours at its border are its own.

@@ -13,9 +13,11 @@ from ...catalogue.backends import check_options, find
 from ...config.toml import parse_toml
 from ...core.errors import BadOption
 from ...pictures.formats import FormatId
-from .model import Canvas, Output, Recipe, is_picture
+from .canvas import Canvas
+from .model import Output, Recipe, is_picture
 from .presets import find_preset
-from .recipe_keys import OPTIONS, ROWS, TABLES, Key
+from .recipe_keys import OPTIONS, ROWS, TABLES
+from .recipe_values import Key, place_of
 
 T = TypeVar("T")
 
@@ -114,9 +116,11 @@ def _take(layer: _Layer, table: str, name: str, value: object) -> None:
         layer.wrong(_unknown(table, name, value))
         return
     try:
-        read = key.read(value)
+        read: Any = key.read(value)
     except ValueError:
-        layer.wrong(f"{key.place} is {_shown(value)}; it must be {key.takes}.{_near(key, value)}")
+        layer.wrong(
+            f"{key.place} is {_shown(value)}; it must be {key.kind.takes}.{_near(key, value)}"
+        )
         return
     if (table, name) == _BACKGROUND and is_picture(read):
         path = (layer.folder / read).absolute()  # workers have other working folders
@@ -204,7 +208,7 @@ def _raise(mistakes: Iterable[str]) -> None:
 def _unknown(table: str, name: str, value: object) -> str:
     """What is said of a key that there is not, with the one that was probably meant."""
     places = {key.place: key.name for key in ROWS.values()} | {f"[{one}]": one for one in TABLES}
-    here = Key(table, name, "", str, "", "").place
+    here = place_of(table, name)
     if table == "" and isinstance(value, Mapping):
         here = f"[{name}]"
     same = [place for place, known in places.items() if known == name]
@@ -223,7 +227,7 @@ def _unknown(table: str, name: str, value: object) -> str:
 
 
 def _near(key: Key, value: object) -> str:
-    near = difflib.get_close_matches(str(value), key.words, n=1)
+    near = difflib.get_close_matches(str(value), key.kind.words, n=1)
     return f" Did you mean {near[0]}?" if near else ""
 
 

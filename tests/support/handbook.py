@@ -202,7 +202,7 @@ def _recipe() -> str:
         rows = [key for key in KEYS if key.table == table]
         heading = f"### `[{table}]`" if table else "### At the top"
         if rows:
-            made = ((f"`{key.name}`", key.takes, key.default, key.what) for key in rows)
+            made = ((f"`{key.name}`", key.kind.takes, key.default, key.what) for key in rows)
             parts.append(f"{heading}\n\n{_table(('key', 'value', 'default', 'what'), made)}")
     return "\n\n".join(parts)
 
