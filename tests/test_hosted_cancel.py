@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from rmbg_nodes.backends.hosted.jobs import job_runner
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.core.errors import Cancelled
@@ -164,10 +165,24 @@ def test_jobs_in_the_providers_queue_are_called_off(monkeypatch: pytest.MonkeyPa
             assert job.tickets == {}
 
 
-def test_a_cancelled_run_does_not_hold_up_the_next(server: HostedServer) -> None:
+def test_a_cancelled_run_does_not_hold_up_the_next(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_runner, "_MAY_MEET", 0.5)
     server.plan(Fault("submit", "hang before", times=2))
     job = Stopping()
     stopped_run(backend_on(server), job, [disc_frame(0), disc_frame(1)], at(server, "POST"))
     in_flight = hosting_of(BACKENDS[f"{server.provider}/rmbg-2.0"]).in_flight
     results = outcomes(backend_on(server), [disc_frame(i) for i in range(2, 2 + in_flight)])
     assert all(isinstance(result, Matte) for result in results.values())
+
+
+def test_a_submit_that_hangs_holds_up_no_other_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_runner, "_MAY_MEET", 60.0)
+    with loopback(monkeypatch, "fal") as hanging, loopback(monkeypatch, "bria") as other:
+        hanging.plan(Fault("submit", "hang before"))
+        stopped_run(backend_on(hanging), Stopping(), [disc_frame(0)], at(hanging, "POST"))
+        began = time.monotonic()
+        (result,) = outcomes(backend_on(other), [disc_frame(1)]).values()
+        assert isinstance(result, Matte)
+        assert time.monotonic() - began < 30

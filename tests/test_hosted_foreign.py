@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rmbg_nodes.backends.hosted import codec
+from rmbg_nodes.backends.hosted.jobs import job_runner
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.core.errors import MayBeBilled, UnusableResult
 from rmbg_nodes.core.types import Frame, Ticket
@@ -167,6 +168,35 @@ def test_an_id_whose_own_submit_is_answered_later(server: HostedServer, shop: Sh
     check_masks(shop, results)
     assert [type(error_of(result)) for result in results.values()] == [MayBeBilled] * 2
     assert pending(shop) == [None, None]
+    assert server.bills == 2
+
+
+def test_an_id_that_comes_again_long_after_is_the_first_ones(
+    server: HostedServer, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submit that hangs holds up no other picture; what it brings in the end is refused to it."""
+    monkeypatch.setattr(job_runner, "_MAY_MEET", 0.1)
+    delivered = asyncio.Event()
+    submits: list[Said] = []
+
+    async def twist(step: str, said: Said) -> Said:
+        if step == "submit":
+            submits.append(said)
+            if len(submits) == 1:
+                await delivered.wait()
+            return dict(submits[1])
+        if step in ("result", "status"):
+            asyncio.get_running_loop().call_later(1.0, delivered.set)
+        return said
+
+    server.twist = twist
+    results = shop.run(FRAMES[:2])
+    check_masks(shop, results)
+    assert sorted(type(result) is Done for result in results.values()) == [False, True]
+    (refused,) = (result for result in results.values() if isinstance(result, Failed))
+    assert isinstance(refused.failure.error, MayBeBilled)
+    assert "another picture's" in str(refused.failure.error)
+    assert pending(shop) == [None]
     assert server.bills == 2
 
 

@@ -207,7 +207,7 @@ class _Run:
         return ended.result()
 
     def send_no_more(self) -> None:
-        """Errands of which nothing was sent end without an outcome; the others go on."""
+        """Requests of which nothing was sent end without an outcome; the others go on."""
         self._runtime.start(self._job_runner.send_no_more())
 
     def stop(self) -> None:

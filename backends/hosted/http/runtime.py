@@ -92,9 +92,14 @@ class Runtime:
 
         task.add_done_callback(done)
 
-    def under_way(self) -> list[asyncio.Task[Ticket]]:
-        """The submits of which bytes may have left and no answer is in yet. On the loop."""
-        return [task for task, departure in self.leaving.items() if departure.under_way]
+    def under_way(self, home: str) -> list[asyncio.Task[Ticket]]:
+        """The submits to this server of which bytes may have left and no answer is in yet. On the
+        loop."""
+        return [
+            task
+            for task, departure in self.leaving.items()
+            if departure.under_way and departure.home == home
+        ]
 
     def submit_session(self) -> aiohttp.ClientSession:
         """On the loop: for requests that start paid work, each on a fresh connection."""

@@ -65,10 +65,12 @@ class Answer:
 
 @dataclass
 class SendState:
-    """Whether bytes of a submit may have left whose answer is not in yet. A 429 has none left over:
-    nothing was accepted."""
+    """How far one submit has come. A 429 has nothing under way: nothing was accepted."""
 
     under_way: bool = False
+    """Bytes may have left, and the answer is not in yet."""
+    home: str = ""
+    """The server that it goes to: one id can only come twice from there."""
 
 
 class NotSent(Exception):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
@@ -31,6 +30,10 @@ Result = TypeVar("Result", bound="Matte | Failure")
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
+# A gateway that takes two submits for one answers both at the same moment: so many seconds after an
+# id came, those that were under way with it may still bring it too. After that the journal refuses
+# it to whoever comes (records/ids.py), and one that hangs holds nothing up.
+_MAY_MEET = 3.0
 # After this many lost answers in a row nothing more is sent: the provider is not well.
 _LOST_IN_A_ROW = 3
 
@@ -75,7 +78,7 @@ class JobRunner:
             del self._requests[task]
 
     async def send_no_more(self) -> None:
-        """Errands of which nothing was sent end without an outcome; the others go on."""
+        """Requests of which nothing was sent end without an outcome; the others go on."""
         for task, request in list(self._requests.items()):
             if request.work not in self._paid:
                 task.cancel()
@@ -134,25 +137,24 @@ class JobRunner:
             ticket = await self._ticket(request, packed)
             if isinstance(ticket, Failure):
                 return ticket
-            beside = context.runtime.under_way()
+            beside = context.runtime.under_way(context.home)
+            until = asyncio.get_running_loop().time() + _MAY_MEET
             waiter = ResultWaiter(context, request, ticket, self._queued)
             ready = await waiter.ready(resumed=False)
         # The provider is done with it: the next picture may be sent while this one is fetched.
         size = packed.width, packed.height
         result = await waiter.matte(ready, size, started, packed.note)
-        return await self._settled(request, await self._undisputed(request, ticket, beside, result))
+        if beside:
+            await asyncio.wait(beside, timeout=until - asyncio.get_running_loop().time())
+        return await self._settled(request, await self._undisputed(request, ticket, result))
 
     async def _undisputed(
         self,
         request: HostedRequest,
         ticket: Ticket,
-        beside: Collection[asyncio.Task[Ticket]],
         result: Matte | Failure,
     ) -> Matte | Failure:
-        """The result, once none of the submits that were on their way when this id came can turn
-        out to have got the same one: then nobody knows whose picture it is."""
-        if beside:
-            await asyncio.wait(beside)
+        """The result, unless another submit got the same id meanwhile: it may be either's."""
         try:
             held = await self._context.aside(partial(self._context.job.known, request.work))
         except PictureError:  # it cannot be looked up: what was paid for is delivered
@@ -203,7 +205,7 @@ class JobRunner:
     ) -> Ticket:
         """The submit, which goes on to its end when this request is cancelled."""
         self._paid.add(request.work)
-        departure, leaving = SendState(), self._context.runtime.leaving
+        departure, leaving = SendState(home=self._context.home), self._context.runtime.leaving
         task = asyncio.ensure_future(self._submit(request, image, size, departure))
         self._submits[request.work] = task
         leaving[task] = departure
