@@ -10,7 +10,7 @@ from typing import cast
 
 from ..core.errors import Cancelled, PictureError, Refusal
 from ..version import __version__
-from .terminal import harmless
+from .terminal import harmless, say
 
 #: Command -> (module in this folder, one line of help). A module is imported when it is used.
 COMMANDS = {
@@ -37,34 +37,32 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command and return the exit status."""
     with harmless():
         return _settled(list(sys.argv[1:] if argv is None else argv), own_process=argv is None)
 
 
 def _settled(given: list[str], *, own_process: bool) -> int:
-    """The exit status, also of what was refused or stopped, and why on stderr."""
+    """Return the exit status, also of what was refused or stopped, and say why on stderr."""
     try:
         return _run(given, own_process=own_process)
     except (Refusal, PictureError) as error:
-        print(f"rmbg: {error}", file=sys.stderr)
+        say(str(error))
         return 2 if isinstance(error, Refusal) else 1
     except (Cancelled, KeyboardInterrupt):
-        print("rmbg: stopped. What was written is whole.", file=sys.stderr)
+        say("stopped. What was written is whole.")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
         return 1
-    except (
-        OSError
-    ) as error:  # of what no picture could be made without: folders, devices, libraries
+    except OSError as error:  # of folders, devices and libraries that every picture needs
         where = f"{error.filename}: " if error.filename else ""
-        print(f"rmbg: {where}{error.strerror or error}. Nothing more was done.", file=sys.stderr)
+        say(f"{where}{error.strerror or error}. Nothing more was done.")
         return 2
 
 
 def _run(given: list[str], *, own_process: bool) -> int:
-    """own_process: nothing else goes on in this process, as commands may want to know."""
+    """Parse and run. own_process: nothing else goes on in this process."""
     parser = argparse.ArgumentParser(
         prog="rmbg", description="Background removal with BRIA RMBG, on this machine or licensed."
     )

@@ -7,7 +7,8 @@ import json
 
 from ..catalogue.backends import BACKENDS
 from ..catalogue.licences import LICENCES
-from ..core.specs import BackendSpec, Price
+from ..core.specs import BackendSpec
+from .terminal import markdown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def markdown_table() -> str:
     """The README's table; a test compares the two."""
-    lines = ["| backend | what | price | needs |", "|---|---|---|---|"]
-    for spec in BACKENDS.values():
-        row = _row(spec)
-        lines.append(f"| `{row['id']}` | {row['summary']} | {row['price']} | {row['needs']} |")
-    return "\n".join(lines)
+    rows = map(_row, BACKENDS.values())
+    return markdown(
+        ("backend", "what", "price", "needs"),
+        ((f"`{row['id']}`", row["summary"], row["price"], row["needs"]) for row in rows),
+    )
 
 
 def _row(spec: BackendSpec) -> dict[str, str]:
@@ -54,13 +55,11 @@ def _row(spec: BackendSpec) -> dict[str, str]:
         "location": spec.location,
         "licence": LICENCES[spec.licence].name,
         "commercial_use": LICENCES[spec.licence].commercial_words,
-        "price": _priced(price) if price else "free",
+        "price": f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
+        if price
+        else "free",
         "needs": _needs(spec),
     }
-
-
-def _priced(price: Price) -> str:
-    return f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
 
 
 def _needs(spec: BackendSpec) -> str:

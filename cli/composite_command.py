@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..core.alpha import stretching
 from ..core.composite import CompositeOptions, compose
-from ..core.errors import BadOption, BadPicture
 from ..core.layers import BLENDS
 from ..core.placement import ANCHORS, FITS
-from ..pictures.read import Picture
 from ..pictures.results import signature
-from ..pictures.sources import Taken
-from ..pictures.srgb import OTHER_COLOURS
-from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
+from .shared import (
+    STDOUT,
+    add_allow_empty,
+    add_reading,
+    check_colours,
+    check_not_read,
+    empty_status,
+    read,
+    read_mask,
+    write,
+)
 
 _DEFAULTS = CompositeOptions()
 
@@ -85,11 +90,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
-def _check_colours(picture: Picture) -> None:
-    if picture.icc_profile:
-        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
-
-
 def run(arguments: argparse.Namespace) -> int:
     options = CompositeOptions(
         fit=arguments.fit,
@@ -101,28 +101,19 @@ def run(arguments: argparse.Namespace) -> int:
         blend=arguments.blend,
         shadow=arguments.shadow,
     )
-    named = [arguments.foreground, arguments.background, arguments.mask]
-    inputs = Taken(Path(name) for name in named if name not in (None, STDOUT))
     out = None if arguments.output == STDOUT else Path(arguments.output)
-    if out is not None and out in inputs:
-        raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
+    check_not_read(out, [arguments.foreground, arguments.background, arguments.mask])
     foreground = read(arguments.foreground, arguments.max_megapixels)
     depth, mask, background = foreground.depth, None, None
-    _check_colours(foreground)
+    check_colours(foreground)
     if arguments.mask:
-        mask = read(arguments.mask, arguments.max_megapixels).pixels.mean(dim=-1)
-        if said := stretching(mask, *foreground.image.shape[:2]):
-            fail(arguments.mask, said)
+        mask = read_mask(arguments.mask, arguments.max_megapixels, foreground.image)
     if arguments.background:
         picture = read(arguments.background, arguments.max_megapixels)
         background = picture.image[None]
         depth = max(depth, picture.depth)
-        _check_colours(picture)
-    image, coverage = compose(
-        foreground.image[None],
-        mask,
-        arguments.colour if background is None else background,
-        options,
-    )
+        check_colours(picture)
+    behind = arguments.colour if background is None else background
+    image, coverage = compose(foreground.image[None], mask, behind, options)
     write(image[0], out, depth=depth, metadata=signature(foreground.fields))
     return empty_status(arguments, bool(coverage.any()), "nothing of the foreground is seen")

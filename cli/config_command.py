@@ -16,6 +16,7 @@ from ..config.invocation import command
 from ..config.private_files import make_private, private
 from ..config.settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
 from ..core.errors import BadOption
+from .terminal import markdown
 
 _UNSET = "not set"
 # A longer value does not widen the column of all.
@@ -98,11 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def markdown_table() -> str:
     """The table of docs/settings.md; a test compares the two."""
-    lines = ["| key | variable | default | what it does |", "|---|---|---|---|"]
-    for key, name in KEYS.items():
-        words = VARIABLES[name].replace("|", "\\|")
-        lines.append(f"| `{key}` | `{name}` | {DEFAULTS.get(name) or '-'} | {words} |")
-    return "\n".join(lines)
+    rows = (
+        (f"`{key}`", f"`{name}`", DEFAULTS.get(name) or "-", VARIABLES[name])
+        for key, name in KEYS.items()
+    )
+    return markdown(("key", "variable", "default", "what it does"), rows)
 
 
 def template() -> str:

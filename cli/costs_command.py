@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,7 +21,7 @@ from ..core.specs import Price
 from ..pipeline.context import open_user_records
 from ..records.spending import Spent
 from ..records.trouble import remedy
-from .table import table
+from .terminal import say, table
 
 _HOUR = 3600
 _CENTS = Decimal("0.01")
@@ -31,24 +30,22 @@ _MILLIONTHS = Decimal("0.000001")
 
 @dataclass(frozen=True)
 class Own:
-    """A machine of the user's own for this many pictures.
-
-    usd_an_hour, a_second: the user's price and measured throughput. With a machine that is paid
-    only while it works, a picture costs usd_an_hour / (3600 x a_second).
-    """
+    """A machine of the user's own for this many pictures."""
 
     pictures: int
     usd_an_hour: Decimal
+    """What the user pays for it."""
     a_second: Decimal
+    """Pictures, as the user has measured."""
 
     @property
     def hours(self) -> Decimal:
-        """How long it works on them."""
+        """Hours that it works on them."""
         return self.pictures / self.a_second / _HOUR
 
     @property
     def each(self) -> Decimal:
-        """What a picture costs in USD on a machine that is never idle."""
+        """USD for a picture on a machine that is paid only while it works."""
         return self.usd_an_hour / (_HOUR * self.a_second)
 
     @property
@@ -57,7 +54,7 @@ class Own:
         return self.usd_an_hour * self.hours
 
     def crossover(self, price: Price) -> Decimal | None:
-        """Pictures an hour from which a machine that is paid all the time, idle or not, is cheaper
+        """Return the pictures an hour from which a machine that is paid all the time is cheaper
         than this price; None when it cannot make that many."""
         if not price.amount:
             return None
@@ -111,8 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _quotes(prices: Mapping[str, Price]) -> tuple[dict[str, Quote], int]:
-    """What the providers say now, and the exit status: 1 when one of them did not say. The user's
-    own prices need no asking."""
+    """Return what the providers say now, and the exit status: 1 when one of them did not say. The
+    user's own prices need no asking."""
     found: dict[str, Quote] = {}
     status = 0
     for name in filter(lambda name: has_price_list(BACKENDS[name]), prices):
@@ -122,10 +119,9 @@ def _quotes(prices: Mapping[str, Price]) -> tuple[dict[str, Quote], int]:
             found[name] = live_quote(BACKENDS[name])
         except Unreachable as problem:
             status = 1
-            print(
-                f"rmbg: {name}: today's price could not be read ({problem}); the one of "
-                f"{prices[name].as_of} is shown.",
-                file=sys.stderr,
+            say(
+                f"{name}: today's price could not be read ({problem}); the one of "
+                f"{prices[name].as_of} is shown."
             )
     return found, status
 
@@ -149,14 +145,11 @@ def _own(count: int, usd_an_hour: str | None, a_second: str | None) -> Own | Non
 
 def _spent() -> Spent | None:
     spending = open_user_records().spending
-    for warning in spending.warnings:
-        print(f"rmbg: {warning}", file=sys.stderr)
+    say(*spending.warnings)
     try:
         return spending.spent()
     except sqlite3.Error as error:
-        print(
-            f"rmbg: What was spent cannot be looked up ({error}). {remedy(error)}", file=sys.stderr
-        )
+        say(f"What was spent cannot be looked up ({error}). {remedy(error)}")
         return None
 
 

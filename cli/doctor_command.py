@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..core.specs import OptionValue
 from .doctor.checkup import keys, scrubbed, settings_of, versions
 from .doctor.findings import Findings, Rows
 from .options import parse_options
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..backends.local.released import Released
@@ -117,7 +117,7 @@ def _try(
     scene = known_scene()
     own = str(options.get("weights", ""))
     for spec in own_file_rows(own):
-        print(f"rmbg: trying {own}", file=sys.stderr)
+        say(f"trying {own}")
         given = options_for(spec, options)
         findings.trials.append(try_backend(spec, scene, files, settings, host, options=given))
     for spec in BACKENDS.values():
@@ -125,7 +125,7 @@ def _try(
         if reason:
             trial = Trial(spec.id, "not tried", reason)
         else:
-            print(f"rmbg: trying {spec.id}", file=sys.stderr)  # may take a minute on a CPU
+            say(f"trying {spec.id}")  # may take a minute on a CPU
             given = {k: v for k, v in options_for(spec, options).items() if k != "weights"}
             trial = try_backend(spec, scene, files, settings, host, options=given)
         findings.trials.append(trial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -15,10 +14,11 @@ from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
 from ..records.run_budget import RunBudget
 from .plan import Plan
+from .terminal import say
 
 
 def usable(plans: Sequence[Plan]) -> int:
-    """How many pictures were found."""
+    """Count the pictures that were found."""
     return sum(plan.source.reason is None for plan in plans)
 
 
@@ -28,13 +28,12 @@ def refused(
     settings: Settings,
     max_cost: Decimal | None,
 ) -> bool:
-    """Whether the run would not be begun, or nothing sent, as things stand; why is said on stderr.
+    """Return whether the run would not be begun, or nothing sent, as things stand, and say why.
 
     ready: raises what is missing, without which nothing can be made.
     """
     records = open_user_records(settings)
-    for warning in records.journal.warnings if expected else ():
-        print(f"rmbg: {warning}", file=sys.stderr)
+    say(*(records.journal.warnings if expected else ()))
     try:
         if expected is None or expected.paid:
             ready()
@@ -42,13 +41,13 @@ def refused(
             run_budget = RunBudget(records.spending, settings.budget, max_cost)
             run_budget.afford(expected.price, expected.paid)
     except Refusal as error:
-        print(f"rmbg: It would be refused. {error}", file=sys.stderr)
+        say(f"It would be refused. {error}")
         return True
     return False
 
 
 def print_left_out(sources: Sequence[Source]) -> None:
-    """A JSON object for each picture that is left out, as a result or because it is not read."""
+    """Print a JSON object for each picture that is left out, as a result or as not read."""
     for source in sources:
         why = {"not_read": source.unread} if source.unread else {"passed_over": source.passed_over}
         print(json.dumps({"input": source.name, **why}), flush=True)
@@ -62,7 +61,7 @@ def say_plans(
     *,
     as_json: bool,
 ) -> int:
-    """What would be done; the status is that of pictures that could not even be found.
+    """Print what would be done; the status is that of pictures that could not even be found.
 
     expected: what it would cost, for which the pictures were read; None when nothing costs.
     """

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..core.errors import BadOption, BadPicture, PictureError
+from ..core.errors import BadPicture, PictureError
 from ..core.metrics import THRESHOLDS, Scores, f_curve, score
 from ..core.resize import resize_mask
 from ..pictures.read import Picture, read_picture
-from ..pictures.sources import Taken
 from ..pictures.write import write_atomic
 from .pairs import Pair, make_pairs
-from .shared import add_reading, fail
+from .shared import add_reading, check_not_read, fail
 from .spreadsheet import Cell, csv_text
 
 #: What the columns of the table are called; the fields of Scores, in their order.
@@ -60,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     pairs = make_pairs(arguments.prediction, arguments.truth)
-    _check_table(arguments.csv, pairs)
+    files = [file for pair in pairs for file in (pair.truth, pair.prediction)]
+    check_not_read(arguments.csv, files)
     scored: list[_Scored] = []
     unscored: list[_Unscored] = []
     for pair in tqdm(pairs, unit="picture", disable=None, file=sys.stderr):
@@ -70,11 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             unscored.append(result)
     scored.sort(key=lambda one: (one.scores.iou, -one.scores.mae, one.pair.name))
+    rows = [_row(one.pair, one.scores, None) for one in scored]
+    rows += [_row(one.pair, None, one.reason) for one in unscored]
     if arguments.csv is not None:
-        table = _table(scored, unscored)  # a file name may hold what is no Unicode
+        heading = ["picture", "prediction", "truth", *COLUMNS, "error"]
+        table = csv_text(heading, ([row[name] for name in heading] for row in rows))
+        # A file name may hold what is no Unicode.
         write_atomic(arguments.csv, table.encode(errors="backslashreplace"))
     if arguments.json:
-        print(json.dumps(_data(scored, unscored), indent=2, ensure_ascii=False))
+        data = {"pictures": rows, "compared": len(scored), "means": _means(scored)}
+        print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(scored, len(pairs))))
     for one in unscored:
@@ -83,8 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def mask_of(picture: Picture) -> Tensor:
-    """(H, W) in 0..1: the picture's alpha, else its grey. An alpha that is 1 everywhere on a grey
-    picture says nothing, then the grey counts. Raises BadPicture for colours without alpha."""
+    """Return the mask (H, W) in 0..1: the picture's alpha, else its grey, also where a grey
+    picture's alpha is 1 everywhere. Raises BadPicture for colours without alpha."""
     colours = picture.pixels
     tint = float((colours.amax(dim=-1) - colours.amin(dim=-1)).max())
     if picture.alpha is not None and (tint > _TINT or bool((picture.alpha < 1).any())):
@@ -95,13 +100,6 @@ def mask_of(picture: Picture) -> Tensor:
             "or the transparent cut-out."
         )
     return colours.mean(dim=-1).clamp(0, 1)
-
-
-def _check_table(path: Path | None, pairs: Sequence[Pair]) -> None:
-    if path is None:
-        return
-    if path in Taken(file for pair in pairs for file in (pair.truth, pair.prediction) if file):
-        raise BadOption(f"{path} is one of the pictures that are read; choose another name.")
 
 
 def _evaluated(pair: Pair, max_megapixels: float, *, resize: bool) -> _Scored | _Unscored:
@@ -156,12 +154,6 @@ def _lines(scored: Sequence[_Scored], total: int) -> list[str]:
     ]
 
 
-def _data(scored: Sequence[_Scored], unscored: Sequence[_Unscored]) -> dict[str, object]:
-    rows = [_row(one.pair, one.scores, None) for one in scored]
-    rows += [_row(one.pair, None, one.reason) for one in unscored]
-    return {"pictures": rows, "compared": len(scored), "means": _means(scored)}
-
-
 def _row(pair: Pair, scores: Scores | None, error: str | None) -> dict[str, Cell]:
     return {
         "picture": pair.name,
@@ -170,10 +162,3 @@ def _row(pair: Pair, scores: Scores | None, error: str | None) -> dict[str, Cell
         **(dict.fromkeys(COLUMNS) if scores is None else asdict(scores)),
         "error": error,
     }
-
-
-def _table(scored: Sequence[_Scored], unscored: Sequence[_Unscored]) -> str:
-    rows = [_row(one.pair, one.scores, None) for one in scored]
-    rows += [_row(one.pair, None, one.reason) for one in unscored]
-    heading = ["picture", "prediction", "truth", *COLUMNS, "error"]
-    return csv_text(heading, ([row[name] for name in heading] for row in rows))

@@ -23,6 +23,7 @@ from ..pictures.workflow import has_workflow
 from ..pipeline.context import open_user_records
 from .matching import Match, match_file
 from .shared import STDOUT, add_reading
+from .terminal import say
 
 _EXIT = (
     "Exit status: 0: this very file was written with a receipt that is here, or a receipt has its "
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         findings = _inspect(arguments.file, arguments.max_megapixels)
     except BadPicture as error:
-        print(f"rmbg: {error}", file=sys.stderr)
+        say(str(error))
         return 2
     if arguments.json:
         print(json.dumps(_data(arguments.file, findings), indent=2))

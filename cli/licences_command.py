@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from ..catalogue.licences import COMMERCIAL_MEANS, LICENCES, Licence
+from .terminal import markdown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,20 +32,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def markdown_table() -> str:
     """The README's table; a test compares the two."""
-    lines = [
-        "| what | licence | commercial use | training data | terms of that data |",
-        "|---|---|---|---|---|",
-    ]
-    for row in LICENCES.values():
-        name = f"[{row.name}]({row.licence_page})" if row.licence_page else row.name
-        covers = f"[{row.covers}]({row.model_page})" if row.model_page else row.covers
-        commercial = row.commercial_words
-        if row.purchase_page:
-            commercial += f" ([buy one]({row.purchase_page}))"
-        lines.append(
-            f"| {covers} | {name} | {commercial} | {row.training_data} | {row.data_words} |"
-        )
-    return "\n".join(lines)
+    heading = ("what", "licence", "commercial use", "training data", "terms of that data")
+    return markdown(heading, map(_cells, LICENCES.values()))
+
+
+def _cells(row: Licence) -> tuple[str, ...]:
+    name = f"[{row.name}]({row.licence_page})" if row.licence_page else row.name
+    covers = f"[{row.covers}]({row.model_page})" if row.model_page else row.covers
+    buy = f" ([buy one]({row.purchase_page}))" if row.purchase_page else ""
+    return (covers, name, row.commercial_words + buy, row.training_data, row.data_words)
 
 
 def _paragraph(row: Licence) -> str:

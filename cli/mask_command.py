@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from ..core.alpha import MaskOptions, adjust_mask, match_mask, stretching
+from ..core.alpha import MaskOptions, adjust_mask, match_mask
 from ..core.cutout import background_colour, cutout
-from ..core.errors import BadOption, BadPicture
+from ..core.errors import BadOption
 from ..core.finish import upsample_mask
 from ..pictures.results import signature
-from ..pictures.sources import Taken
-from ..pictures.srgb import OTHER_COLOURS
-from .shared import STDOUT, add_allow_empty, add_reading, empty_status, fail, read, write
+from .shared import (
+    STDOUT,
+    add_allow_empty,
+    add_reading,
+    check_colours,
+    check_not_read,
+    empty_status,
+    read,
+    read_mask,
+    write,
+)
 
 _DEFAULTS = MaskOptions()
 # Each number of MaskOptions: the option's word, what stands for its value, and what it does.
@@ -77,28 +85,20 @@ def run(arguments: argparse.Namespace) -> int:
     if named.count(STDOUT) > 1:
         raise BadOption("Only one of the pictures can come from standard input.")
     out = None if arguments.output == STDOUT else Path(arguments.output)
-    inputs = Taken(Path(name) for name in named if name not in (None, STDOUT))
-    if out is not None and out in inputs:
-        raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
+    check_not_read(out, named)
 
     picture = read(arguments.image, arguments.max_megapixels)
-    if picture.icc_profile and background is not None and not arguments.only_mask:
-        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+    if background is not None and not arguments.only_mask:
+        check_colours(picture)
     pixels = picture.pixels[None]
     height, width = pixels.shape[1:3]
-
-    def painted(path: str, name: str) -> Tensor:
-        grey = read(path, arguments.max_megapixels).pixels.mean(dim=-1)[None]
-        if said := stretching(grey, height, width, name):
-            fail(path, said)
-        return grey
-
-    mask = painted(arguments.mask, "mask")
+    painted = partial(read_mask, max_megapixels=arguments.max_megapixels, image=picture.pixels)
+    mask = painted(arguments.mask)
     fitting = (
         upsample_mask(mask, pixels) if arguments.refine else match_mask(mask, height, width, 1)
     )
     keep, drop = (
-        None if path is None else painted(path, f"{name} mask")
+        None if path is None else painted(path, name=f"{name} mask")
         for name, path in (("keep", arguments.keep), ("drop", arguments.drop))
     )
     with torch.inference_mode():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
-import sys
 from dataclasses import asdict
 
 from ..catalogue.backends import BACKENDS
@@ -14,7 +13,7 @@ from ..core.errors import BadOption
 from ..pipeline.context import open_user_records
 from ..records.journal import Journal, OpenJob
 from ..records.trouble import remedy
-from .table import table
+from .terminal import say, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,20 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def listed(journal: Journal) -> list[OpenJob] | None:
-    """What is open, after what the user should know of the journal on stderr; None, and why, when
-    it cannot be read."""
+    """Return what is open, with the journal's warnings on stderr; None, and why, when it cannot be
+    read."""
     warnings = journal.warnings
-    for warning in warnings:
-        print(f"rmbg: {warning}", file=sys.stderr)
+    say(*warnings)
     try:
         return journal.pending()
     except sqlite3.Error as error:
         if not warnings:
-            print(
-                f"rmbg: The journal of paid work, {journal.path}, cannot be read ({error}). "
-                f"{remedy(error)}",
-                file=sys.stderr,
-            )
+            where = f"The journal of paid work, {journal.path},"
+            say(f"{where} cannot be read ({error}). {remedy(error)}")
         return None
 
 
@@ -67,7 +62,7 @@ def _adopt(journal: Journal) -> None:
         raise BadOption(f"{journal.path.parent} cannot be written ({error.strerror}).") from error
     adopted = f"Adopted: pictures are sent again. What had happened: {happened}"
     nothing = "There is nothing to adopt: no journal was lost."
-    print(f"rmbg: {adopted if happened else nothing}", file=sys.stderr)
+    say(adopted if happened else nothing)
 
 
 def _facts(job: OpenJob) -> dict[str, object]:

@@ -1,44 +1,47 @@
-"""What `rmbg remove` is going to read and write, settled before anything is done or paid."""
+"""What `rmbg remove` is going to read and write, decided before anything is done or paid."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.errors import BadOption, BadPicture
+from ..core.digest import pixel_digests
+from ..core.errors import BadOption, BadPicture, PictureError
 from ..pictures.formats import by_suffix
 from ..pictures.origin import Origin
 from ..pictures.patterns import is_pattern, split_pattern
 from ..pictures.places import Places
 from ..pictures.read import Picture, read_picture
-from ..pictures.results import MASK
+from ..pictures.results import BY_NAME, IN_FILE, MASK
 from ..pictures.sources import Source, expand, none_found, output_paths
-from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.web import Fetch
 from ..pictures.write import check_size
+from ..pipeline.context import open_user_records
 from ..pipeline.inputs import Loaded
-from .earlier import not_to_replace
-from .shared import STDOUT, say_passed_over
+from .shared import STDOUT, check_colours, say_passed_over
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One picture. output: None is standard output. mask: None writes none."""
+    """One picture."""
 
     source: Source
     output: Path | None
+    """None is standard output."""
     mask: Path | None
+    """None writes none."""
 
 
 @dataclass(frozen=True)
 class Plans:
-    """left_out: results of earlier runs, which are no pictures to be cut out, and pictures of
-    kinds that are not read."""
+    """All pictures that were found."""
 
     made: Sequence[Plan]
     left_out: Sequence[Source]
+    """Results of earlier runs, and pictures of kinds that are not read."""
 
 
 def make_plans(
@@ -52,13 +55,12 @@ def make_plans(
     silent: bool = False,
     fetch: bool = False,
 ) -> Plans:
-    """A plan for every source, those with a reason included.
+    """Make a plan for every source, those with a reason included.
 
     opaque: the results have no alpha, so JPEG can hold them. silent: they will not say in the file
-    what they are. Raises BadOption for an argument that leads nowhere, and for what could only fail
-    later: one file for many pictures,
-    transparency in a JPEG, one name for two results; and where folders and patterns hold nothing to
-    cut out.
+    what they are. Raises BadOption for an argument that leads nowhere, for what could only fail
+    later (one file for many pictures, transparency in a JPEG, one name for two results), and where
+    folders and patterns hold nothing to cut out.
     """
     found = expand(inputs, recursive=recursive, results=False, fetch=fetch)
     astray = [source.reason for source in found if source.reason and not source.found]
@@ -69,7 +71,7 @@ def make_plans(
     if not sources or none_found(sources):
         said = [source.reason for source in sources if source.reason]
         raise BadOption(" ".join(["There is nothing to cut out.", *said, *say_left_out(left_out)]))
-    kept = not_to_replace([one for one in left_out if one.passed_over], silent=silent)
+    kept = _not_to_replace([one for one in left_out if one.passed_over], silent=silent)
     if output == STDOUT:
         if len(sources) != 1:
             raise BadOption(f"{len(sources)} pictures do not fit on one standard output.")
@@ -89,8 +91,8 @@ def make_plans(
 
 
 def say_left_out(sources: Sequence[Source]) -> list[str]:
-    """Which pictures are left out, and why: a sentence for results and one for kinds that are not
-    read, where there are any."""
+    """Say which pictures are left out, and why: a sentence for results and one for kinds that are
+    not read, where there are any."""
     results = [(one.name, one.passed_over) for one in sources if one.passed_over]
     unread = Unreads((one.name, one.unread) for one in sources if one.unread)
     said = [say_passed_over(results, len(results))] if results else []
@@ -98,8 +100,8 @@ def say_left_out(sources: Sequence[Source]) -> list[str]:
 
 
 def with_places(plans: Sequence[Plan], *, trying: bool) -> list[Plan]:
-    """The plans, those whose files cannot be written with the reason: before the first picture,
-    because a result without a place may have been paid for. trying: see `Places`.
+    """Return the plans, those whose files cannot be written with the reason: before the first
+    picture, because a result without a place may have been paid for. trying: see `Places`.
 
     Raises BadOption where no picture is left.
     """
@@ -125,8 +127,8 @@ def _with_place(plan: Plan, places: Places) -> Plan:
 
 def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -> None:
     """Raise BadPicture where the files of a plan cannot hold this picture's result."""
-    if picture.icc_profile and opaque and not only_mask:
-        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+    if opaque and not only_mask:
+        check_colours(picture)
     height, width, _ = picture.pixels.shape
     channels = 1 if only_mask else 3 if opaque else 4
     for path, count in ((plan.output, channels), (plan.mask, 1)):
@@ -158,6 +160,35 @@ def load(
     check(plan, picture)
     origins[index] = picture.origin
     return Loaded(picture.image, picture.warnings)
+
+
+def _not_to_replace(results: Sequence[Source], *, silent: bool) -> list[Path]:
+    """Return those of the results that were found which may be a user's own pictures: nothing but
+    their name or folder speaks for this package.
+
+    silent: the new results will not say in the file what they are, so that of earlier ones the
+    receipts have to; of a JPEG, whose pixels are not those of its receipt, the name is enough.
+    """
+    return [
+        one.path
+        for one in results
+        if one.path is not None
+        and one.passed_over != IN_FILE
+        and not (silent and one.passed_over == BY_NAME and _is_known(one.path))
+    ]
+
+
+def _is_known(path: Path) -> bool:
+    row = by_suffix(path)
+    if row is not None and row.id == "jpeg":
+        return True
+    try:
+        picture = read_picture(path, name=str(path))
+        found = pixel_digests(picture.image, deep=picture.depth == 16)
+        receipts = open_user_records().receipts
+        return any(receipts.matching(one) for one in (found.levels8, found.levels16) if one)
+    except (PictureError, sqlite3.Error):
+        return False
 
 
 def _base(argument: str) -> Path:

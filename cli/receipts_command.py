@@ -20,7 +20,7 @@ from ..records.chain import Receipt
 from ..records.receipts import Receipts
 from ..records.trouble import remedy
 from .spreadsheet import Cell, csv_text
-from .table import table
+from .terminal import say, table
 
 #: Columns of a table for people, and of the CSV: heading -> where it stands in a receipt.
 _COLUMNS = {
@@ -73,13 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     receipts = open_user_records().receipts
-    for warning in receipts.warnings:
-        print(f"rmbg: {warning}", file=sys.stderr)
+    say(*receipts.warnings)
     actions = {"list": _list, "show": _show, "export": _export, "verify": _verify}
     try:
         return actions.get(arguments.action, _summary)(receipts, arguments)
     except sqlite3.Error as error:
-        print(f"rmbg: The receipts cannot be read ({error}). {remedy(error)}", file=sys.stderr)
+        say(f"The receipts cannot be read ({error}). {remedy(error)}")
         return 1
 
 
@@ -109,7 +108,7 @@ def _show(receipts: Receipts, arguments: argparse.Namespace) -> int:
         text = receipts.licence_text(str(_at(said, "licence.text_sha256")))
         print(json.dumps({**said, "licence_text": json.loads(text) if text else None}, indent=2))
     if not found:
-        print(f"rmbg: there is no receipt {arguments.id}.", file=sys.stderr)
+        say(f"there is no receipt {arguments.id}.")
     return 0 if found else 1
 
 
@@ -141,7 +140,7 @@ def _verify(receipts: Receipts, arguments: argparse.Namespace) -> int:
         raise BadOption(f"{error}; give the head that `receipts export` printed.") from error
     if verdict.fault:
         in_order = f"The first {verdict.count} are in order." if verdict.count else ""
-        print(f"rmbg: {verdict.fault} {in_order}".rstrip(), file=sys.stderr)
+        say(f"{verdict.fault} {in_order}".rstrip())
         return 1
     print(f"{verdict.count} receipts, none changed or missing. Head: {verdict.head}")
     return 1 if receipts.warnings else 0
@@ -154,12 +153,11 @@ def _summary(receipts: Receipts, arguments: argparse.Namespace) -> int:
     totals = [_total(arguments.by, name, groups[name]) for name in sorted(groups)]
     if arguments.json:
         print(json.dumps(totals, indent=2))
-        return 0
-    if not totals:
+    elif not totals:
         print("No receipt is such.")
-        return 0
-    words = [[str(value) for value in total.values()] for total in totals]
-    print("\n".join(table([[name.replace("_", " ") for name in totals[0]], *words])))
+    else:
+        words = [[str(value) for value in total.values()] for total in totals]
+        print("\n".join(table([[name.replace("_", " ") for name in totals[0]], *words])))
     return 0
 
 

@@ -32,10 +32,9 @@ from ..pipeline.hand_over import Settle
 from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import remove
 from ..records.delivered import DeliveredFiles, Part
-from .bill import Bill
 from .dry_run import print_left_out, refused, say_plans, usable
 from .options import parse_options
-from .outcome import is_empty, say_empty, say_outcome
+from .outcome import Bill, is_empty, say_empty, say_outcome
 from .plan import Plan, check_held, load, make_plans, say_left_out, with_places
 from .shared import (
     STDOUT,

@@ -1,20 +1,23 @@
-"""Arguments that several commands take, and what they print alike."""
+"""Arguments that several commands take, and how they read and write pictures."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..catalogue.licences import DATA_TERMS_SWITCH
 from ..config.settings import Settings, read_settings
-from ..core.errors import BadOption
+from ..core.alpha import stretching
+from ..core.errors import BadOption, BadPicture
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
+from ..pictures.sources import Taken
+from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.write import encode, format_for, write_atomic
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ _MOST_NAMED = 10
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The limit on what is read."""
+    """Add the limit on what is read."""
     parser.add_argument(
         "--max-megapixels",
         type=_positive,
@@ -36,7 +39,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fetch(parser: argparse.ArgumentParser) -> None:
-    """The word that lets addresses be fetched."""
+    """Add the word that lets addresses be fetched."""
     parser.add_argument(
         "--fetch",
         action="store_true",
@@ -45,7 +48,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def add_usage(parser: argparse.ArgumentParser, words: str = "what the pictures are for") -> None:
-    """What the gate asks for."""
+    """Add what the gate asks for."""
     parser.add_argument("--usage", choices=("non-commercial", "commercial"), help=words)
     parser.add_argument(
         DATA_TERMS_SWITCH,
@@ -55,7 +58,7 @@ def add_usage(parser: argparse.ArgumentParser, words: str = "what the pictures a
 
 
 def settings_for(arguments: argparse.Namespace) -> Settings:
-    """The settings in force, with what this one command accepts. Raises BadOption."""
+    """Return the settings in force, with what this one command accepts. Raises BadOption."""
     settings = read_settings()
     if arguments.accept_data_terms and not settings.data_terms:
         return replace(settings, data_terms=DATA_TERMS_SWITCH)
@@ -70,12 +73,12 @@ def _positive(text: str) -> float:
 
 
 def fail(name: str, reason: str) -> None:
-    """One line on stderr for one picture."""
+    """Say one line of one picture on stderr."""
     print(reason if reason.startswith(name) else f"{name}: {reason}", file=sys.stderr)
 
 
 def say_passed_over(pictures: Sequence[tuple[str, str]], count: int) -> str:
-    """Which pictures are left out, and why. pictures: names and reasons, of the first at least."""
+    """Say which pictures are left out, and why. pictures: names and reasons, the first at least."""
     shown = [f"{name} ({why})" for name, why in pictures[:_MOST_NAMED]]
     more = count - len(shown)
     names = ", ".join(shown) + (f" and {more} more" if more else "")
@@ -84,7 +87,7 @@ def say_passed_over(pictures: Sequence[tuple[str, str]], count: int) -> str:
 
 
 def add_allow_empty(parser: argparse.ArgumentParser) -> None:
-    """What becomes of a result in which nothing is."""
+    """Add what becomes of a result in which nothing is."""
     parser.add_argument(
         "--allow-empty",
         action="store_true",
@@ -93,15 +96,36 @@ def add_allow_empty(parser: argparse.ArgumentParser) -> None:
 
 
 def empty_status(arguments: argparse.Namespace, something: bool, why: str) -> int:
-    """The status of a result that is written; where nothing is in it, that is said on stderr."""
+    """Return the status of a result that is written; that it is empty goes to stderr."""
     if something:
         return 0
     fail(arguments.output, f"Warning: {why}.")
     return 0 if arguments.allow_empty else 1
 
 
+def check_not_read(out: Path | None, names: Iterable[str | Path | None]) -> None:
+    """Raise BadOption for an output that is one of the pictures that are read."""
+    if out is not None and out in Taken(Path(name) for name in names if name not in (None, STDOUT)):
+        raise BadOption(f"{out} is one of the pictures that are read; choose another name.")
+
+
+def check_colours(picture: Picture) -> None:
+    """Raise BadPicture for one whose colours are not sRGB, where they would be mixed with some."""
+    if picture.icc_profile:
+        raise BadPicture(OTHER_COLOURS.format(name=picture.name))
+
+
+def read_mask(path: str, max_megapixels: float, image: Tensor, name: str = "mask") -> Tensor:
+    """Read a mask (1, h, w) in 0..1 for a picture (H, W, C); that it has other proportions goes to
+    stderr. name: see `stretching`."""
+    grey = read(path, max_megapixels).pixels.mean(dim=-1)[None]
+    if said := stretching(grey, image.shape[0], image.shape[1], name):
+        fail(path, said)
+    return grey
+
+
 def read(path: str, max_megapixels: float) -> Picture:
-    """One picture named by a single argument; "-" is standard input. What there is to say of its
+    """Read the picture that an argument names; "-" is standard input. What there is to say of its
     file goes to stderr."""
     content = sys.stdin.buffer.read() if path == STDOUT else Path(path)
     name = "standard input" if path == STDOUT else path
