@@ -1,94 +1,140 @@
-"""A finished picture to the bytes of its files, as the recipe has them."""
+"""From a picture to the files of its result, as the recipe has them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from torch import Tensor
+from pathlib import Path
 
 from ..catalogue.licences import OwnWeights
-from ..core.errors import BadOption, BadPicture
+from ..config.settings import Settings
+from ..core.errors import BadOption, BadPicture, PictureError
 from ..core.placement import Size
+from ..core.remarks import kinds_of
 from ..pictures.formats import Depth
-from ..pictures.origin import Origin
-from ..pictures.provenance import metadata_of_result
-from ..pictures.read import Picture
+from ..pictures.places import Places
+from ..pictures.read import Picture, read_picture
 from ..pictures.srgb import OTHER_COLOURS
-from ..pictures.write import check_size, encode
+from ..pictures.write import check_size, is_full, write_atomic
+from ..pipeline.context import open_user_records
 from ..pipeline.finishing import Done
+from ..pipeline.hand_over import Encoding, deliver, encode_result
+from ..pipeline.inputs import Failed, Loaded
 from ..records.delivered import Part
-from .recipe.model import Output, Recipe
+from .recipe.model import Recipe
 from .recipe.placing import check_fits
+from .result import Landed, not_landed
+from .sources.items import Item
+from .state.progress import State
 
 
-@dataclass(frozen=True)
-class Product:
-    """The contents of the result's file, and of the mask's where the recipe asks for one."""
-
-    image: bytes
-    mask: bytes | None = None
-
-    @property
-    def parts(self) -> dict[Part, bytes]:
-        """What there is of it."""
-        parts: dict[Part, bytes] = {"image": self.image}
-        return parts if self.mask is None else {**parts, "mask": self.mask}
+class NoPlace(PictureError):
+    """One picture's BadOption: not the picture's fault, and the next run looks again."""
 
 
-def take(picture: Picture, recipe: Recipe) -> tuple[Tensor, Origin]:
-    """What goes to the pipeline, (H, W, 3 | 4), and what is kept for the result.
+def check_place(item: Item, dest: Path, places: Places) -> None:
+    """Raise NoPlace where the files of a picture cannot be written: before it costs anything."""
+    paths = [dest / target for target in (item.target, item.mask) if target is not None]
+    if trouble := item.trouble or next(filter(None, map(places.trouble, paths)), ""):
+        raise NoPlace(trouble)
+
+
+def load(content: Path | bytes, name: str, recipe: Recipe) -> Loaded:
+    """Read a picture for the pipeline. Raises PictureError for one that cannot be used."""
+    return take(read_picture(content, name=name, max_megapixels=recipe.max_megapixels), recipe)
+
+
+def take(picture: Picture, recipe: Recipe) -> Loaded:
+    """Return what goes to the pipeline of a picture, (H, W, 3 | 4).
 
     Raises BadPicture for one that the recipe could make nothing of, before it costs anything.
     """
     if picture.icc_profile and not recipe.transparent:
         raise BadPicture(OTHER_COLOURS.format(name=picture.name))
-    origin = picture.origin
     size, canvas = Size(*picture.pixels.shape[:2]), recipe.canvas
     channels = 4 if recipe.transparent else 3
     try:
         if canvas is None or canvas.size == "source":
-            bytes_each = channels * _depth(origin, recipe.output) // 8
+            bytes_each = channels * _encoding(recipe, picture.depth).depth // 8
             check_size(recipe.output.row, size.width, size.height, bytes_each)
         if canvas is not None and canvas.fit != "subject":
             check_fits(size, canvas, picture.name)
     except BadOption as error:
         raise BadPicture(f"{picture.name}: {error}") from error
-    return picture.image, origin
+    return Loaded(picture.image, picture.warnings, picture.origin)
 
 
 def produce(
-    done: Done, origin: Origin, recipe: Recipe, weights: Mapping[str, OwnWeights] | None = None
-) -> Product:
-    """The files of one picture, from what the pipeline made of it with `open_treatment`.
+    done: Done, recipe: Recipe, weights: Mapping[str, OwnWeights] | None = None
+) -> dict[Part, bytes]:
+    """Return the files of one picture, from what the pipeline made of it with `open_treatment`.
 
     weights: the settings' own, for the provenance. Pure, and may be called by several threads.
     Raises BadPicture for a picture that the format cannot hold.
     """
-    of_image, of_mask = metadata_of_result(
-        done.report.data(), weights or {}, origin, silent=not recipe.output.provenance
-    )
-    depth = _depth(origin, recipe.output)
+    encodings: dict[Part, Encoding] = {"image": _encoding(recipe, done.origin.depth)}
+    if recipe.output.mask:
+        encodings["mask"] = Encoding("png", encodings["image"].depth)
+    silent = not recipe.output.provenance
     try:
-        image = encode(
-            done.image,
-            recipe.output.format,
-            depth=depth,
-            icc_profile=origin.icc_profile,
-            quality=recipe.output.quality,
-            effort=recipe.output.effort,
-            metadata=of_image,
-        )
+        return encode_result(done, encodings, weights or {}, silent=silent)
     except BadOption as error:  # a picture that is too large for the format; the others go on
         raise BadPicture(f"{done.name}: {error}") from error
-    if not recipe.output.mask:
-        return Product(image)
-    mask_depth: Depth = 16 if depth == 16 else 8
-    mask = encode(done.mask[..., None], "png", depth=mask_depth, metadata=of_mask)
-    return Product(image, mask)
 
 
-def _depth(origin: Origin, output: Output) -> Depth:
+def land(
+    item: Item, result: Done | Failed, dest: Path, recipe: Recipe, settings: Settings
+) -> Landed:
+    """Write the files of one picture, each as a whole or not at all."""
+    targets: dict[Part, str] = {"image": item.target}
+    if item.mask is not None:
+        targets["mask"] = item.mask
+
+    def encoded(done: Done) -> dict[Part, bytes]:
+        made = produce(done, recipe, settings.weights)
+        return {part: data for part, data in made.items() if part in targets}
+
+    def write(part: Part, data: bytes, lasting: bool) -> None:
+        write_atomic(dest / targets[part], data, lasting=lasting)
+
+    end = deliver(result, encoded, write, open_user_records(settings).files)
+    if isinstance(result, Failed):
+        error, cost = result.failure.error, result.failure.cost
+        # The same as what is found out while writing.
+        told = BadOption(str(error)) if isinstance(error, NoPlace) else error
+        return not_landed(item.key, told, result.receipt, cost)
+    report = result.report
+    if end.error is not None:
+        full = is_full(end.error)
+        return not_landed(item.key, end.error, report.receipt, report.facts.cost, full=full)
+    warnings = (*report.warnings, *end.trouble)
+    return Landed(
+        item.key,
+        written={targets[part]: len(data) for part, data in end.files.items()},
+        seconds=report.facts.seconds,
+        cost=report.facts.cost,
+        receipt=report.receipt,
+        warnings=warnings,
+        kinds=kinds_of(warnings),
+    )
+
+
+def noted(state: State, end: Landed) -> Landed:
+    """Note the end of one picture in the state.
+
+    Where that has no room, nothing more can be done in this DEST, and what was paid is told all the
+    same.
+    """
+    try:
+        state.note(end)
+    except BadOption as error:
+        return not_landed(end.key, error, end.receipt, end.cost, full=True)
+    return end
+
+
+def _encoding(recipe: Recipe, depth: Depth) -> Encoding:
+    output = recipe.output
     if output.depth != "source":
-        return output.depth
-    return 16 if origin.depth in output.row.depths and origin.depth == 16 else 8
+        depth = output.depth
+    elif depth not in output.row.depths:
+        depth = 8
+    return Encoding(output.format, depth, output.quality, output.effort)

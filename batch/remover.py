@@ -10,18 +10,20 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption, PictureError
 from ..core.report import FailureReport
 from ..core.specs import OptionValue
 from ..core.types import Failure, Job, Usage
-from ..pictures.origin import Origin
+from ..pipeline.context import open_user_records
 from ..pipeline.executor import usual_workers
 from ..pipeline.finishing import Done
-from ..pipeline.hand_over import Held, Settle
+from ..pipeline.hand_over import Held, Settle, deliver
 from ..pipeline.inputs import Failed
+from ..records.delivered import Part
+from .produce import produce
 from .ray.shared_budget import SharedBudget, SharedBudgetJob
 from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe
@@ -122,12 +124,11 @@ class Remover:
     def _open_session(self) -> Session[_Row]:
         with self._opening:
             if self._session is None:
-                workers = self._workers or usual_workers()
                 self._session = Session(
                     self._recipe,
                     self._opener,
                     self._settings or read_settings(),
-                    workers=workers,
+                    workers=self._workers or usual_workers(),
                     job=_run_budget(self._recipe.max_cost),
                 )
             return self._session
@@ -147,31 +148,33 @@ class Remover:
         name = str(named or "") or f"row {row + 1}"
         if isinstance(content, (bytearray, memoryview)):
             content = bytes(content)
-        if isinstance(content, bytes):
-            # numpy's own bytes are of another class, which picture readers need not know.
-            return Request(name, bytes(content), partial(self._row, name), hand_over)
-        return Request(name, Path(str(content or "")), partial(self._row, name), hand_over)
+        # numpy's own bytes are of another class, which picture readers need not know.
+        file = bytes(content) if isinstance(content, bytes) else Path(str(content or ""))
+        return Request(name, file, partial(self._row, name), hand_over)
 
-    def _row(self, name: str, result: Done | Failed, origin: Origin | None) -> _Row:
-        if isinstance(result, Failed) or origin is None:
-            assert isinstance(result, Failed)
+    def _row(self, name: str, result: Done | Failed) -> _Row:
+        settings = self._open_session().settings
+        encoded = partial(produce, recipe=self._recipe, weights=settings.weights)
+        end = deliver(result, encoded, _in_memory, open_user_records(settings).files)
+        if isinstance(result, Failed):
             return _failed(name, result.failure, result.receipt)
-        try:
-            session = self._open_session()
-            product = session.produce(result, origin)
-        except PictureError as error:
-            facts = result.report.facts
-            failure = Failure(error, facts.request_id, facts.cost)
-            return _failed(name, failure, result.report.receipt)
         report = result.report
-        trouble = session.files.note(report.receipt, product.parts)
+        if end.error is not None:
+            # BadOption is what only writing raises.
+            error, facts = cast("PictureError", end.error), report.facts
+            return _failed(name, Failure(error, facts.request_id, facts.cost), report.receipt)
+        report = replace(report, warnings=(*report.warnings, *end.trouble))
         return {
-            "image": product.image,
-            "mask": product.mask,
+            "image": end.files["image"],
+            "mask": end.files.get("mask"),
             "error": None,
             "error_type": None,
-            "report": json.dumps(replace(report, warnings=(*report.warnings, *trouble)).data()),
+            "report": json.dumps(report.data()),
         }
+
+
+def _in_memory(part: Part, data: bytes, lasting: bool) -> None:
+    """Write nothing: the caller gets the bytes."""
 
 
 def _run_budget(max_cost: Decimal | None) -> Job:

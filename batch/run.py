@@ -23,13 +23,13 @@ from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate, estimate
 from ..pipeline.executor import usual_workers
 from ..pipeline.gate import allow_unopened, check_key, check_ready
-from .counts import PassedOver
+from ..pipeline.inputs import Input
+from .produce import noted
 from .ray.actor_pool import ActorPool
-from .ray.ray_engine import run_on_ray
+from .ray.ray_engine import on_ray
 from .recipe.model import Recipe
 from .recipe.naming import Naming
-from .recipe.post_process import open_treatment
-from .result import Landed
+from .result import Landed, PassedOver, attempts
 from .session import Opener, open_for
 from .sources.items import Item, find_items
 from .state.progress import State
@@ -38,8 +38,6 @@ from .worker import Worker
 
 Engine = Literal["local", "ray"]
 
-#: So often a picture is tried in one run, where trying again costs nothing.
-ATTEMPTS = 3
 # Of what is passed over; a folder may hold a million results.
 _MOST_NAMED = 100
 
@@ -196,35 +194,27 @@ class _BatchRun:
 
     def here(self, workers: int, fetcher: Fetcher | None, web: Web | None) -> None:
         """On this machine."""
-        finishing = open_treatment(self.recipe)
-        worker = Worker(
-            self.state,
-            self.recipe,
-            finishing,
-            self.dest,
-            self.settings,
-            workers,
-            fetcher=fetcher,
-            web=web,
-        )
+        about = self.state, self.recipe, self.dest, self.settings
+        worker = Worker(*about, workers, fetcher, web)
         waiting = worker.waiting()
         if not waiting:
             return
+
+        def again() -> Sequence[Input]:
+            return worker.waiting() if self.state.again() else ()
+
         backend = self.opener() if self.opener else open_for(self.recipe, self.settings)
         with closing(backend) as opened:
             self._begin(opened.spec, estimate(waiting, opened, open_user_records(self.settings)))
-            for attempt in range(1, ATTEMPTS + 1):
+            for pictures, last in attempts(waiting, again):
                 limit = self.recipe.max_cost
                 left = None if limit is None else limit - self.cost
                 try:
-                    for landed in worker.work(waiting, opened, left):
-                        self._landed(landed, attempt == ATTEMPTS or not landed.may_repeat)
+                    for end in worker.work(pictures, opened, left):
+                        self._landed(end, last or not end.may_repeat)
                 finally:
-                    for landed in waiting.untold():
-                        self._landed(landed)
-                if attempt == ATTEMPTS or not self.state.again():
-                    break
-                waiting = worker.waiting()
+                    for end in worker.untold():
+                        self._landed(end)
 
     def on_ray(self, pool: ActorPool | None) -> None:
         """On Ray, which tries again by itself."""
@@ -234,16 +224,20 @@ class _BatchRun:
         spec = find(self.recipe.backend)
         price = spec.price if self.opener is None else None
         self._begin(spec, Estimate(spec.id, price, len(waiting)) if price else None)
-        run_on_ray(
+        results = on_ray(
             waiting,
             self.recipe,
-            self.state,
             self.dest,
             backend=self.opener,
             pool=pool,
             settings=self.settings,
-            landed=self._landed,
         )
+        with closing(results):
+            for result in results:
+                end = noted(self.state, result)
+                self._landed(end)
+                if end.full and not result.full:
+                    raise BadOption(end.error)
 
     def summary(self) -> Summary:
         """What has become of it so far."""

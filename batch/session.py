@@ -1,30 +1,32 @@
-"""A recipe at work in one process: the backend opened once, pictures in, what the caller makes of
-them out."""
+"""A recipe at work in one process: the backend opened once, and a run that pictures join.
+
+Who hands over pictures in small batches would let the model stand still at both ends of each one:
+while the first is decoded, and while the last is encoded. Here batches that come side by side, from
+several threads, are pictures of one run.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from ..config.settings import Settings
+from ..core.errors import Cancelled
 from ..core.types import Backend, Job
-from ..pictures.origin import Origin
-from ..pictures.read import read_picture
-from ..pipeline.context import open_user_records
 from ..pipeline.finishing import Done
 from ..pipeline.gate import open_backend
 from ..pipeline.hand_over import Settle, at_once
-from ..pipeline.inputs import Failed, Loaded
-from ..records.delivered import DeliveredFiles
-from .produce import Product, produce, take
+from ..pipeline.inputs import Failed, Input, Loaded
+from ..pipeline.remove import remove
+from .produce import load
 from .recipe.model import Recipe
 from .recipe.post_process import open_treatment
-from .stream import Piece, Stream, Terms
 
 R = TypeVar("R")
 
@@ -35,19 +37,26 @@ Opener: TypeAlias = "Callable[[], Backend]"
 
 @dataclass(frozen=True)
 class Request(Generic[R]):
-    """One picture. content: a file, or its bytes. finish: makes of the result what the caller gets;
-    it is called by a worker, and its second argument is None when the picture was not read.
-    hand_over: see `Piece`. check: raises PictureError before the picture is read."""
+    """One picture."""
 
     name: str
+    """What messages call it."""
     content: Path | bytes
-    finish: Callable[[Done | Failed, Origin | None], R]
+    """A file, or its bytes."""
+    finish: Callable[[Done | Failed], R]
+    """Makes of the result what the caller gets; called by a worker."""
     hand_over: Callable[[R, Settle], None] = at_once
+    """See `remove`; called before the caller gets the result."""
     check: Callable[[], None] = lambda: None
+    """Raises PictureError before the picture is read."""
 
 
 class Session(Generic[R]):
-    """Any thread may call it. Nothing is opened before the first order.
+    """Any thread may call it. Nothing is opened before the first request.
+
+    A run ends when nothing is left to be pulled, so that no backend waits for pictures that do not
+    come; what is handed over later begins the next one. To keep it going, hand over more than the
+    run holds at a time: twice the workers and twice the backend's window.
 
     opener: instead of the recipe's backend; called once. workers: threads that decode and encode
     beside the model. job: is told of paid work, and may refuse it.
@@ -64,76 +73,118 @@ class Session(Generic[R]):
     ) -> None:
         self._recipe = recipe
         self._opener = opener or partial(open_for, recipe, settings)
-        self._settings = settings
+        self.settings = settings
         self._workers = workers
         self._job = job or Job()
         self._opening = threading.Lock()
-        self._open: tuple[Backend, Stream[R]] | None = None
+        self._backend: Backend | None = None
+        self._runner = ThreadPoolExecutor(1, thread_name_prefix="rmbg-session")
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Request[R], Future[R]]] = deque()
+        self._pulled: dict[int, tuple[Request[R], Future[R]]] = {}
+        self._runs = False
 
     @property
     def backend(self) -> Backend:
         """The open backend. Raises what it refuses."""
-        return self._opened()[0]
+        with self._opening:
+            if self._backend is None:
+                self._finishing = open_treatment(self._recipe)
+                self._backend = self._opener()
+            return self._backend
 
-    @property
-    def files(self) -> DeliveredFiles:
-        """Where the hashes of written files are kept."""
-        return open_user_records(self._settings).files
+    def work(self, requests: Sequence[Request[R]]) -> list[Future[R]]:
+        """Return what becomes of each request, in their order.
 
-    def work(self, orders: Sequence[Request[R]]) -> list[Future[R]]:
-        """What becomes of each order, in their sequence; see `Stream.work`.
-
-        Raises LicenceRefused, WeightsMissing and whatever else keeps the backend from being opened.
+        A future raises what ended its run: a Refusal, Cancelled. What the same run finished before
+        has its result, and what is handed over later begins a new run. Raises LicenceRefused,
+        WeightsMissing and whatever else keeps the backend from being opened.
         """
-        stream = self._opened()[1]
-        return stream.work([self._piece(order) for order in orders])
-
-    def produce(self, done: Done, origin: Origin) -> Product:
-        """The files of one result. Raises BadPicture; called by the workers."""
-        return produce(done, origin, self._recipe, self._settings.weights)
+        backend = self.backend
+        entries = [(request, Future[R]()) for request in requests]
+        with self._lock:
+            self._waiting.extend(entries)
+            if not self._runs:
+                self._runs = True
+                self._runner.submit(self._run, backend).add_done_callback(self._ended)
+        return [future for _, future in entries]
 
     def drop(self) -> None:
-        """See `Stream.drop`."""
-        if self._open:
-            self._open[1].drop()
+        """Begin nothing more of what no run has pulled yet: its futures raise Cancelled."""
+        with self._lock:
+            left = [future for _, future in self._waiting]
+            self._waiting.clear()
+        for future in left:
+            future.set_exception(Cancelled("It was not begun."))
 
     def close(self) -> None:
         """Let go of the backend, when everything under way is finished."""
-        if self._open:
-            backend, stream = self._open
-            stream.close()
-            backend.close()
+        self._runner.shutdown(wait=True)
+        if self._backend is not None:
+            self._backend.close()
 
-    def _opened(self) -> tuple[Backend, Stream[R]]:
-        with self._opening:
-            if self._open is None:
-                finishing = open_treatment(self._recipe)
-                backend = self._opener()
-                usage = self._recipe.usage
-                terms = Terms(finishing, self._workers, usage, self._settings, self._job)
-                self._open = backend, Stream(backend, terms)
-            return self._open
-
-    def _piece(self, order: Request[R]) -> Piece[R]:
-        origins: list[Origin] = []
-
-        def load() -> Loaded:
-            order.check()
-            picture = read_picture(
-                order.content, name=order.name, max_megapixels=self._recipe.max_megapixels
+    def _run(self, backend: Backend) -> None:
+        while self._goes_on():
+            results = remove(
+                self._inputs(),
+                backend,
+                self._finishing,
+                self._finish,
+                workers=self._workers,
+                usage=self._recipe.usage,
+                settings=self.settings,
+                job=self._job,
+                hand_over=self._hand_over,
             )
-            image, origin = take(picture, self._recipe)
-            origins.append(origin)
-            return Loaded(image, picture.warnings)
+            deque(results, maxlen=0)  # none is kept until the next one is there
 
-        def finish(result: Done | Failed) -> R:
-            return order.finish(result, origins[-1] if origins else None)
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._runs = bool(self._waiting)
+            return self._runs
 
-        return Piece(order.name, load, finish, order.hand_over)
+    def _inputs(self) -> Iterator[Input]:
+        index = 0
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                entry = self._waiting.popleft()
+            self._pulled[index] = entry
+            request, _ = entry
+            yield Input(index, request.name, partial(self._load, request))
+            index += 1
+
+    def _load(self, request: Request[R]) -> Loaded:
+        request.check()
+        return load(request.content, request.name, self._recipe)
+
+    def _finish(self, result: Done | Failed) -> tuple[int, R]:
+        request, _ = self._pulled[result.index]
+        return result.index, request.finish(result)
+
+    def _hand_over(self, ended: tuple[int, R], settle: Settle) -> None:
+        index, result = ended
+        request, future = self._pulled.pop(index)
+        request.hand_over(result, settle)
+        future.set_result(result)
+
+    def _ended(self, run: Future[None]) -> None:
+        """Tell whoever waits for a picture of a run that broke why."""
+        error = run.exception()
+        if error is None:
+            return
+        with self._lock:
+            left = [*self._pulled.values(), *self._waiting]
+            self._pulled.clear()
+            self._waiting.clear()
+            self._runs = False
+        for _, future in left:
+            future.set_exception(error)
 
 
 def open_for(recipe: Recipe, settings: Settings) -> Backend:
-    """The backend of a recipe. Raises what `gate.open_backend` does."""
+    """Open the backend of a recipe. Raises what `gate.open_backend` does."""
     return open_backend(
         recipe.backend, usage=recipe.usage, settings=settings, options=recipe.options
     )

@@ -15,7 +15,7 @@ from ..core.money import plain
 from ..core.remarks import KINDS
 from ..core.report import JsonValue
 from ..pictures.unread import UnreadKind
-from .counts import Counts, PassedOver
+from .result import Counts, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"
 _MOST_REASONS = 5

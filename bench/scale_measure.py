@@ -20,18 +20,15 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-from torch import Tensor
 
 from ..batch import Landed, Recipe, Watch, read_recipe, run
 from ..batch.memory import keep_memory
-from ..batch.produce import produce, take
+from ..batch.produce import load, produce
 from ..batch.ray.actor_pool import ActorPool
 from ..batch.recipe.naming import Naming
 from ..batch.recipe.post_process import open_treatment
-from ..batch.sources.items import Item, find_items
+from ..batch.sources.items import find_items
 from ..core.types import Backend
-from ..pictures.origin import Origin
-from ..pictures.read import read_picture
 from ..pictures.write import write_atomic
 from ..pipeline.finishing import Done
 from ..pipeline.inputs import Input
@@ -206,19 +203,12 @@ def _loop(source: Path, dest: Path, recipe: Recipe, backend: Backend, seen: _See
     """What a script would do: one picture after the other, all of it in one thread."""
     finishing = open_treatment(recipe)
     naming = Naming(recipe.output.naming, recipe.output.format)
-    origins: dict[str, tuple[Item, Origin]] = {}
-
-    def load(item: Item) -> Tensor:
-        image, origin = take(read_picture(item.source, name=item.key), recipe)
-        origins[item.key] = item, origin
-        return image
-
-    items = find_items([str(source)], dest, naming, mask=False)
-    inputs = (Input(index, i.key, partial(load, i)) for index, i in enumerate(items))
-    for done in remove(inputs, backend, finishing):
+    items = [*find_items([str(source)], dest, naming, mask=False)]
+    inputs = [Input(n, i.key, partial(load, i.source, i.key, recipe)) for n, i in enumerate(items)]
+    for done in remove(iter(inputs), backend, finishing):
         assert isinstance(done, Done), done
-        item, origin = origins.pop(done.name)
-        write_atomic(dest / item.target, produce(done, origin, recipe).image)
+        item = items[done.index]
+        write_atomic(dest / item.target, produce(done, recipe)["image"])
         seen.landed(Landed(item.key), True)
 
 

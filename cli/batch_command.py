@@ -12,13 +12,12 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from ..batch.counts import PassedOver
 from ..batch.memory import keep_memory
 from ..batch.preview import preview
 from ..batch.ray.actor_pool import ActorPool
 from ..batch.recipe.presets import PRESETS
 from ..batch.recipe.recipe_file import read_recipe
-from ..batch.result import Landed
+from ..batch.result import Landed, PassedOver
 from ..batch.run import Engine, Watch
 from ..batch.run import run as run_batch
 from ..batch.summary import Summary

@@ -10,7 +10,6 @@ from pathlib import Path
 from ..core.digest import pixel_digests
 from ..core.errors import BadOption, BadPicture, PictureError
 from ..pictures.formats import by_suffix
-from ..pictures.origin import Origin
 from ..pictures.patterns import is_pattern, split_pattern
 from ..pictures.places import Places
 from ..pictures.read import Picture, read_picture
@@ -146,11 +145,9 @@ def load(
     plan: Plan,
     max_megapixels: float,
     check: Callable[[Plan, Picture], None],
-    origins: dict[int, Origin],
-    index: int,
     fetch: Fetch | None,
 ) -> Loaded:
-    """Read the picture of a plan, by `fetch` where it lies at an address, and keep its origin.
+    """Read the picture of a plan, by `fetch` where it lies at an address.
 
     Raises PictureError for one that cannot be used.
     """
@@ -158,8 +155,7 @@ def load(
         plan.source.content(fetch), name=plan.source.name, max_megapixels=max_megapixels
     )
     check(plan, picture)
-    origins[index] = picture.origin
-    return Loaded(picture.image, picture.warnings)
+    return Loaded(picture.image, picture.warnings, picture.origin)
 
 
 def _not_to_replace(results: Sequence[Source], *, silent: bool) -> list[Path]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import NoReturn, cast
 
 from tqdm import tqdm
@@ -16,19 +17,22 @@ from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import BACKENDS, find
 from ..config.settings import Settings
 from ..core.cutout import background_colour
-from ..core.errors import BadOption, RmbgError
+from ..core.errors import BadOption
 from ..core.money import read_amount
 from ..core.report import FailureReport, JsonValue
 from ..core.types import Job
-from ..pictures.metadata import NOTHING, Metadata
-from ..pictures.origin import Origin
-from ..pictures.provenance import metadata_of_result
 from ..pictures.write import is_full
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import look
 from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
-from ..pipeline.hand_over import Settle
+from ..pipeline.hand_over import (
+    Delivery,
+    deliver,
+    encode_result,
+    encoding_for,
+    settle_delivered,
+)
 from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import remove
 from ..records.delivered import DeliveredFiles, Part
@@ -44,7 +48,7 @@ from .shared import (
     add_usage,
     fail,
     settings_for,
-    write,
+    write_bytes,
 )
 
 
@@ -146,7 +150,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_left_out(planned.left_out)
     max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
-    origins: dict[int, Origin] = {}
     check = partial(
         check_held, opaque=finishing.background is not None, only_mask=arguments.only_mask
     )
@@ -154,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
         Input(
             index,
             plan.source.name,
-            partial(load, plan, arguments.max_megapixels, check, origins, index, fetcher),
+            partial(load, plan, arguments.max_megapixels, check, fetcher),
             only_once=plan.source.path is None,
         )
         for index, plan in enumerate(plans)
@@ -175,39 +178,35 @@ def run(arguments: argparse.Namespace) -> int:
     bill = Bill(backend.spec, settings)
     bill.say_beforehand(usable(plans))
     failed = empty = 0
-    written: set[int] = set()
-    files = open_user_records(settings).files
+    delivered = open_user_records(settings).files
     try:
         with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
             results = remove(
                 inputs,
                 backend,
                 finishing,
+                partial(_deliver, plans, arguments, settings, delivered),
                 usage=arguments.usage,
                 settings=settings,
                 job=_BarJob(bar),
                 max_cost=max_cost,
-                hand_over=partial(_hand_over, written),
+                hand_over=settle_delivered,
             )
-            # Closed here, so that Ctrl-C while a file is written stops the run, too.
-            with closing(cast("Generator[Done | Failed, None, None]", results)):
-                for result in results:
-                    plan = plans[result.index]
-                    origin = origins.pop(result.index, None)
-                    said = _metadata(result, origin, settings, arguments.no_provenance)
-                    error = _deliver(result, plan, origin, arguments.only_mask, said, files)
-                    bill.add(result, delivered=error is None)
-                    if error is None:
-                        written.add(result.index)
-                        empty += is_empty(result)
-                    else:
-                        failed += 1
+            # Closed here, so that Ctrl-C between two pictures stops the run, too.
+            with closing(cast("Generator[Delivery, None, None]", results)):
+                for end in results:
+                    plan = plans[end.result.index]
+                    bill.add(end.result, delivered=end.error is None)
+                    failed += end.error is not None
+                    empty += end.error is None and is_empty(end.result)
                     with bar.external_write_mode(file=sys.stderr):
-                        say_outcome(plan, result, error)
+                        for words in end.trouble:
+                            fail(plan.source.name, words)
+                        say_outcome(plan, end.result, end.error)
                     if arguments.json:
-                        print(json.dumps(_row(result, plan, error), ensure_ascii=True), flush=True)
-                    if error is not None and is_full(error):
-                        raise BadOption("The disk is full: nothing more was sent.") from error
+                        print(json.dumps(_row(end, plan), ensure_ascii=True), flush=True)
+                    if end.error is not None and is_full(end.error):
+                        raise BadOption("The disk is full: nothing more was sent.") from end.error
     finally:
         backend.close()
         bill.say_afterwards()
@@ -225,64 +224,32 @@ class _BarJob(Job):
         self._bar.update(done)
 
 
-def _hand_over(written: set[int], result: Done | Failed, settle: Settle) -> None:
-    """A paid result that has no file stays with its provider, to be fetched by the next run."""
-    if result.index in written:
-        settle()
-
-
-def _metadata(
-    result: Done | Failed, origin: Origin | None, settings: Settings, silent: bool
-) -> tuple[Metadata, Metadata]:
-    """What the files of a picture and of its mask say of themselves."""
-    if isinstance(result, Failed) or origin is None:
-        return NOTHING, NOTHING
-    return metadata_of_result(result.report.data(), settings.weights, origin, silent=silent)
-
-
 def _deliver(
+    plans: Sequence[Plan],
+    arguments: argparse.Namespace,
+    settings: Settings,
+    delivered: DeliveredFiles,
     result: Done | Failed,
-    plan: Plan,
-    origin: Origin | None,
-    only_mask: bool,
-    said: tuple[Metadata, Metadata],
-    files: DeliveredFiles,
-) -> RmbgError | None:
-    """Write what is asked; returns the reason when there is nothing, or no place, to write.
+) -> Delivery:
+    """Write the files that the plan of a picture names."""
+    plan = plans[result.index]
+    paths: dict[Part, Path | None] = {} if plan.mask is None else {"mask": plan.mask}
+    paths["mask" if arguments.only_mask else "image"] = plan.output
 
-    said: what the files of the picture and of its mask say of themselves. files: where their hashes
-    are kept.
-    """
-    if isinstance(result, Failed) or origin is None:
-        return result.failure.error if isinstance(result, Failed) else None
-    mask = result.mask[..., None]
-    paid = result.report.facts.left_machine
-    of_image, of_mask = said
-    write_mask = partial(write, mask, depth=origin.depth, metadata=of_mask, lasting=paid)
-    made: dict[Part, bytes] = {}
-    try:
-        if plan.mask is not None:
-            made["mask"] = write_mask(plan.mask)
-        if only_mask:
-            made["mask"] = write_mask(plan.output)
-        else:
-            made["image"] = write(
-                result.image,
-                plan.output,
-                depth=origin.depth,
-                icc_profile=origin.icc_profile,
-                metadata=of_image,
-                lasting=paid,
-            )
-    except RmbgError as error:
-        return error
-    for words in files.note(result.report.receipt, made):
-        with tqdm.external_write_mode(file=sys.stderr):
-            fail(plan.source.name, words)
-    return None
+    def encoded(done: Done) -> dict[Part, bytes]:
+        depth = done.origin.depth
+        encodings = {part: encoding_for(path, depth) for part, path in paths.items()}
+        silent = arguments.no_provenance
+        return encode_result(done, encodings, settings.weights, silent=silent)
+
+    def write(part: Part, data: bytes, lasting: bool) -> None:
+        write_bytes(data, paths[part], lasting=lasting)
+
+    return deliver(result, encoded, write, delivered)
 
 
-def _row(result: Done | Failed, plan: Plan, error: RmbgError | None) -> dict[str, JsonValue]:
+def _row(end: Delivery, plan: Plan) -> dict[str, JsonValue]:
+    result, error = end.result, end.error
     row: dict[str, JsonValue] = {
         "input": plan.source.name,
         "output": None if error or plan.output is None else str(plan.output),

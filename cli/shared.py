@@ -14,11 +14,13 @@ from ..catalogue.licences import DATA_TERMS_SWITCH
 from ..config.settings import Settings, read_settings
 from ..core.alpha import stretching
 from ..core.errors import BadOption, BadPicture
+from ..pictures.formats import Depth
 from ..pictures.metadata import NOTHING, Metadata
 from ..pictures.read import Picture, read_picture
 from ..pictures.sources import Taken
 from ..pictures.srgb import OTHER_COLOURS
-from ..pictures.write import encode, format_for, write_atomic
+from ..pictures.write import encode, write_atomic
+from ..pipeline.hand_over import encoding_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,25 +141,20 @@ def write(
     image: Tensor,
     out: Path | None,
     *,
-    depth: int,
+    depth: Depth,
     icc_profile: bytes | None = None,
     metadata: Metadata = NOTHING,
-    lasting: bool = False,
-) -> bytes:
-    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None);
-    returns what was written.
+) -> None:
+    """Write (H, W, C) to a file in the format of its name, or as PNG to standard output (None).
 
-    metadata: what the file says of itself. lasting: see `write_atomic`.
+    metadata: what the file says of itself.
     """
-    format = "png" if out is None else format_for(out)
-    deep = depth == 16 and format in ("png", "tiff")
-    data = encode(
-        image,
-        format,
-        depth=16 if deep else 8,
-        icc_profile=icc_profile,
-        metadata=metadata,
-    )
+    format, depth, *_ = encoding_for(out, depth)
+    write_bytes(encode(image, format, depth=depth, icc_profile=icc_profile, metadata=metadata), out)
+
+
+def write_bytes(data: bytes, out: Path | None, *, lasting: bool = False) -> None:
+    """Write a file, or to standard output (None). lasting: see `write_atomic`."""
     if out is None:
         try:
             sys.stdout.buffer.write(data)
@@ -168,4 +165,3 @@ def write(
             raise BadOption(f"Standard output cannot be written ({error.strerror}).") from error
     else:
         write_atomic(out, data, lasting=lasting)
-    return data

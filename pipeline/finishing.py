@@ -18,6 +18,7 @@ from ..core.inspect import quality_flags
 from ..core.intake import check_matte
 from ..core.report import JsonValue, Report
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
+from ..pictures.origin import Origin
 from .inputs import Failed, Input, Prepared
 
 
@@ -31,6 +32,7 @@ class Done:
     image: Tensor
     mask: Tensor
     report: Report
+    origin: Origin = Origin()
 
 
 Part: TypeAlias = tuple[slice, slice]
@@ -138,7 +140,8 @@ def _cut_out(
         warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
         flags=flags.data(),
     )
-    return Done(frame.index, frame.name, image.to(prepared.dtype), alpha.to(prepared.dtype), report)
+    image, mask = image.to(prepared.dtype), alpha.to(prepared.dtype)
+    return Done(frame.index, frame.name, image, mask, report, prepared.origin)
 
 
 def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:

@@ -19,6 +19,7 @@ from ..core.errors import PictureError, Refusal
 from ..core.intake import split_pixels
 from ..core.remarks import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
+from ..pictures.origin import Origin
 from ..records.paid_job import PaidJob
 from ..records.run_budget import RunBudget
 from ..records.store import Records
@@ -28,10 +29,13 @@ R = TypeVar("R")
 
 
 class Loaded(NamedTuple):
-    """A picture, and what its report is to say of the file that it was read from."""
+    """A picture that was read from a file."""
 
     image: Tensor
     warnings: tuple[str, ...] = ()
+    """What its report is to say of the file."""
+    origin: Origin = Origin()
+    """What the result's file takes over from it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Prepared:
     alpha: Tensor | None
     dtype: torch.dtype
     warnings: tuple[str, ...]
+    origin: Origin
     work: str | None = None
 
     @property
@@ -207,9 +212,9 @@ def load(item: Input) -> Loaded:
 
 
 def _prepare(item: Input, priced: Backend | None) -> Prepared:
-    loaded, said = load(item)
-    pixels, alpha, warnings = split_pixels(loaded, item.name)
+    image, said, origin = load(item)
+    pixels, alpha, warnings = split_pixels(image, item.name)
     frame = Frame(item.index, pixels, item.name)
     work = priced.work(frame) if priced else None
     of_file = (Remark(words, "file") for words in said)
-    return Prepared(frame, alpha, loaded.dtype, (*of_file, *warnings), work)
+    return Prepared(frame, alpha, image.dtype, (*of_file, *warnings), origin, work)

@@ -4,7 +4,8 @@ and what the files hold."""
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from rmbg_nodes.batch import Canvas, Output, Recipe
-from rmbg_nodes.batch.produce import Product, take
 from rmbg_nodes.batch.produce import produce as encoded
+from rmbg_nodes.batch.produce import take
 from rmbg_nodes.batch.recipe.background_picture import open_backdrop
 from rmbg_nodes.batch.recipe.placing import on_canvas
 from rmbg_nodes.batch.recipe.post_process import open_treatment
@@ -67,10 +68,18 @@ def arranged(done: Done, recipe: Recipe, finishing: Finishing | None = None) -> 
     return post_process(done)
 
 
+@dataclass(frozen=True)
+class Product:
+    """The contents of the result's file, and of the mask's where the recipe asks for one."""
+
+    image: bytes
+    mask: bytes | None = None
+
+
 def produce(
     done: Done, origin: Origin, recipe: Recipe, finishing: Finishing | None = None
 ) -> Product:
-    return encoded(arranged(done, recipe, finishing), origin, recipe)
+    return Product(**encoded(replace(arranged(done, recipe, finishing), origin=origin), recipe))
 
 
 def block(
@@ -504,13 +513,13 @@ def test_from_a_file_through_the_pipeline_to_a_file(tmp_path: Path) -> None:
     backend = FakeLocal(FAKE_LOCAL)
     for usable in (recipe, replace(recipe, canvas=None), Recipe(output=Output("webp"))):
         results = remove(
-            [Input(0, "shoe.png", lambda: picture.pixels)],
+            [Input(0, "shoe.png", partial(take, picture, usable))],
             backend,
             open_treatment(usable),
             settings=Settings(),
         )
         (done,) = results
         assert isinstance(done, Done)
-        image = opened(encoded(done, take(picture, usable)[1], usable).image)
+        image = opened(encoded(done, usable)["image"])
         assert image.size == ((120, 120) if usable.canvas else (64, 48))
         assert image.mode == ("RGBA" if usable.transparent else "RGB")

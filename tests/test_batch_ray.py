@@ -19,9 +19,10 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.batch import run
+from rmbg_nodes.batch.produce import noted
 from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch.ray.actor_pool import ActorPool, divided
-from rmbg_nodes.batch.ray.ray_engine import on_ray, run_on_ray
+from rmbg_nodes.batch.ray.ray_engine import on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
     COLUMN,
     PAGE,
@@ -32,10 +33,10 @@ from rmbg_nodes.batch.ray.ray_pages import (
 )
 from rmbg_nodes.batch.recipe.model import Recipe
 from rmbg_nodes.batch.remover import Remover
-from rmbg_nodes.batch.result import Landed
+from rmbg_nodes.batch.result import Counts, Landed
 from rmbg_nodes.batch.run import Engine
 from rmbg_nodes.batch.sources.items import Item
-from rmbg_nodes.batch.state.progress import Counts, State
+from rmbg_nodes.batch.state.progress import State
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.config.settings import Settings
@@ -144,15 +145,9 @@ class TestPictures:
         told: list[Landed] = []
         with State(dest) as state:
             state.survey(items, "digest")
-            run_on_ray(
-                state.waiting(),
-                plain_recipe(),
-                state,
-                dest,
-                backend=FakeLocal,
-                pool=TWO,
-                landed=told.append,
-            )
+            waiting = state.waiting()
+            for landed in on_ray(waiting, plain_recipe(), dest, backend=FakeLocal, pool=TWO):
+                told.append(noted(state, landed))
             counts = state.counts()
             (bad,) = state.quarantined()
         assert (counts.done_now, counts.quarantined, counts.waiting) == (15, 1, 0)

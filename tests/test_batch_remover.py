@@ -13,18 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from rmbg_nodes.batch.ray.shared_budget import SharedBudget
 from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.remover import ADDED, Remover
-from rmbg_nodes.batch.stream import Piece, Stream, Terms
+from rmbg_nodes.batch.session import Request, Session
 from rmbg_nodes.config.settings import Settings
-from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, LicenceRefused, OverBudget
+from rmbg_nodes.core.errors import BadOption, Cancelled, LicenceRefused, OverBudget
 from rmbg_nodes.core.specs import Price
 from rmbg_nodes.core.types import Job
-from rmbg_nodes.pipeline.finishing import Finishing
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 
 CENT = Price(Decimal("0.01"), "USD", "2026", "a test")
@@ -162,24 +160,16 @@ class TestCopies:
         assert one({"bytes": [picture(254)]})["error"] == [None], "it was paid for"
 
 
-def terms(workers: int = 1, job: Job | None = None) -> Terms:
-    return Terms(Finishing(), workers, None, Settings(), job or Job())
+def session(backend: FakeLocal, workers: int = 1, job: Job | None = None) -> Session[str]:
+    return Session(Recipe(), lambda: backend, Settings(), workers=workers, job=job)
 
 
-def piece(name: str, level: float = 1.0) -> Piece[str]:
-    pixels = torch.zeros(12, 16, 3)
-    pixels[3:9, 4:12] = level
-    return Piece(name, lambda: pixels, lambda result: f"{result.name} {type(result).__name__}")
+def request(name: str, content: bytes | None = None) -> Request[str]:
+    content = picture() if content is None else content
+    return Request(name, content, lambda result: f"{result.name} {type(result).__name__}")
 
 
-def unreadable(name: str) -> Piece[str]:
-    def load() -> torch.Tensor:
-        raise BadPicture(f"{name} is none.")
-
-    return Piece(name, load, lambda result: f"{result.name} {type(result).__name__}")
-
-
-class TestStream:
+class TestSession:
     def test_batches_of_several_threads_are_one_run(self) -> None:
         runs = []
 
@@ -188,22 +178,22 @@ class TestStream:
                 runs.append(1)
                 return super().run(frames, job)
 
-        stream: Stream[str] = Stream(Counted(seconds=0.02), terms(workers=2))
+        opened = session(Counted(seconds=0.02), workers=2)
 
         def batch(number: int) -> list[str]:
-            return [f.result() for f in stream.work([piece(f"{number}.{i}") for i in range(4)])]
+            return [f.result() for f in opened.work([request(f"{number}.{i}") for i in range(4)])]
 
         with ThreadPoolExecutor(12) as callers:
             found = list(callers.map(batch, range(24)))
         assert found == [[f"{n}.{i} Done" for i in range(4)] for n in range(24)]
         assert sum(runs) <= 4, "the model stood still between batches"
-        stream.close()
+        opened.close()
 
     def test_a_picture_that_fails_is_the_only_one(self) -> None:
-        stream: Stream[str] = Stream(FakeLocal(), terms())
-        futures = stream.work([piece("a"), unreadable("b"), piece("c")])
+        opened = session(FakeLocal())
+        futures = opened.work([request("a"), request("b", b"no picture"), request("c")])
         assert [f.result() for f in futures] == ["a Done", "b Failed", "c Done"]
-        stream.close()
+        opened.close()
 
     def test_what_ends_a_run_reaches_everybody_who_waits_and_nobody_later(self) -> None:
         stopped = threading.Event()
@@ -213,26 +203,26 @@ class TestStream:
                 if stopped.is_set():
                     raise Cancelled("stopped")
 
-        stream: Stream[str] = Stream(FakeLocal(seconds=0.3), terms(job=Stop()))
-        futures = stream.work([piece(str(i)) for i in range(20)])
+        opened = session(FakeLocal(seconds=0.3), job=Stop())
+        futures = opened.work([request(str(i)) for i in range(20)])
         assert futures[0].result() == "0 Done"
         stopped.set()
         wait(futures, 5)
         assert {type(f.exception()) for f in futures} == {type(None), Cancelled}
         stopped.clear()
-        assert stream.work([piece("later")])[0].result(5) == "later Done"
-        stream.close()
+        assert opened.work([request("later")])[0].result(5) == "later Done"
+        opened.close()
 
     def test_what_is_dropped_was_not_begun(self) -> None:
-        stream: Stream[str] = Stream(FakeLocal(seconds=0.05), terms())
-        futures = stream.work([piece(str(i)) for i in range(40)])
+        opened = session(FakeLocal(seconds=0.05))
+        futures = opened.work([request(str(i)) for i in range(40)])
         futures[0].result()
-        stream.drop()
+        opened.drop()
         wait(futures, 5)
         done = [f for f in futures if not f.exception()]
         assert 0 < len(done) < 30
         assert all(isinstance(f.exception(), Cancelled) for f in futures if f not in done)
-        stream.close()
+        opened.close()
 
 
 class TestLedger:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from rmbg_nodes.batch import Canvas, Landed, Output, Recipe, Summary, Watch, run
 from rmbg_nodes.batch.preview import preview
-from rmbg_nodes.batch.run import ATTEMPTS
+from rmbg_nodes.batch.result import ATTEMPTS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BackendFailed, BadOption, LicenceRefused, OverBudget
 from rmbg_nodes.core.types import Failure, Frame, Job, Outcome
@@ -289,10 +289,10 @@ def test_a_background_picture_that_goes_meanwhile_is_no_matter(shop: Shop) -> No
 
 
 def test_a_full_disk_ends_the_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, lasting: bool) -> None:
         raise BadOption(f"{path} cannot be written.") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rmbg_nodes.batch.delivery.write_atomic", full)
+    monkeypatch.setattr("rmbg_nodes.batch.produce.write_atomic", full)
     with pytest.raises(BadOption, match="cannot be written"):
         shop.run()
     monkeypatch.undo()

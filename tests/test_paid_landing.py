@@ -166,7 +166,7 @@ def test_a_full_disk_tells_what_was_paid(fal, shots, tmp_path, monkeypatch) -> N
         except OSError as error:
             raise BadOption(f"{path} cannot be written ({error.strerror}).") from error
 
-    monkeypatch.setattr("rmbg_nodes.batch.delivery.write_atomic", no_room)
+    monkeypatch.setattr("rmbg_nodes.batch.produce.write_atomic", no_room)
     with pytest.raises(BadOption, match="No space left"):
         run(shots / "shot0.jpg", tmp_path / "dest", Recipe("fal"), watch=Told())
     monkeypatch.undo()

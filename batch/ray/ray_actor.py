@@ -18,21 +18,19 @@ from ...config.private_files import private
 from ...config.settings import Settings
 from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ...core.types import Job
-from ...pictures.origin import Origin
 from ...pictures.places import Places
 from ...pipeline.finishing import Done
+from ...pipeline.hand_over import settle_delivered
 from ...pipeline.inputs import Failed
-from ..delivery import check_place, land
 from ..memory import keep_memory
+from ..produce import check_place, land
 from ..recipe.model import Recipe
-from ..result import Landed, not_landed, settle_landed
+from ..result import Landed, attempts, not_landed
 from ..session import Opener, Request, Session
 from ..sources.items import Item
 from .ray_pages import COLUMN, Refused, read_page, write_results
 from .shared_budget import SharedBudget, SharedBudgetJob
 
-# How often one picture is tried when trying again costs nothing.
-_ATTEMPTS = 3
 _TICK = 0.2
 # So many processes may end over one picture.
 _DEATHS = 2
@@ -118,11 +116,13 @@ class RayActor:
 
     def _tried(self, items: Sequence[Item]) -> list[Landed | Refused]:
         """Each until it ends well, or trying again would be in vain or cost something."""
-        results = dict(zip(items, self._once(items), strict=True))
-        for _ in range(_ATTEMPTS - 1):
-            again = [item for item in items if getattr(results[item], "may_repeat", False)]
-            if again:
-                results.update(zip(again, self._once(again), strict=True))
+        results: dict[Item, Landed | Refused] = {}
+
+        def again() -> list[Item]:
+            return [item for item, end in results.items() if getattr(end, "may_repeat", False)]
+
+        for tried, _ in attempts(items, again):
+            results.update(zip(tried, self._once(tried), strict=True))
         return [results[item] for item in items]
 
     def _once(self, items: Sequence[Item]) -> list[Landed | Refused]:
@@ -161,13 +161,13 @@ class RayActor:
             item.key,
             item.source,
             partial(self._land, item),
-            settle_landed,
+            settle_delivered,
             partial(check_place, item, self._orders.dest, self._places),
         )
 
-    def _land(self, item: Item, result: Done | Failed, origin: Origin | None) -> Landed:
-        session = self._session
-        return land(item, result, origin, self._orders.dest, session.produce, session.files)
+    def _land(self, item: Item, result: Done | Failed) -> Landed:
+        orders = self._orders
+        return land(item, result, orders.dest, orders.recipe, orders.settings)
 
 
 class _Stoppable(Job):

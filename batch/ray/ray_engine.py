@@ -14,7 +14,7 @@ import hashlib
 import importlib.machinery
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,6 @@ from ...pipeline.context import open_user_records
 from ...pipeline.estimate import afford
 from ...pipeline.gate import allow_unopened, open_backend
 from ...records.run_budget import RunBudget
-from ..delivery import noted
 from ..recipe.model import Recipe
 from ..result import Landed
 from ..session import Opener
@@ -45,39 +44,11 @@ from .ray_pages import Refused, read_results, stop_file, write_pages
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..state.progress import State
-
 _PACKAGE = "rmbg_nodes"
 _FOLDER = Path(".rmbg") / "ray"
 # A paid result that was written when its actor died, and not yet told to the driver, is fetched
 # again: from the cache of paid results, or from the provider's till.
 _LEAST_CACHE = 200_000_000
-
-
-def run_on_ray(
-    items: Sequence[Item],
-    recipe: Recipe,
-    state: State,
-    dest: Path,
-    *,
-    backend: Opener | None = None,
-    pool: ActorPool | None = None,
-    settings: Settings | None = None,
-    job: Job | None = None,
-    landed: Callable[[Landed], None] | None = None,
-) -> None:
-    """Work on these items, and note in the state what becomes of each; `landed` is told next.
-
-    See `on_ray` for the rest.
-    """
-    results = on_ray(items, recipe, dest, backend=backend, pool=pool, settings=settings, job=job)
-    with closing(results):
-        for result in results:
-            ended = noted(state, result)
-            if landed:
-                landed(ended)
-            if ended.full and not result.full:
-                raise BadOption(ended.error)
 
 
 def on_ray(

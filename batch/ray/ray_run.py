@@ -253,7 +253,7 @@ class _Reader:
 
 
 def _calls(window: int, workers: int) -> int:
-    """Enough pages that a run never ends for want of pictures; see `Stream`."""
+    """Enough pages that a run never ends for want of pictures; see `Session`."""
     return math.ceil(2 * (window + 4 * workers) / PAGE)
 
 

@@ -16,9 +16,8 @@ from types import TracebackType
 from ...core.errors import PictureError, Refusal
 from ...pictures.unread import UnreadKind
 from ...records.schema import transaction
-from ..counts import Counts as Counts
-from ..counts import PassedOver
-from ..result import Landed
+from ..result import Counts as Counts
+from ..result import Landed, PassedOver
 from ..sources.items import Item
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
