@@ -19,9 +19,9 @@ from ..core.errors import PictureError, ResultWaiting
 from ..core.report import JsonValue
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Claim, Job, Resumable, Usage
-from ..records.contents import Circumstances
 from ..records.journal import OpenJob
 from ..records.paid_job import PaidJob
+from ..records.receipt_writer import Circumstances
 from ..records.store import Records, open_records
 from ..version import __version__
 

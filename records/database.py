@@ -11,12 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import gap
-from .opening import FILE, GONE, OpenFile, open_file, open_to_read
-from .pause import Pause
-from .process_lock import ProcessLock
+from .locks import ProcessLock
+from .opening import (
+    FILE,
+    GONE,
+    OpenFile,
+    adopt_gap,
+    gap_of,
+    note_gap,
+    open_file,
+    open_to_read,
+)
 from .schema import transaction
-from .trouble import remedy
+from .trouble import Pause, remedy
 
 
 class Database:
@@ -59,7 +66,7 @@ class Database:
     @property
     def gap(self) -> str:
         """Why the file may not list every job, and how the user goes on; empty when it does."""
-        return gap.sentence(self._folder)
+        return gap_of(self._folder)
 
     @property
     def lasting(self) -> bool:
@@ -104,7 +111,7 @@ class Database:
     def adopt(self) -> str:
         """Go on without the jobs that are not known; returns why they are not, empty when there are
         none. Raises OSError."""
-        return gap.adopt(self._folder)
+        return adopt_gap(self._folder)
 
     def close(self) -> None:
         """Let go of the file; from now on this owner counts as dead."""
@@ -152,7 +159,7 @@ class Database:
         """Its path leads to another file now, or to none: what it lists is not known there."""
         if not file.was_put_aside:
             try:
-                gap.note(self._folder, GONE.format(path=self.path))
+                note_gap(self._folder, GONE.format(path=self.path))
             except OSError as error:
                 raise sqlite3.OperationalError(f"{self.path} is gone ({error.strerror})") from error
         self._let_go()

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, cast
 from ..core.remarks import Remark
 from .chain import hash_part
 from .database import Database
-from .pause import Pause
+from .trouble import Pause
 
 #: What of a result a file holds.
 Part: TypeAlias = Literal["image", "mask"]

@@ -1,6 +1,8 @@
 """records.sqlite: opened so that a commit survives the loss of power, put aside when it is damaged.
 
 Where it cannot be written it is opened to be read: the jobs that it lists can still be fetched.
+A journal that was damaged or taken away may have listed jobs that are not known any more. A file
+beside it says so, for every process and after every crash, until the user goes on without them.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..config.private_files import make_private
-from . import gap
-from .locks import exclusive
-from .process_lock import ProcessLock, occupied
+from ..config.invocation import command
+from ..config.private_files import make_private, sync_names
+from .locks import ProcessLock, exclusive, occupied
 from .schema import migrate
 
 FILE = "records.sqlite"
+_UNKNOWN = "unknown-jobs.txt"
 GONE = "{path} was replaced or deleted while it was in use."
 
 _BUSY_SECONDS = 10.0
@@ -91,10 +93,41 @@ def open_to_read(folder: Path) -> OpenFile | None:
     return None
 
 
+def note_gap(folder: Path, sentence: str) -> None:
+    """Say durably what has happened. Raises OSError."""
+    file = os.open(folder / _UNKNOWN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(file, f"{sentence}\n".encode())
+        os.fsync(file)
+    finally:
+        os.close(file)
+    sync_names([folder])
+
+
+def gap_of(folder: Path) -> str:
+    """What has happened, and how to go on; empty when every job is known."""
+    happened = _happened(folder)
+    return happened and (
+        f"{happened} No picture is sent to a provider while it may have been paid for before: look "
+        f"at your provider's jobs, then go on without the lost list with "
+        f"`{command('pending --adopt')}`."
+    )
+
+
+def adopt_gap(folder: Path) -> str:
+    """Go on without them; returns what had happened, empty when every job is known. Raises
+    OSError."""
+    happened = _happened(folder)
+    if happened:
+        os.unlink(folder / _UNKNOWN)
+        sync_names([folder])
+    return happened
+
+
 def _opened_or_begun(folder: Path) -> tuple[OpenFile, list[str]]:
     path = folder / FILE
     if not path.exists() and occupied(folder / "owners"):
-        gap.note(folder, GONE.format(path=path))
+        note_gap(folder, GONE.format(path=path))
     try:
         return _open(path), []
     except sqlite3.OperationalError:
@@ -106,7 +139,7 @@ def _opened_or_begun(folder: Path) -> tuple[OpenFile, list[str]]:
             f"{folder / aside}. What it listed as open is not known any more, nor are its "
             "receipts, and what was spent counts from 0 again, also towards a budget."
         )
-        gap.note(folder, happened)
+        note_gap(folder, happened)
         _put_aside(path, aside)
         return _open(path), [happened]
 
@@ -162,3 +195,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _in_words(error: OSError) -> str:
     return f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+
+
+def _happened(folder: Path) -> str:
+    try:
+        said = (folder / _UNKNOWN).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"{folder / _UNKNOWN} cannot be read ({error.strerror})."
+    return " ".join(said.split()) or "Jobs that were listed earlier are not known any more."

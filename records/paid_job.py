@@ -14,9 +14,8 @@ from ..core.specs import Price
 from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
-from .pause import Pause
 from .run_budget import RunBudget
-from .trouble import remedy
+from .trouble import Pause, remedy
 
 _TROUBLE_CHARACTERS = 300
 

@@ -1,6 +1,11 @@
-"""What a user can do about a file of records that fails."""
+"""A file of records that fails: when it is tried again, and what the user can do about it."""
 
 from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: A word of the system's or SQLite's reason -> what to do.
 _REMEDIES = {
@@ -16,6 +21,32 @@ _REMEDIES = {
     "Not a directory": "Make it a folder that can be written",
     "File exists": "Make it a folder that can be written",
 }
+
+
+class Pause:
+    """Between the attempts at one thing: after a failure, as long as it took. For any thread.
+
+    A file that another program holds costs every caller seconds of waiting, and thousands of
+    pictures would wait for hours to hear the same.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._reason = ""
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Inside it the thing is tried. Raises sqlite3.OperationalError at once, with the reason of
+        the last failure, while it is too early; a failure inside is a sqlite3.Error."""
+        began = time.monotonic()
+        if began < self._until:
+            raise sqlite3.OperationalError(self._reason)
+        try:
+            yield
+        except sqlite3.Error as error:
+            now = time.monotonic()
+            self._until, self._reason = now + (now - began), str(error)
+            raise
 
 
 def remedy(error: Exception) -> str:

@@ -15,8 +15,8 @@ import torch
 
 from rmbg_nodes.core.types import Matte
 from rmbg_nodes.records.cache import ResultCache
+from rmbg_nodes.records.entry import decode_grey, encode_grey
 from rmbg_nodes.records.eviction import UNFINISHED
-from rmbg_nodes.records.grey_png import decode_grey, encode_grey
 from rmbg_nodes.tests.support.records import WORK, levels, matte, start
 
 PLENTY = 10_000_000

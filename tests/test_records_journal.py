@@ -17,8 +17,8 @@ from rmbg_nodes.core.errors import BackendFailed
 from rmbg_nodes.core.types import Ticket
 from rmbg_nodes.records import opening, schema
 from rmbg_nodes.records.journal import LOST, Journal
+from rmbg_nodes.records.locks import ProcessLock
 from rmbg_nodes.records.opening import FILE
-from rmbg_nodes.records.process_lock import ProcessLock
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK, start, until_said
 
 SEND = """
