@@ -21,16 +21,14 @@ from pathlib import Path
 from ..core.errors import BackendFailed, MayBeBilled
 from ..core.specs import Price
 from ..core.types import Ticket
-from . import ids
 from .database import Database
-from .open_job import COLUMNS, State, open_job
-from .open_job import OpenJob as OpenJob
+from .job_rows import COLUMNS, OPEN, State, dispute, holders, open_job
+from .job_rows import OpenJob as OpenJob
 
 LOST = "the answer to the submit was lost; it may have been billed"
 #: Of a job whose cost a receipt has: who fetches it again does not count it a second time.
 NOT_TAKEN = "its result came, and reached neither its place nor the cache"
 
-_OPEN = "state IN ('sending', 'submitted')"
 _BUSY = "another run is sending this picture at this moment; run again when it has finished."
 
 
@@ -134,15 +132,15 @@ class Journal:
                 _insert(connection, work, ticket.backend, state, owner, price, size)
             if ticket.sent is not None:
                 connection.execute(
-                    f"UPDATE jobs SET width = ?, height = ? WHERE work = ? AND {_OPEN}",
+                    f"UPDATE jobs SET width = ?, height = ? WHERE work = ? AND {OPEN}",
                     (*ticket.sent, work),
                 )
-            foreign = ids.dispute(connection, work, ticket, _now())
+            foreign = dispute(connection, work, ticket, _now())
             if not foreign:
                 connection.execute(
                     "UPDATE jobs SET state = ?, backend = ?, request_id = ?, urls = ?, owner = ?,"
                     " changed = ?, trouble = ?, answered = (SELECT max(id) FROM jobs)"
-                    f" WHERE work = ? AND {_OPEN}",
+                    f" WHERE work = ? AND {OPEN}",
                     (
                         state,
                         ticket.backend,
@@ -162,7 +160,7 @@ class Journal:
         if not names:
             return False
         with self._database.reading() as connection:
-            return bool(ids.holders(connection, work, backend, names))
+            return bool(holders(connection, work, backend, names))
 
     def not_sent(self, work: str) -> None:
         """The submit failed before a byte left, or was refused: nothing is owed."""
@@ -191,8 +189,7 @@ class Journal:
         """It stays open, and nobody works on it any more. trouble: why, in words for people."""
         with self._database.changing() as connection:
             connection.execute(
-                "UPDATE jobs SET owner = NULL, changed = ?, trouble = ?"
-                f" WHERE work = ? AND {_OPEN}",
+                f"UPDATE jobs SET owner = NULL, changed = ?, trouble = ? WHERE work = ? AND {OPEN}",
                 (_now(), trouble, work),
             )
 
@@ -200,7 +197,7 @@ class Journal:
         """Everything that is open, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {COLUMNS} FROM jobs WHERE {_OPEN} ORDER BY created, id"
+                f"SELECT {COLUMNS} FROM jobs WHERE {OPEN} ORDER BY created, id"
             ).fetchall()
             return [open_job(row, running=self._is_owned(row)) for row in rows]
 
@@ -217,7 +214,7 @@ class Journal:
 
 def _open_row(connection: sqlite3.Connection, work: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
-        f"SELECT {COLUMNS} FROM jobs WHERE work = ? AND {_OPEN}", (work,)
+        f"SELECT {COLUMNS} FROM jobs WHERE work = ? AND {OPEN}", (work,)
     ).fetchone()
     return row
 
@@ -240,9 +237,7 @@ def _insert(
     )
 
 
-def _close(
-    connection: sqlite3.Connection, work: str, state: State, only_where: str = _OPEN
-) -> None:
+def _close(connection: sqlite3.Connection, work: str, state: State, only_where: str = OPEN) -> None:
     connection.execute(
         f"UPDATE jobs SET state = ?, owner = NULL, changed = ? WHERE work = ? AND {only_where}",
         (state, _now(), work),

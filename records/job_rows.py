@@ -1,0 +1,120 @@
+"""The rows of the journal, read with care: other programs and later versions write there, too.
+
+One id stands for one work: `dispute` tells when a provider has answered with another's.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Literal, TypeAlias
+
+from ..core.types import Ticket
+
+State: TypeAlias = Literal["sending", "submitted", "delivered", "failed", "abandoned"]
+
+FOREIGN = "the answer to the submit named another picture's request; it may have been billed"
+#: Of a row that is not settled.
+OPEN = "state IN ('sending', 'submitted')"
+#: What is read of a row, and no more: a later version may have added columns.
+COLUMNS = (
+    "work, backend, state, request_id, urls, owner, price, currency, width, height, created,"
+    " changed, trouble"
+)
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """Paid work that is not settled."""
+
+    work: str
+    backend: str
+    state: State
+    request_id: str | None
+    """None while it is being sent, and when the answer was lost."""
+    urls: Mapping[str, str]
+    owner: str | None
+    price: Decimal | None
+    """None when it is not known."""
+    currency: str | None
+    width: int
+    """Of the picture that was sent, like height; 0 when not known."""
+    height: int
+    created: str
+    """UTC, ISO 8601, like changed."""
+    changed: str
+    trouble: str
+    """Why it is still open; may be empty."""
+    running: bool
+    """Whether the process that sent it still works on it."""
+
+    @property
+    def resumable(self) -> bool:
+        """It has an id, so its result can be fetched."""
+        return self.request_id is not None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture that was sent."""
+        return self.width, self.height
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the provider knows it by."""
+        return Ticket(
+            self.backend,
+            self.request_id,
+            self.urls,
+            sent=self.size if all(self.size) else None,
+            created=self.created,
+        )
+
+
+def open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
+    """What the row of COLUMNS says. Raises sqlite3.DatabaseError when somebody has spoilt it."""
+    try:
+        price = None if row["price"] is None else Decimal(row["price"])
+        facts = {**dict(row), "urls": dict(json.loads(row["urls"])), "price": price}
+    except (ValueError, TypeError, RecursionError, InvalidOperation) as error:
+        raise sqlite3.DatabaseError(f"the row of {row['work']} is damaged") from error
+    return OpenJob(**facts, running=running)
+
+
+def holders(
+    connection: sqlite3.Connection, work: str, backend: str, names: Collection[str]
+) -> list[sqlite3.Row]:
+    """The rows of other works, open or closed, that have one of these ids at the provider of this
+    backend."""
+    rows = connection.execute(
+        "SELECT id, backend, answered FROM jobs WHERE work <> ?"
+        f" AND lower(coalesce(request_id, disputed)) IN ({', '.join('?' * len(names))})",
+        (work, *(name.lower() for name in names)),
+    )
+    provider = backend.partition("/")[0]
+    return [row for row in rows if row["backend"].partition("/")[0] == provider]
+
+
+def dispute(connection: sqlite3.Connection, work: str, ticket: Ticket, now: str) -> bool:
+    """Whether the id of this ticket, which came for the open row of this work, is another's.
+
+    If so the row is lost. An open row of another work that has the id is lost too when both were
+    under way as it came: either may be the one whose job it is.
+    """
+    if ticket.request_id is None:
+        return False
+    others = holders(connection, work, ticket.backend, [ticket.request_id])
+    if not others:
+        return False
+    (mine,) = connection.execute(
+        f"SELECT id FROM jobs WHERE work = ? AND {OPEN}", (work,)
+    ).fetchone()
+    beside = [row["id"] for row in others if mine <= (row["answered"] or 0)]
+    connection.executemany(
+        "UPDATE jobs SET state = 'sending', request_id = NULL, urls = '{}', owner = NULL,"
+        f" disputed = ?, changed = ?, trouble = ? WHERE id = ? AND {OPEN}",
+        [(ticket.request_id, now, FOREIGN, number) for number in (mine, *beside)],
+    )
+    return True
