@@ -16,10 +16,9 @@ from pathlib import Path
 from ..core.errors import BadOption, BadPicture
 from ..core.report import JsonValue
 from ..pictures.formats import Readable, sniff
-from ..pictures.metadata import metadata_of
+from ..pictures.metadata import has_workflow, metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture, read_picture
-from ..pictures.workflow import has_workflow
 from ..pipeline.context import open_user_records
 from .matching import Match, match_file
 from .shared import STDOUT, add_reading

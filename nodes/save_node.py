@@ -18,10 +18,8 @@ from ..core.errors import BadOption
 from ..core.intake import split_pixels
 from ..core.report import JsonValue
 from ..pictures.formats import Depth, FormatId
-from ..pictures.metadata import NOTHING
-from ..pictures.provenance import Provenance, provenance_of
-from ..pictures.source_type import ALTERED, GENERATED
-from ..pictures.workflow import with_workflow
+from ..pictures.metadata import NOTHING, with_workflow
+from ..pictures.provenance import ALTERED, GENERATED, Provenance, provenance_of
 from ..pictures.write import encode, write_atomic
 from ..pipeline.collect import name_of
 from ..pipeline.context import open_user_records

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .formats import Depth
 from .orientation import exchanges_axes
 from .still import Unusable
 from .tags import ASCII, RATIONAL, SHORT, Directory, Values, first_directory, write_exif
@@ -42,35 +43,35 @@ _EXACT = 0.0127  # PNG counts pixels per metre, which is so far from whole dots 
 
 @dataclass(frozen=True)
 class Fields:
-    """dpi: (along the width, along the height), None where the source states none; as stated, even
-    if the result has another size. copyright, author: empty where there is none."""
+    """The rows that a source has; empty texts where it has none."""
 
     dpi: tuple[float, float] | None = None
+    """(along the width, along the height) as stated, even if the result has another size."""
     copyright: str = ""
     author: str = ""
 
     def turned(self, orientation: int) -> Fields:
-        """Those of the upright picture."""
+        """Return those of the upright picture."""
         if self.dpi is None or not exchanges_axes(orientation):
             return self
         return Fields(self.dpi[::-1], self.copyright, self.author)
 
     def of_mask(self) -> Fields:
-        """Those of a mask, which is nobody's photograph, but lies over one."""
+        """Return those of a mask: it lies over the photograph, and has no author."""
         return Fields(self.dpi)
 
     def texts(self) -> Mapping[str, str]:
-        """Keyword -> text, for PNG."""
+        """Return keyword -> text, for PNG."""
         texts = {_COPYRIGHT.keyword: self.copyright, _AUTHOR.keyword: self.author}
         return {keyword: text for keyword, text in texts.items() if text}
 
     def properties(self) -> Mapping[str, str]:
-        """Property -> text, for XMP."""
+        """Return property -> text, for XMP."""
         texts = {_COPYRIGHT.xmp: self.copyright, _AUTHOR.xmp: self.author}
         return {name: text for name, text in texts.items() if text}
 
     def values(self) -> Values:
-        """Tags, for TIFF and EXIF, little-endian."""
+        """Return tags, for TIFF and EXIF, little-endian."""
         values: dict[int, tuple[int, bytes]] = {}
         for row, text in ((_COPYRIGHT, self.copyright), (_AUTHOR, self.author)):
             if text:
@@ -81,21 +82,31 @@ class Fields:
         return values
 
     def per_metre(self) -> tuple[int, int] | None:
-        """Pixels per metre, as PNG counts them."""
+        """Return pixels per metre, as PNG counts them."""
         return self.dpi and (round(self.dpi[0] / 0.0254), round(self.dpi[1] / 0.0254))
 
     def whole_dpi(self) -> tuple[int, int]:
-        """Dots per inch as JFIF has them; zeros where they are unknown or do not fit."""
+        """Return dots per inch as JFIF has them; zeros where they are unknown or do not fit."""
         if self.dpi is None or max(self.dpi) > 65535:
             return 0, 0
         return round(self.dpi[0]), round(self.dpi[1])
 
     def exif(self) -> bytes:
-        """An EXIF block; empty where there is nothing to say."""
+        """Return an EXIF block; empty where there are no fields."""
         return write_exif(self.values())
 
 
 NO_FIELDS = Fields()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """All that a result's file takes over; see `pictures.read.Picture`, whose parts these are."""
+
+    depth: Depth = 8
+    icc_profile: bytes | None = None
+    source_type: str = ""
+    fields: Fields = NO_FIELDS
 
 
 def fields_of(
@@ -104,7 +115,7 @@ def fields_of(
     texts: Mapping[str, str] | None = None,
     dpi: tuple[float, float] | None = None,
 ) -> Fields:
-    """From what a file says of itself. dpi: what its format itself has a place for, asked first."""
+    """Return the fields that a file states. dpi: of the format's own place for it, asked first."""
     try:
         tags: Directory | None = first_directory(exif.removeprefix(b"Exif\0\0"))
     except Unusable:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from .still import CUT_OFF, DAMAGED, Still, Unusable
 
-_SCAN, _END = 0xDA, 0xD9
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SCAN, _END = 0xDA, 0xD9
+TABLES = 0xC4
+#: Of frame headers.
+FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
 _APP0, _APP1, _PROFILE = 0xE0, 0xE1, 0xE2
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -21,9 +23,8 @@ def open_jpeg(data: bytes) -> Still:
     kept = [data[:2]]
     size: tuple[int, int] | None = None
     profile: dict[int, bytes] = {}
-    for marker, segment in _segments(data):
-        body = segment[4:]
-        if marker in _FRAMES:
+    for marker, at, body in segments(data):
+        if marker in FRAMES:
             if len(body) < 5:
                 raise Unusable(DAMAGED)
             precision, height, width = struct.unpack_from(">BHH", body)
@@ -33,7 +34,7 @@ def open_jpeg(data: bytes) -> Still:
         elif marker == _PROFILE and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile[body[12]] = body[14:]
         if marker not in _METADATA:
-            kept.append(segment)
+            kept.append(data[at:] if marker == SCAN else data[at : at + 4 + len(body)])
     if size is None:
         raise Unusable(DAMAGED)
     icc_profile = b"".join(part for _, part in sorted(profile.items())) or None
@@ -49,12 +50,12 @@ def with_metadata(data: bytes, exif: bytes, xmp: bytes) -> bytes:
     if data[2:4] == b"\xff\xe0":
         at = 4 + int.from_bytes(data[4:6], "big")
     bodies = [header + content for header, content in ((_EXIF, exif), (_XMP, xmp)) if content]
-    segments = [
+    added = [
         struct.pack(">BBH", 0xFF, _APP1, len(body) + 2) + body
         for body in bodies
         if len(body) <= _LONGEST
     ]
-    return data[:at] + b"".join(segments) + data[at:]
+    return data[:at] + b"".join(added) + data[at:]
 
 
 def xmp_of(data: bytes) -> bytes:
@@ -69,23 +70,26 @@ def exif_of(data: bytes) -> bytes:
 
 def dpi_of(data: bytes) -> tuple[float, float] | None:
     """Dots per inch along the width and the height, as JFIF states them. Raises Unusable."""
-    for marker, segment in _segments(data):
-        if marker == _APP0 and segment[4:9] == b"JFIF\0" and len(segment) >= 16:
-            unit, x, y = struct.unpack_from(">BHH", segment, 11)
+    for marker, _, body in segments(data):
+        if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 12:
+            unit, x, y = struct.unpack_from(">BHH", body, 7)
             scale = {1: 1.0, 2: 2.54}.get(unit)
             return (x * scale, y * scale) if scale else None
     return None
 
 
 def _app1(data: bytes, header: bytes) -> bytes:
-    for marker, segment in _segments(data):
-        if marker == _APP1 and segment[4:].startswith(header):
-            return segment[4 + len(header) :]
+    for marker, _, body in segments(data):
+        if marker == _APP1 and body.startswith(header):
+            return body[len(header) :]
     return b""
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and bytes of every segment; the last is the first scan with all that follows it."""
+def segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield marker, place and body of every segment; the last is the first scan's header.
+
+    Raises Unusable.
+    """
     position = 2
     while True:
         position = data.find(b"\xff", position)
@@ -96,12 +100,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             position += 1
         elif marker == _END:
             raise Unusable(DAMAGED)
-        elif marker == _SCAN:
-            yield marker, data[position:]
-            return
         else:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if end > len(data):
+            if end > len(data) and marker != SCAN:
                 raise Unusable(CUT_OFF)
-            yield marker, data[position:end]
+            yield marker, position, data[position + 4 : end]
+            if marker == SCAN:
+                return
             position = max(end, position + 4)

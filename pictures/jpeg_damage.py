@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import av
@@ -17,11 +17,11 @@ import av.error
 from PIL import Image
 
 from .deep import context_for
+from .jpeg import FRAMES, SCAN, TABLES, segments
 from .still import DAMAGED, DECODER_ERRORS, Unusable
 
 _BASELINE, _SEQUENTIAL, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
-_TABLES, _RESTARTS, _SCAN, _END = 0xC4, 0xDD, 0xDA, b"\xff\xd9"
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {_TABLES, 0xC8, 0xCC}
+_RESTARTS, _END = 0xDD, b"\xff\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
 _AC = 0x10  # in a table's number
@@ -164,14 +164,14 @@ def _first_scan(data: bytes) -> _Scan | None:
     """None for what holds no Huffman codes. `data` was taken apart before, so it has its parts."""
     tables: dict[int, int] = {}
     kind = frame_at = restarts = 0
-    for marker, at, body in _segments(data):
-        if marker in _FRAMES:
+    for marker, at, body in segments(data):
+        if marker in FRAMES:
             kind, frame_at = marker, at
-        elif marker == _TABLES:
+        elif marker == TABLES:
             tables |= _first_codes(body)
         elif marker == _RESTARTS and len(body) >= 2:
             restarts = int.from_bytes(body[:2], "big")
-        elif marker == _SCAN and kind in (_BASELINE, _SEQUENTIAL, _PROGRESSIVE) and body:
+        elif marker == SCAN and kind in (_BASELINE, _SEQUENTIAL, _PROGRESSIVE) and body:
             start = at + 4 + len(body)
             found = _MARKER.search(data, start)
             end = found.start() if found else len(data)
@@ -189,18 +189,6 @@ def _first_scan(data: bytes) -> _Scan | None:
                 restarts,
             )
     return None
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Marker, place and body of every segment up to the first scan."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield data[at + 1], at, data[at + 4 : at + 2 + length]
-        at += 2 + max(length, 2)
 
 
 def _first_codes(body: bytes) -> Mapping[int, int]:

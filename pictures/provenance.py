@@ -17,44 +17,58 @@ from ..catalogue.licences import LICENCES, OwnWeights, licence_of
 from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..version import __version__
-from .fields import NO_FIELDS, Fields
+from .fields import NO_FIELDS, Fields, Origin
 from .metadata import Metadata
-from .origin import Origin
-from .source_type import of_cutout
 from .xmp import printable, read_xmp, write_xmp
 
 KEYWORD = "rmbg-nodes"
 
+# IPTC's Digital Source Types. algorithmicallyEnhanced is "Modification or correction by algorithm
+# without changing the main content of the media, initiated or configured by a human" (vocabulary of
+# 2024-10-23): the subject of a cut-out is the picture's own, and nothing in it is generated.
+# humanEdits is work done by people; "composite" and "trainedAlgorithmicMedia" are for several
+# sources and for generated pixels.
+_VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+ALTERED = f"{_VOCABULARY}algorithmicallyEnhanced"
+GENERATED = f"{_VOCABULARY}trainedAlgorithmicMedia"
+# What a picture may have been before, for its cut-out to be ALTERED. One that says that it was
+# generated, or put together, stays what it is: cutting it out makes no photograph of it.
+_CAPTURED = frozenset(
+    {"digitalCapture", "computationalCapture", "negativeFilm", "positiveFilm", "print"}
+    | {"minorHumanEdits", "humanEdits", "algorithmicallyEnhanced"}
+)
+
 
 @dataclass(frozen=True)
 class Provenance:
-    """Plain texts; empty where there is nothing to say.
-
-    software: "rmbg-nodes X.Y.Z". date: when the file was made, UTC, "2026-03-01T12:00:00Z".
-    architecture, weights_sha256: of the network and the file that a local backend has run.
-    licence: its name. web_statement: the page of its text. left_machine: "yes" or "no".
-    usage_terms: what the background was removed for, and under what. source_type: the address of an
-    IPTC term, see source_type.py.
-    """
+    """Plain texts; empty where there is nothing to say."""
 
     software: str
+    """ "rmbg-nodes X.Y.Z"."""
     date: str
+    """When the file was made, UTC, "2026-03-01T12:00:00Z"."""
     backend: str
     model: str
     licence: str
+    """Its name."""
     usage: str
     attribution: str
     web_statement: str
+    """The page of the licence's text."""
     left_machine: str
+    """ "yes" or "no"."""
     usage_terms: str
+    """What the background was removed for, and under what."""
     request_id: str = ""
     receipt: str = ""
     source_type: str = ""
+    """The address of an IPTC term."""
     architecture: str = ""
+    """Of the network that a local backend has run."""
     weights_sha256: str = ""
 
     def metadata(self, fields: Fields = NO_FIELDS) -> Metadata:
-        """What is to be written into the file. fields: what the source says of itself; where that
+        """Return what is written into the file. fields: what the source says of itself; where that
         is a copyright, the attribution of the model stands aside."""
         properties = {name: getattr(self, attribute) for name, attribute in _PROPERTIES.items()}
         if fields.copyright:
@@ -95,10 +109,10 @@ def provenance_of(
     source_type: str = "",
     now: datetime | None = None,
 ) -> Provenance:
-    """From the data of a delivered picture's Report. own: what the user's settings say of their own
-    weights, by sha256. now: for tests.
+    """Return the provenance of a delivered picture from its Report's data.
 
-    Raises BadOption when it is no such report.
+    own: what the user's settings say of their own weights, by sha256. now: for tests. Raises
+    BadOption for what is no such report.
     """
     row = LICENCES.get(str(report.get("licence")))
     if row is None or report.get("outcome") != "delivered":
@@ -109,7 +123,7 @@ def provenance_of(
     weights, usage = _text(report, "weights_sha256"), _text(report, "usage")
     licence = licence_of(row.id, weights, own)
     name = row.name if licence == row else own[weights].licence
-    # Whose number such an agreement has is nobody's business.
+    # The number of such an agreement is not for the file's readers.
     agreed = usage == "commercial" and licence.commercial == "no"
     ground = f"an agreement with {licence.holder}" if agreed else name
     moment = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
@@ -135,10 +149,10 @@ def provenance_of(
 def metadata_of_result(
     report: Mapping[str, JsonValue], own: Mapping[str, OwnWeights], origin: Origin, *, silent: bool
 ) -> tuple[Metadata, Metadata]:
-    """What the file of a picture and that of its mask say, from the data of its Report.
+    """Return what the file of a picture and that of its mask say, from the data of its Report.
 
-    silent: nothing of where they come from; what the source says of itself goes with them even so.
-    A mask has no source type and no author: it is no photograph.
+    silent: nothing of where they come from, only what the source says of itself. A mask has no
+    source type and no author: it is no photograph.
     """
     if silent:
         return Metadata(fields=origin.fields), Metadata(fields=origin.fields.of_mask())
@@ -147,8 +161,19 @@ def metadata_of_result(
     return of_image.metadata(origin.fields), said.metadata(origin.fields.of_mask())
 
 
+def of_cutout(declared: str) -> str:
+    """Return the Digital Source Type of a cut-out, as IPTC's address.
+
+    declared: that of its source; empty where it states none, and is taken for a photograph.
+    """
+    plain = declared.replace("https://", "http://", 1)
+    term = plain.removeprefix(_VOCABULARY)
+    known = plain.startswith(_VOCABULARY) and term.isalnum()
+    return plain if known and term not in _CAPTURED else ALTERED
+
+
 def read_provenance(metadata: Metadata) -> Provenance | None:
-    """What this package wrote into a file; None where it wrote nothing."""
+    """Return what this package wrote into a file; None where it wrote nothing."""
     properties = read_xmp(metadata.xmp)
     if _ASIDE in properties:
         properties["dc:rights"] = properties[_ASIDE]
@@ -165,7 +190,7 @@ def read_provenance(metadata: Metadata) -> Provenance | None:
 
 
 def declared_source_type(metadata: Metadata) -> str:
-    """The Digital Source Type that any program wrote into a file; empty where there is none."""
+    """Return the Digital Source Type that any program wrote into a file; empty for none."""
     return read_xmp(metadata.xmp).get("Iptc4xmpExt:DigitalSourceType", "")
 
 

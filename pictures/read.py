@@ -14,13 +14,12 @@ from torch import Tensor
 
 from ..core.errors import BadPicture
 from .deep import decode_deep_png
-from .fields import NO_FIELDS, Fields
+from .fields import NO_FIELDS, Fields, Origin
 from .formats import READ_LABELS, Depth, ReadId, sniff, unread
 from .jpeg import open_jpeg
 from .jpeg_damage import check_jpeg
 from .metadata import metadata_of
 from .orientation import upright
-from .origin import Origin
 from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type

@@ -18,7 +18,7 @@ from ..core.inspect import quality_flags
 from ..core.intake import check_matte
 from ..core.report import JsonValue, Report
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
-from ..pictures.origin import Origin
+from ..pictures.fields import Origin
 from .inputs import Failed, Input, Prepared
 
 

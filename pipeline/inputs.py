@@ -19,7 +19,7 @@ from ..core.errors import PictureError, Refusal
 from ..core.intake import split_pixels
 from ..core.remarks import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
-from ..pictures.origin import Origin
+from ..pictures.fields import Origin
 from ..records.paid_job import PaidJob
 from ..records.run_budget import RunBudget
 from ..records.store import Records

@@ -29,8 +29,8 @@ from rmbg_nodes.core.composite import CompositeOptions, compose
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts
+from rmbg_nodes.pictures.fields import Origin
 from rmbg_nodes.pictures.metadata import metadata_of
-from rmbg_nodes.pictures.origin import Origin
 from rmbg_nodes.pictures.provenance import read_provenance
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.write import encode

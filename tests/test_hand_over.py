@@ -14,8 +14,8 @@ from rmbg_nodes.batch.result import ATTEMPTS, attempts
 from rmbg_nodes.core.errors import BackendFailed, BadOption
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts, Failure
+from rmbg_nodes.pictures.fields import Origin
 from rmbg_nodes.pictures.formats import Depth
-from rmbg_nodes.pictures.origin import Origin
 from rmbg_nodes.pipeline.finishing import Done
 from rmbg_nodes.pipeline.hand_over import (
     Delivery,

@@ -14,8 +14,15 @@ from rmbg_nodes.core.errors import BadOption
 from rmbg_nodes.core.report import Report
 from rmbg_nodes.core.types import Facts
 from rmbg_nodes.pictures.metadata import Metadata
-from rmbg_nodes.pictures.provenance import KEYWORD, Provenance, provenance_of, read_provenance
-from rmbg_nodes.pictures.source_type import ALTERED, GENERATED, of_cutout
+from rmbg_nodes.pictures.provenance import (
+    ALTERED,
+    GENERATED,
+    KEYWORD,
+    Provenance,
+    of_cutout,
+    provenance_of,
+    read_provenance,
+)
 from rmbg_nodes.pictures.xmp import NAMESPACES, read_xmp, write_xmp
 
 NOW = datetime(2026, 3, 1, 13, 30, tzinfo=timezone(timedelta(hours=1)))

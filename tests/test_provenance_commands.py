@@ -18,9 +18,8 @@ from PIL import Image
 from rmbg_nodes.cli import main
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.pictures.metadata import Metadata, metadata_of
-from rmbg_nodes.pictures.provenance import KEYWORD, Provenance, read_provenance
+from rmbg_nodes.pictures.provenance import ALTERED, GENERATED, KEYWORD, Provenance, read_provenance
 from rmbg_nodes.pictures.read import read_picture
-from rmbg_nodes.pictures.source_type import ALTERED, GENERATED
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.pictures.xmp import write_xmp
 from rmbg_nodes.pipeline.context import open_user_records

@@ -14,10 +14,9 @@ import torch
 from PIL import Image, ImageCms
 
 from rmbg_nodes.pictures.formats import Depth, FormatId
-from rmbg_nodes.pictures.metadata import NOTHING, Metadata, metadata_of
+from rmbg_nodes.pictures.metadata import NOTHING, Metadata, has_workflow, metadata_of, with_workflow
 from rmbg_nodes.pictures.provenance import KEYWORD, Provenance, read_provenance
 from rmbg_nodes.pictures.read import read_picture
-from rmbg_nodes.pictures.workflow import has_workflow, with_workflow
 from rmbg_nodes.pictures.write import encode
 
 SAID = Provenance(

@@ -15,11 +15,9 @@ import torch
 from PIL import Image
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.pictures.metadata import metadata_of
-from rmbg_nodes.pictures.provenance import Provenance, read_provenance
+from rmbg_nodes.pictures.metadata import has_workflow, metadata_of
+from rmbg_nodes.pictures.provenance import GENERATED, Provenance, read_provenance
 from rmbg_nodes.pictures.read import read_picture
-from rmbg_nodes.pictures.source_type import GENERATED
-from rmbg_nodes.pictures.workflow import has_workflow
 from rmbg_nodes.tests.support.comfy_standin import (
     Control,
     InterruptProcessingException,
