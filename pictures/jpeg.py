@@ -23,7 +23,8 @@ def open_jpeg(data: bytes) -> Still:
     kept = [data[:2]]
     size: tuple[int, int] | None = None
     profile: dict[int, bytes] = {}
-    for marker, at, body in segments(data):
+    for marker, at, segment in segments(data):
+        body = segment[4:]
         if marker in FRAMES:
             if len(body) < 5:
                 raise Unusable(DAMAGED)
@@ -34,7 +35,9 @@ def open_jpeg(data: bytes) -> Still:
         elif marker == _PROFILE and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile[body[12]] = body[14:]
         if marker not in _METADATA:
-            kept.append(data[at:] if marker == SCAN else data[at : at + 4 + len(body)])
+            if len(segment) < 4:  # its length does not even count itself
+                raise Unusable(DAMAGED)
+            kept.append(data[at:] if marker == SCAN else segment)
     if size is None:
         raise Unusable(DAMAGED)
     icc_profile = b"".join(part for _, part in sorted(profile.items())) or None
@@ -70,23 +73,23 @@ def exif_of(data: bytes) -> bytes:
 
 def dpi_of(data: bytes) -> tuple[float, float] | None:
     """Dots per inch along the width and the height, as JFIF states them. Raises Unusable."""
-    for marker, _, body in segments(data):
-        if marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 12:
-            unit, x, y = struct.unpack_from(">BHH", body, 7)
+    for marker, _, segment in segments(data):
+        if marker == _APP0 and segment[4:9] == b"JFIF\0" and len(segment) >= 16:
+            unit, x, y = struct.unpack_from(">BHH", segment, 11)
             scale = {1: 1.0, 2: 2.54}.get(unit)
             return (x * scale, y * scale) if scale else None
     return None
 
 
 def _app1(data: bytes, header: bytes) -> bytes:
-    for marker, _, body in segments(data):
-        if marker == _APP1 and body.startswith(header):
-            return body[len(header) :]
+    for marker, _, segment in segments(data):
+        if marker == _APP1 and segment[4:].startswith(header):
+            return segment[4 + len(header) :]
     return b""
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield marker, place and body of every segment; the last is the first scan's header.
+    """Yield marker, place and bytes of every segment; the last is the first scan's header.
 
     Raises Unusable.
     """
@@ -104,7 +107,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
             if end > len(data) and marker != SCAN:
                 raise Unusable(CUT_OFF)
-            yield marker, position, data[position + 4 : end]
+            yield marker, position, data[position:end]
             if marker == SCAN:
                 return
             position = max(end, position + 4)

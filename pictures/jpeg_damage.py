@@ -164,7 +164,8 @@ def _first_scan(data: bytes) -> _Scan | None:
     """None for what holds no Huffman codes. `data` was taken apart before, so it has its parts."""
     tables: dict[int, int] = {}
     kind = frame_at = restarts = 0
-    for marker, at, body in segments(data):
+    for marker, at, segment in segments(data):
+        body = segment[4:]
         if marker in FRAMES:
             kind, frame_at = marker, at
         elif marker == TABLES:
