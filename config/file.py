@@ -29,28 +29,30 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """values: variable -> text, as the environment would hold it. weights: sha256 -> what the user
-    says of that file. exists: False where nothing was read."""
+    """What stands in the file."""
 
     path: Path
     values: Mapping[str, str] = field(default_factory=dict)
+    """Variable -> text, as the environment would hold it."""
     weights: Mapping[str, OwnWeights] = field(default_factory=dict)
+    """sha256 -> what the user says of that file."""
     exists: bool = True
+    """False where nothing was read."""
 
 
 def key_of(variable: str) -> str:
-    """What a variable is called in the file."""
+    """Return what a variable is called in the file."""
     return variable.removeprefix(PREFIX).lower()
 
 
 def may_hold_key(text: str) -> bool:
-    """Whether a value should not be shown: a key put into the wrong variable, or a folder that is
-    named by one."""
+    """Return whether a value should not be shown: it may be a key in the wrong variable, or hold
+    one in the name of a folder."""
     return looks_secret(text) or any(map(looks_secret, re.split(r"[\\/:;]", text)))
 
 
 def read_settings_file(path: Path, *, required: bool) -> SettingsFile:
-    """The file as it is now, parsed once for each of its versions.
+    """Read the file as it is now, parsed once for each of its versions.
 
     required: a file that is not there is a mistake. Raises BadOption for that, for one that cannot
     be read, and for what no setting can be: pins that silently do not hold would be worse than no
@@ -96,7 +98,7 @@ def _unreadable(path: Path, error: Exception) -> BadOption:
 
 
 def _text(key: str, value: object) -> str:
-    """As the variable would say it: switches as 1 and 0, lists like PATH, tables as NAME=VALUE."""
+    """Write a value as its variable: switches as 1 and 0, lists like PATH, tables as NAME=VALUE."""
     text: str | None = None
     if isinstance(value, bool):
         text = "1" if value else "0"
@@ -145,11 +147,5 @@ def _row(where: str, row: Mapping[str, object]) -> OwnWeights:
             f"{where}: sha256 must be 64 hexadecimal digits; `{command('weights verify FILE')}` "
             "prints them."
         )
-    return OwnWeights(
-        sha256,
-        texts["name"],
-        texts["licence"],
-        texts["source"],
-        commercial,
-        data_terms or "unknown",
-    )
+    own = {**texts, "sha256": sha256}
+    return OwnWeights(**own, commercial=commercial, data_terms=data_terms or "unknown")

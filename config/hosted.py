@@ -19,6 +19,11 @@ PRICES_VARIABLE = "RMBG_PRICES"
 
 _TIMEOUT = 300.0
 _PROVIDERS = tuple(dict.fromkeys(row.provider for row in ROWS))
+#: What a user's plan with a provider changes.
+_PLAN = {
+    "IN_FLIGHT": "jobs at a time at {}, if your plan allows others",
+    "REQUESTS_A_MINUTE": "API calls a minute that your {} plan has",
+}
 
 
 def _named(provider: str, what: str) -> str:
@@ -35,62 +40,56 @@ VARIABLES: Mapping[str, str] = {
         for variable, official in BASE_VARIABLES.items()
     },
     **{
-        _named(provider, "IN_FLIGHT"): f"jobs at a time at {provider}, if your plan allows others"
-        for provider in _PROVIDERS
-    },
-    **{
-        _named(provider, "REQUESTS_A_MINUTE"): f"API calls a minute that your {provider} plan has"
+        _named(provider, what): words.format(provider)
+        for what, words in _PLAN.items()
         for provider in _PROVIDERS
     },
 }
-
 
 #: What holds where a variable is not set.
 DEFAULTS: Mapping[str, str] = {
     TIMEOUT_VARIABLE: f"{_TIMEOUT:.0f}",
     **BASE_VARIABLES,
     **{
-        _named(row.provider, what): str(value)
+        _named(row.provider, what): str(getattr(row.hosting, what.lower()))
         for row in reversed(ROWS)
-        if row.hosting
-        for what, value in (
-            ("IN_FLIGHT", row.hosting.in_flight),
-            ("REQUESTS_A_MINUTE", row.hosting.requests_a_minute),
-        )
+        for what in _PLAN
     },
 }
 
 
 @dataclass(frozen=True)
 class Limits:
-    """in_flight: jobs at the provider at one time. requests_a_minute: calls, polls among them.
-    job_seconds: how long one job may take."""
+    """How much a provider is asked at a time."""
 
     in_flight: int
+    """Jobs at one time."""
     requests_a_minute: int
+    """Calls, polls among them."""
     job_seconds: float
+    """How long one job may take."""
 
 
 def hosting_of(spec: BackendSpec) -> Hosting:
-    """The row's hosting; a hosted row without one is a mistake in the catalogue."""
+    """Return the row's hosting; a hosted row without one is a mistake in the catalogue."""
     assert spec.hosting is not None
     return spec.hosting
 
 
 def bases_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Role -> scheme, host and path prefix, without a slash at the end.
+    """Return role -> scheme, host and path prefix, without a slash at the end.
 
     Raises BadOption for an address that is neither https nor http to this very machine.
     """
     env = PlainHost().surroundings() if environment is None else environment
-    bases = {}
-    for role, (variable, official) in hosting_of(spec).bases.items():
-        bases[role] = _checked(variable, env.get(variable, "").strip() or official)
-    return bases
+    return {
+        role: _checked(variable, env.get(variable, "").strip() or official)
+        for role, (variable, official) in hosting_of(spec).bases.items()
+    }
 
 
 def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> Limits:
-    """The row's limits, or those of the user's plan. Raises BadOption."""
+    """Return the row's limits, or those of the user's plan. Raises BadOption."""
     env = PlainHost().surroundings() if environment is None else environment
     hosting = hosting_of(spec)
     return Limits(
@@ -101,7 +100,7 @@ def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -
 
 
 def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> BackendSpec:
-    """The row with the user's own price, where one is set. Raises BadOption."""
+    """Return the row with the user's own price, where one is set. Raises BadOption."""
     env = PlainHost().surroundings() if environment is None else environment
     known = {row.id for row in ROWS}
     for entry in filter(None, (part.strip() for part in env.get(PRICES_VARIABLE, "").split(","))):

@@ -1,7 +1,7 @@
 """Where a provider's key comes from, and how it is kept out of everything else.
 
 A key is read at the time of use, from the environment or from the user's key file, and lives in a
-`Key`, which shows its value to nobody who does not ask for it by name.
+`Key`, which shows its value only where it is asked for by name.
 """
 
 from __future__ import annotations
@@ -34,20 +34,18 @@ _SHORT = 16
 
 
 class Key:
-    """A secret. Only `reveal` gives its value; no text, copy, dictionary or pickle of it does.
-
-    source: where it was found, for messages.
-    """
+    """A secret. Only `reveal` gives its value; no text, copy, dictionary or pickle of it does."""
 
     __slots__ = ("_reveal", "source")
 
     def __init__(self, value: str, source: str) -> None:
         # Not an attribute: what lists those would show it.
         self._reveal: Callable[[], str] = lambda: value
+        #: Where it was found, for messages.
         self.source = source
 
     def reveal(self) -> str:
-        """The value, for the header of a request to the provider itself."""
+        """Return the value, for the header of a request to the provider itself."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -65,11 +63,12 @@ class Key:
 
 @dataclass(frozen=True)
 class Listed:
-    """One key there is, without its value. profile: None for one in the environment."""
+    """One key there is, without its value."""
 
     provider: str
     variable: str
     profile: str | None
+    """None for one in the environment."""
     masked: str
     source: str
 
@@ -80,7 +79,7 @@ def find_key(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Key:
-    """The key for this backend.
+    """Find the key for this backend.
 
     profile: "" takes the row's variables in the environment, in their order, then the default
     profile of the key file; a name takes that profile of the file and nothing else. folder: of the
@@ -111,7 +110,7 @@ def set_key(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Path:
-    """Keep a key in the user's key file, in place of the one that was there; returns the file.
+    """Keep a key in the user's key file, in place of the one there, and return the file.
 
     Raises KeyMissing for what is no key or a file that cannot be read, BadOption for a name that is
     none or a place that cannot be written.
@@ -150,7 +149,7 @@ def list_keys(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Listed]:
-    """Every key there is for these backends, in the order in which they are taken.
+    """List every key there is for these backends, in the order in which they are taken.
 
     Raises KeyMissing for a key file that cannot be read.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from ..catalogue.backends import find
 from ..catalogue.licences import (
@@ -70,23 +71,28 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 @dataclass(frozen=True)
 class Settings:
-    """usage, backend: None where not pinned. grants: licence id -> number of an agreement.
-    cache_bytes: what paid results may take on disk. weights: sha256 -> the licence that the user
-    has established for a file of their own. budget: what hosted pictures may cost. data_terms: by
-    which setting or switch limits that lie in training data were accepted; empty: they were not."""
+    """What holds for one run."""
 
     usage: Usage | None = None
+    """None where not pinned."""
     backend: str | None = None
+    """None where not pinned."""
     offline: bool = False
+    """Refuse what would leave this machine."""
     grants: Mapping[str, str] = field(default_factory=dict)
+    """Licence id -> number of an agreement."""
     cache_bytes: int = _CACHE_MEGABYTES * 1_000_000
+    """What paid results may take on disk."""
     weights: Mapping[str, OwnWeights] = field(default_factory=dict)
+    """sha256 -> the licence that the user has established for a file of their own."""
     budget: Budget = field(default_factory=Budget)
+    """What hosted pictures may cost."""
     data_terms: str = ""
+    """By which setting or switch limits of training data were accepted; empty: they were not."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the given environment alone, or from the process's own over the settings file.
+    """Read the given environment alone, or the process's own over the settings file.
 
     Raises BadOption for a value that is none of the allowed ones, and for a settings file with any
     mistake in it: a mistyped RMBG_OFFLINE must not send pictures.
@@ -101,9 +107,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 def check_file(file: SettingsFile) -> None:
     """Raise BadOption for a key that is no setting, or a value that cannot be used."""
-    known = set(KEYS.values())
+    if not file.values:
+        return
     for name in file.values:
-        if name not in known:
+        if name not in KEYS.values():
             raise BadOption(
                 f"{file.path}: {key_of(name)} is no setting; is it misspelt? There are: "
                 f"{', '.join(KEYS)} and [[weights]]."
@@ -117,12 +124,13 @@ def check_file(file: SettingsFile) -> None:
 def check_values(values: Mapping[str, str]) -> None:
     """Raise BadOption for the first of these variables that has a value that cannot be used."""
     _settings(values, {})
-    hosted.check(values)
+    if values.keys() & hosted.VARIABLES.keys():
+        hosted.check(values)
 
 
 def problem_with(name: str, value: str) -> str:
-    """Why this variable cannot have this value; empty when it can. A value that might be a key, put
-    into the wrong variable, is not repeated."""
+    """Say why this variable cannot have this value; empty when it can. A value that might be a key,
+    put into the wrong variable, is not repeated."""
     try:
         check_values({name: value})
         if name == BACKEND_VARIABLE and value:
@@ -135,6 +143,7 @@ def problem_with(name: str, value: str) -> str:
 
 def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Settings:
     values = {name: env.get(name, "").strip() for name in VARIABLES}
+    accepted = _switch(DATA_TERMS_VARIABLE, values[DATA_TERMS_VARIABLE])
     return Settings(
         usage=_usage(values["RMBG_USAGE"]),
         backend=values[BACKEND_VARIABLE] or None,
@@ -147,22 +156,17 @@ def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Sett
         cache_bytes=_megabytes(values[CACHE_VARIABLE]),
         weights=weights,
         budget=read_budget(values[BUDGET_VARIABLE]),
-        data_terms=DATA_TERMS_VARIABLE
-        if _switch(DATA_TERMS_VARIABLE, values[DATA_TERMS_VARIABLE])
-        else "",
+        data_terms=DATA_TERMS_VARIABLE if accepted else "",
     )
 
 
 def _usage(text: str) -> Usage | None:
-    if text == "commercial":
-        return "commercial"
-    if text == "non-commercial":
-        return "non-commercial"
-    if text:
+    usage = next((one for one in get_args(Usage) if one == text), None)
+    if text and usage is None:
         raise BadOption(
             f"RMBG_USAGE is {text!r}; set it to commercial or non-commercial, or leave it unset."
         )
-    return None
+    return usage
 
 
 def _switch(name: str, text: str) -> bool:

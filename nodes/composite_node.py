@@ -11,7 +11,7 @@ from ..core.placement import ANCHORS, FITS, Anchor, Fit
 from .comfy_host import comfy_job, tell
 from .masks import fit_masks, nothing_left
 from .tensors import check_batch, check_range
-from .widgets import ALIASES, CATEGORY
+from .widgets import ALIASES, CATEGORY, share
 
 
 class Composite(io.ComfyNode):
@@ -83,36 +83,24 @@ class Composite(io.ComfyNode):
                     step=0.01,
                     tooltip="Size of the foreground after the fit.",
                 ),
-                io.Float.Input(
+                share(
                     "margin",
-                    default=0.05,
-                    min=0.0,
-                    max=0.49,
-                    step=0.01,
-                    tooltip="With fit subject: the free border on each side, as a share of the "
-                    "background.",
+                    0.05,
+                    "With fit subject: the free border on each side, as a share of the background.",
+                    most=0.49,
                 ),
-                io.Float.Input(
-                    "opacity",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How solid the foreground is.",
-                ),
+                share("opacity", 1.0, "How solid the foreground is."),
                 io.Combo.Input(
                     "blend",
                     options=BLENDS,
                     default="srgb",
                     tooltip="srgb: as most editors do. linear: physical light, lighter soft edges.",
                 ),
-                io.Float.Input(
+                share(
                     "shadow",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
+                    0.0,
+                    "A soft shadow where the subject stands on the ground. 0 = none.",
                     step=0.05,
-                    tooltip="A soft shadow where the subject stands on the ground. 0 = none.",
                 ),
             ],
             outputs=[

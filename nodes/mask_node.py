@@ -14,7 +14,7 @@ from ..pipeline.collect import name_of
 from .comfy_host import comfy_job, tell
 from .masks import fit_masks, nothing_left
 from .tensors import check_batch, own_alpha, pick, rgb
-from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input
+from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input, share
 
 
 class ApplyMask(io.ComfyNode):
@@ -49,45 +49,25 @@ class ApplyMask(io.ComfyNode):
                 io.Boolean.Input(
                     "invert", default=False, tooltip="Swaps subject and background in the mask."
                 ),
-                io.Float.Input(
-                    "black_point",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Mask values up to this become 0: clears a grey haze.",
-                ),
-                io.Float.Input(
+                share("black_point", 0.0, "Mask values up to this become 0: clears a grey haze."),
+                share(
                     "white_point",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Mask values from this on become 1: closes a see-through subject.",
+                    1.0,
+                    "Mask values from this on become 1: closes a see-through subject.",
                 ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Makes the edge hard: 1 from this value on, 0 below. 0 = off.",
+                share(
+                    "threshold", 0.0, "Makes the edge hard: 1 from this value on, 0 below. 0 = off."
                 ),
-                io.Float.Input(
+                share(
                     "fill_holes",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
+                    0.0,
+                    "Closes holes up to this share of the picture. 0 = off, 1 = all.",
                     step=0.001,
-                    tooltip="Closes holes up to this share of the picture. 0 = off, 1 = all.",
                 ),
-                io.Float.Input(
+                share(
                     "remove_islands",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Removes pieces smaller than this share of the largest. 0 = off, "
+                    0.0,
+                    "Removes pieces smaller than this share of the largest. 0 = off, "
                     "1 = keep only the largest.",
                 ),
                 io.Float.Input(
@@ -98,13 +78,12 @@ class ApplyMask(io.ComfyNode):
                     step=0.5,
                     tooltip="Widens the subject by this many pixels; negative shrinks it.",
                 ),
-                io.Float.Input(
+                share(
                     "feather",
-                    default=0.0,
-                    min=0.0,
-                    max=256.0,
+                    0.0,
+                    "Softens the edge over this many pixels on either side.",
+                    most=256.0,
                     step=0.5,
-                    tooltip="Softens the edge over this many pixels on either side.",
                 ),
                 decontaminate_input(),
                 *background_inputs(),

@@ -19,20 +19,26 @@ T = TypeVar("T")
 _BACKGROUNDS = ("transparent", "white", "black", "color")
 
 
+def share(
+    name: str, default: float, tooltip: str, *, most: float = 1.0, step: float = 0.01
+) -> io.Input:
+    """Make a number from 0 to `most`."""
+    return io.Float.Input(name, default=default, min=0.0, max=most, step=step, tooltip=tooltip)
+
+
 def decontaminate_input() -> io.Input:
-    return io.Float.Input(
+    """Make the input that several nodes have for the colour of edges."""
+    return share(
         "decontaminate",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        tooltip="Removes the old background's colour from hair and edges. "
+        1.0,
+        "Removes the old background's colour from hair and edges. "
         "1 = fully, 0 = keep the picture's own colours there.",
+        step=0.05,
     )
 
 
 def background_inputs() -> list[io.Input]:
-    """A menu and a colour beside it; read together by `background_of`."""
+    """Make a menu and a colour beside it; `background_of` reads them together."""
     return [
         io.Combo.Input(
             "background",
@@ -50,12 +56,12 @@ def background_inputs() -> list[io.Input]:
 
 
 def background_of(background: str, color: str) -> tuple[float, float, float] | None:
-    """The chosen colour in 0..1, None for transparent. Raises BadOption for an unknown colour."""
+    """Read the colour in 0..1, None for transparent. Raises BadOption for an unknown one."""
     return background_colour(color if background == "color" else background)
 
 
 def only(values: Sequence[T], name: str) -> T:
-    """The one value of a widget in a node that takes lists.
+    """Return the one value of a widget in a node that takes lists.
 
     Raises BadOption when the list holds different values: half a list treated in another way than
     the user thinks would be a silent error.

@@ -254,6 +254,16 @@ def test_a_folder_of_that_name_and_an_impossible_path_are_refused(tmp_path: Path
             read_settings_file(path, required=True)
 
 
+def test_hosted_settings_are_read_where_the_file_has_some(file: Path, monkeypatch) -> None:
+    """A run on this machine waits for none of them; a wrong one is refused all the same."""
+    file.write_text("fal_in_flight = 0\n")
+    with pytest.raises(BadOption, match="RMBG_FAL_IN_FLIGHT"):
+        read_settings()
+    monkeypatch.setattr(hosted, "check", lambda _: pytest.fail("looked at hosted settings"))
+    file.write_text("offline = true\n")
+    assert read_settings().offline
+
+
 def test_without_a_parser_a_file_is_refused_and_none_is_no_trouble(file: Path, monkeypatch) -> None:
     for name in ("tomllib", "tomli"):
         monkeypatch.setitem(sys.modules, name, None)
