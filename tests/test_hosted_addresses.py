@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from rmbg_nodes.backends.hosted.http.addresses import (
-    AddressInfo,
     AddressRefused,
+    Base,
     Origin,
-    PlainResolver,
-    PublicResolver,
     check_url,
     is_public,
     parse_url,
 )
 from rmbg_nodes.backends.hosted.http.data_uri import decode_data_uri
-from rmbg_nodes.backends.hosted.http.origins import Base
-from rmbg_nodes.backends.hosted.http.proxies import proxy_for
-from rmbg_nodes.backends.hosted.http.threads import in_own_thread
+from rmbg_nodes.backends.hosted.http.resolver import (
+    AddressInfo,
+    PlainResolver,
+    PublicResolver,
+    in_own_thread,
+)
+from rmbg_nodes.backends.hosted.http.sessions import proxy_for
 from rmbg_nodes.backends.hosted.http.wire import Unreachable
 from rmbg_nodes.core.errors import BadOption
 

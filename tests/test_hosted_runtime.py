@@ -91,10 +91,10 @@ def test_closing_cancels_the_rest_and_ends_its_sessions() -> None:
 
     async def open_all() -> list[aiohttp.ClientSession]:
         return [
-            here.submit_session(),
-            here.api_session(),
-            here.download_session(),
-            here.download_session(public=False),
+            here.sessions.get("submit"),
+            here.sessions.get("api"),
+            here.sessions.get("public"),
+            here.sessions.get("unfiltered"),
         ]
 
     sessions = here.start(open_all()).result(5)
@@ -215,7 +215,7 @@ async def submit():
     await asyncio.sleep(0.2)
     print("id", flush=True)
 async def begin():
-    here.submit_session(), here.api_session(), here.download_session()
+    [here.sessions.get(name) for name in ("submit", "api", "public")]
     here.detach(asyncio.ensure_future(submit()))
 here.start(begin()).result(5)
 here.start(asyncio.sleep(3600))

@@ -12,8 +12,8 @@ from email.utils import formatdate
 
 import pytest
 
-from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
 from rmbg_nodes.backends.hosted.http.rate_limits import TokenBucket
+from rmbg_nodes.backends.hosted.http.resolver import AddressInfo
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.backends.hosted.http.wire import (

@@ -6,9 +6,9 @@ import socket
 import time
 from collections.abc import Sequence
 
-from rmbg_nodes.backends.hosted.http.addresses import AddressInfo
 from rmbg_nodes.backends.hosted.http.rate_limits import RateLimits
 from rmbg_nodes.backends.hosted.http.redact import Redactor
+from rmbg_nodes.backends.hosted.http.resolver import AddressInfo
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.runtime import Runtime
 from rmbg_nodes.backends.hosted.http.transport import Transport

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import unquote
 
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from .threads import in_own_thread
+from ....core.errors import BadOption
 from .wire import Unreachable
 
 IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
-AddressInfo: TypeAlias = "tuple[int, int, int, str, tuple[object, ...]]"
 Origin: TypeAlias = "tuple[str, str, int | None]"
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -49,14 +47,6 @@ _INNER_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa", "i
 _NAME = re.compile(r"[a-z0-9._-]+")
 # "127.1", "0x7f.1" and "2130706433" are addresses too, to those who resolve them.
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-
-
-class Lookup(Protocol):
-    """socket.getaddrinfo, or what stands in for it. Blocks."""
-
-    def __call__(
-        self, host: str, port: int, *, family: int, type: int
-    ) -> Sequence[AddressInfo]: ...
 
 
 class Barred(OSError):
@@ -118,52 +108,48 @@ def check_url(url: str, gateways: frozenset[Origin], *, plain_http: bool = False
         raise Unreachable(f"its address ({host}) is not on the public internet")
 
 
-class PlainResolver(AbstractResolver):
-    """Names as the system resolves them."""
+@dataclass(frozen=True)
+class Base:
+    """Scheme, host, port and path prefix of a server. text: as it was configured."""
 
-    def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
-        self._lookup = lookup
+    text: str
+    origin: Origin
+    path: str
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """See aiohttp. Raises OSError."""
-        found = await in_own_thread(lambda: self._addresses(host, port, family))
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=kind,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address, kind in found
-        ]
-
-    async def close(self) -> None:
-        """Nothing is kept."""
-
-    def _addresses(self, host: str, port: int, family: int) -> list[tuple[str, int]]:
+    @classmethod
+    def of(cls, text: str) -> Base:
+        """From an address such as https://gateway.example/prefix. Raises BadOption."""
         try:
-            infos = self._lookup(host, port, family=family, type=socket.SOCK_STREAM)
-        except ValueError:  # raised for labels that no name can have
-            raise OSError(f"{host} is no name") from None
-        kinds = (socket.AF_INET, socket.AF_INET6)
-        return [(str(info[4][0]), info[0]) for info in infos if info[0] in kinds]
+            url = parse_url(text.rstrip("/"))
+        except Unreachable:
+            raise BadOption(
+                f"{text!r} cannot be the address of a provider's server; write it like "
+                "https://gateway.example/prefix."
+            ) from None
+        return cls(text.rstrip("/"), origin_of(url), url.raw_path.rstrip("/"))
 
+    def rest_of(self, url: str) -> str | None:
+        """What follows this base in the URL, its query included; None when it lies elsewhere.
 
-class PublicResolver(PlainResolver):
-    """Names of public hosts only: one address that is not public refuses the name."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """See aiohttp. Raises AddressRefused, or another OSError."""
-        results = await super().resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in results):
-            raise AddressRefused("its address is not on the public internet")
-        return results
+        Compared as a server would read it: the port explicit, the prefix at a "/", and no segment
+        that leads out of it again.
+        """
+        try:
+            parts = parse_url(url)
+        except Unreachable:
+            return None
+        if parts.user is not None or parts.password is not None:
+            return None
+        path = parts.raw_path
+        inside = path == self.path or path.startswith(f"{self.path}/")
+        if origin_of(parts) != self.origin or not inside:
+            return None
+        # Decoded twice: a gateway may decode once before it looks for dots itself.
+        decoded = unquote(unquote(path)).replace("\\", "/")
+        if any(part.split(";")[0] in (".", "..") for part in decoded.split("/")):
+            return None
+        query = f"?{parts.raw_query_string}" if parts.raw_query_string else ""
+        return path[len(self.path) :] + query
 
 
 def _host(url: URL) -> str:

@@ -6,18 +6,24 @@ No exception of aiohttp leaves this file: some carry the request's headers, and 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
+from ....version import __version__
 from .addresses import Barred
-from .proxies import Proxy
 from .retry import Seen
-from .wire import Answer, SendState
+from .sessions import Proxy
+from .wire import Answer, Call, SendState, Upload
+
+USER_AGENT = f"rmbg-nodes/{__version__} (+https://github.com/rmbg-nodes/rmbg-nodes)"
 
 _SLICE = 65_536
 #: Bytes a second. What is slower on average, after the first `read_seconds`, is given up.
@@ -82,6 +88,37 @@ class Attempt:
         if self.trouble or self.seen.status is None:
             return f"{self.host}: {self.trouble}"
         return f"{self.host} answered {_named(self.seen.status)}"
+
+
+def packed(call: Call, key_headers: Mapping[str, str]) -> tuple[CIMultiDict[str], bytes | None]:
+    """Headers, with what identifies the account, and body; None when there is none.
+
+    No compression is asked for: answers are small or pictures, and a bomb needs a fuse.
+    """
+    headers = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    body = call.content
+    if call.data is not None:
+        body = json.dumps(call.data).encode()
+        headers["Content-Type"] = "application/json"
+    elif call.upload is not None:
+        boundary = uuid.uuid4().hex
+        body = _form(call.upload, boundary)
+        headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    headers.update(call.headers)
+    headers.update(key_headers)
+    return headers, body
+
+
+def _form(upload: Upload, boundary: str) -> bytes:
+    """A form with one file in it (RFC 7578)."""
+    head = (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="{upload.field}"; filename="{upload.file_name}"\r\n'
+        f"Content-Type: {upload.content_type}\r\n\r\n"
+    )
+    return head.encode() + upload.content + f"\r\n--{boundary}--\r\n".encode()
 
 
 async def exchange(

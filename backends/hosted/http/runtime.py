@@ -20,12 +20,10 @@ from collections.abc import Coroutine, Mapping
 from types import ModuleType
 from typing import TypeVar
 
-import aiohttp
-
 from ....core.types import Ticket
-from .addresses import Lookup
 from .rate_limits import RateLimits
-from .sessions import API, PUBLIC, SUBMIT, UNFILTERED, Sessions
+from .resolver import Lookup
+from .sessions import Sessions
 from .wire import SendState
 
 T = TypeVar("T")
@@ -40,9 +38,7 @@ _ENDING = 2.0
 class Runtime:
     """A loop in one daemon thread; limits by provider; submits that must go on to their end.
 
-    flights: pictures that are on their way, by what they are; only touched on the loop. detached:
-    tasks that outlive their run. leaving: submits, with whether their bytes may have left. lookup:
-    socket.getaddrinfo, or what stands in for it.
+    lookup: socket.getaddrinfo, or what stands in for it.
     """
 
     def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
@@ -50,11 +46,14 @@ class Runtime:
         self.closed = False
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(_note)
+        #: Pictures that are on their way, by what they are; only touched on the loop.
         self.flights: dict[str, asyncio.Future[object]] = {}
+        #: Tasks that outlive their run.
         self.detached: set[asyncio.Task[object]] = set()
+        #: Submits, and how far each has come.
         self.leaving: dict[asyncio.Task[Ticket], SendState] = {}
         self._rate_limits: dict[str, tuple[tuple[int, int, int], RateLimits]] = {}
-        self._sessions = Sessions(lookup)
+        self.sessions = Sessions(lookup)
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="rmbg-hosted", daemon=True)
         self._thread.start()
@@ -101,18 +100,6 @@ class Runtime:
             if departure.under_way and departure.home == home
         ]
 
-    def submit_session(self) -> aiohttp.ClientSession:
-        """On the loop: for requests that start paid work, each on a fresh connection."""
-        return self._sessions.get(SUBMIT)
-
-    def api_session(self) -> aiohttp.ClientSession:
-        """On the loop: for the provider's other calls."""
-        return self._sessions.get(API)
-
-    def download_session(self, *, public: bool = True) -> aiohttp.ClientSession:
-        """On the loop: for files. public: False for this machine, and behind a proxy."""
-        return self._sessions.get(PUBLIC if public else UNFILTERED)
-
     def close(self) -> None:
         """End it, from any thread but its own; submits under way have 10 seconds to bring their id.
 
@@ -135,7 +122,7 @@ class Runtime:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await self._sessions.close()
+        await self.sessions.close()
         await self.loop.shutdown_asyncgens()
 
     def _run(self) -> None:

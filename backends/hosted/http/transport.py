@@ -12,24 +12,18 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
 from urllib.parse import urljoin
-
-import aiohttp
-from yarl import URL
 
 from ....config.settings import read_settings
 from ....core.errors import Offline
-from .addresses import Barred, check_url, origin_of, parse_url
-from .body import packed
+from .addresses import Barred, Base, check_url, origin_of, parse_url
 from .data_uri import decode_data_uri
-from .exchange import SLOWEST, Attempt, Request, exchange
-from .origins import Base
-from .proxies import Proxy, proxy_for
+from .exchange import SLOWEST, Attempt, Request, exchange, packed
 from .rate_limits import RateLimits
 from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide
 from .runtime import Runtime
+from .sessions import SessionName, proxy_for
 from .wire import Answer, AnswerLost, Call, NotSent, SendState, Unreachable
 
 _log = logging.getLogger("rmbg_nodes.hosted")
@@ -40,8 +34,6 @@ _MOST_OF_AN_ANSWER = 64_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _USUAL = Backoff()
-
-Door: TypeAlias = "Callable[[Proxy | None], aiohttp.ClientSession]"
 
 
 class Transport:
@@ -91,22 +83,21 @@ class Transport:
         leaving = departure or SendState()
         if not self._is_ours(call.url):
             raise NotSent("its address is not on the provider's servers")
-        headers, body = packed(call, self._key_headers)
-        total = self._submit_seconds + len(body or b"") / SLOWEST
-        request = self._request(
-            call.method, call.url, headers, body, _MOST_OF_A_SUBMIT, self._submit_seconds, total
-        )
+        seconds = self._submit_seconds
+        request = self._request(call, _MOST_OF_A_SUBMIT, self._key_headers)
+        total = seconds + len(request.body or b"") / SLOWEST
+        request = replace(request, read_seconds=seconds, total_seconds=total)
 
         async def once(number: int) -> Attempt:
             await self._rate_limits.pace.turn()
-            attempt = await self._exchange(request, self._fresh, number, leaving)
+            attempt = await self._exchange(request, "submit", number, leaving)
             if attempt.seen.status == 429:
                 leaving.under_way = False
             return attempt
 
-        last, accepted = await self._repeat("submit", once)
-        if accepted and last.answer is not None:
-            return self._quotable(last.answer)
+        last, answer = await self._repeat("submit", once)
+        if answer is not None:
+            return self._quotable(answer)
         reason = self._redactor.clean(str(last))
         if last.seen.bytes_left and last.seen.status != 429:
             raise AnswerLost(reason)
@@ -116,30 +107,28 @@ class Transport:
         """See wire.Wire. Raises Unreachable or Offline."""
         if not self._is_ours(call.url):
             raise Unreachable("its address is not on the provider's servers")
-        headers, body = packed(call, self._key_headers)
-        request = self._request(
-            call.method, call.url, headers, body, _MOST_OF_AN_ANSWER, wants_json=True
+        request = self._request(call, _MOST_OF_AN_ANSWER, self._key_headers)
+        return await self._asked(
+            replace(request, wants_json=True), "api", final_header=call.final_header
         )
-        return await self._asked(request, self._kept, True, call.final_header)
 
     async def put(self, call: Call) -> Answer:
         """See wire.Wire. Raises Unreachable or Offline."""
         check_url(call.url, self._gateways)
-        headers, body = packed(call, {})
-        request = self._request(call.method, call.url, headers, body, _MOST_OF_AN_ANSWER)
-        return await self._asked(request, self._outside(request.url), self._is_ours(call.url))
+        request = self._request(call, _MOST_OF_AN_ANSWER, {})
+        return await self._asked(request, "public", paced=self._is_ours(call.url))
 
     async def download(self, url: str, most_bytes: int) -> bytes:
         """The file at this address: https, or a data URI. Redirects are followed to public hosts;
         the key is never sent. Raises Unreachable or Offline."""
         if url[:5].lower() == "data:":
             return decode_data_uri(url, most_bytes)
-        last, accepted = await self._repeat(
+        last, answer = await self._repeat(
             "download", lambda number: self._followed(url, most_bytes, number)
         )
-        if accepted and last.answer is not None:
-            return last.answer.body
-        raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+        if answer is None:
+            raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+        return answer.body
 
     def rebase(self, role: str, url: str) -> str | None:
         """See wire.Wire."""
@@ -149,28 +138,27 @@ class Transport:
         return None if rest is None else self._bases[role].text + rest
 
     async def _asked(
-        self, request: Request, door: Door, paced: bool, final_header: str = ""
+        self, request: Request, session: SessionName, final_header: str = "", *, paced: bool = True
     ) -> Answer:
         async def once(number: int) -> Attempt:
             if paced:
                 await self._rate_limits.pace.turn()
-            return await self._exchange(request, door, number, SendState())
+            return await self._exchange(request, session, number, SendState())
 
-        last, accepted = await self._repeat("ask", once, final_header)
-        if accepted and last.answer is not None:
-            return self._quotable(last.answer)
-        raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+        last, answer = await self._repeat("ask", once, final_header)
+        if answer is None:
+            raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
+        return self._quotable(answer)
 
     def _quotable(self, answer: Answer) -> Answer:
         return replace(answer, body=self._redactor.hide(answer.body))
 
     async def _followed(self, url: str, most_bytes: int, number: int) -> Attempt:
         """The answer at the end of the redirects, each judged like the first address."""
-        headers, _ = packed(Call("GET", url), {})
         for _ in range(_MOST_REDIRECTS + 1):
             check_url(url, self._gateways, plain_http=self._plain_http)
-            request = self._request("GET", url, headers, None, most_bytes)
-            attempt = await self._exchange(request, self._outside(request.url), number, SendState())
+            request = self._request(Call("GET", url), most_bytes, {})
+            attempt = await self._exchange(request, "public", number, SendState())
             if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
                 return attempt
             try:
@@ -184,8 +172,8 @@ class Transport:
         operation: Operation,
         once: Callable[[int], Awaitable[Attempt]],
         final_header: str = "",
-    ) -> tuple[Attempt, bool]:
-        """The last attempt, and whether it brought an answer that counts."""
+    ) -> tuple[Attempt, Answer | None]:
+        """The last attempt, and its answer if that counts."""
         clock = asyncio.get_running_loop().time
         until = clock() + self._again_seconds
         number, streak, was_throttled = 0, 0, False
@@ -193,7 +181,7 @@ class Transport:
             number += 1
             attempt = await once(number)
             if attempt.answer is not None and final_header in attempt.answer.headers:
-                return attempt, True
+                return attempt, attempt.answer
             throttled = attempt.seen.status == 429
             streak = streak + 1 if throttled == was_throttled else 1
             was_throttled = throttled
@@ -204,11 +192,11 @@ class Transport:
                 or attempt.barred
                 or clock() + verdict.seconds > until
             ):
-                return attempt, isinstance(verdict, Accept)
+                return attempt, attempt.answer if isinstance(verdict, Accept) else None
             await asyncio.sleep(verdict.seconds)
 
     async def _exchange(
-        self, request: Request, door: Door, number: int, departure: SendState
+        self, request: Request, session: SessionName, number: int, departure: SendState
     ) -> Attempt:
         host = request.url.host or ""
         if read_settings().offline:
@@ -218,51 +206,31 @@ class Transport:
             )
         try:
             proxy = proxy_for(request.url)
-            session = door(proxy)
+            # A proxy looks names up itself, and its own name may well be private.
+            if session == "public" and (proxy or origin_of(request.url) in self._gateways):
+                session = "unfiltered"
+            attempt = await exchange(self._runtime.sessions.get(session), request, proxy, departure)
         except Barred as barred:
             return Attempt.never_made(host, barred)
-        attempt = await exchange(session, request, proxy, departure)
-        path = self._redactor.clean(request.url.raw_path)
-        outcome = self._redactor.clean(str(attempt))
-        _log.debug("%s %s%s, attempt %d: %s", request.method, host, path, number, outcome)
+        if _log.isEnabledFor(logging.DEBUG):
+            path = self._redactor.clean(request.url.raw_path)
+            outcome = self._redactor.clean(str(attempt))
+            _log.debug("%s %s%s, attempt %d: %s", request.method, host, path, number, outcome)
         return attempt
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        most_bytes: int,
-        read_seconds: float | None = None,
-        total_seconds: float | None = None,
-        *,
-        wants_json: bool = False,
-    ) -> Request:
-        reading = read_seconds or self._read_seconds
+    def _request(self, call: Call, most_bytes: int, key_headers: Mapping[str, str]) -> Request:
+        headers, body = packed(call, key_headers)
         volume = len(body or b"") + most_bytes
         return Request(
-            method,
-            parse_url(url),
+            call.method,
+            parse_url(call.url),
             headers,
             body,
             most_bytes,
             connect_seconds=self._connect_seconds,
-            read_seconds=reading,
-            total_seconds=total_seconds or self._connect_seconds + reading + volume / SLOWEST,
-            wants_json=wants_json,
+            read_seconds=self._read_seconds,
+            total_seconds=self._connect_seconds + self._read_seconds + volume / SLOWEST,
         )
 
     def _is_ours(self, url: str) -> bool:
         return any(base.rest_of(url) is not None for base in self._bases.values())
-
-    def _fresh(self, proxy: Proxy | None) -> aiohttp.ClientSession:
-        return self._runtime.submit_session()
-
-    def _kept(self, proxy: Proxy | None) -> aiohttp.ClientSession:
-        return self._runtime.api_session()
-
-    def _outside(self, url: URL) -> Door:
-        """A proxy looks names up itself, and its own name may well be private."""
-        near = origin_of(url) in self._gateways
-        return lambda proxy: self._runtime.download_session(public=not near and proxy is None)
