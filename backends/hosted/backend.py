@@ -19,9 +19,8 @@ from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Provider
-from .jobs.blocking import BlockingPool
 from .jobs.job_runner import JobRunner
-from .jobs.run_context import HostedRequest, RunContext
+from .jobs.run_context import BlockingPool, HostedRequest, RunContext
 from .jobs.schedule import PollSchedule
 from .providers import PROVIDERS
 
@@ -42,6 +41,7 @@ class HostedBackend:
 
     def __init__(self, spec: BackendSpec, options: Mapping[str, OptionValue]) -> None:
         self._options = options
+        self._official = options.get("client") == "official"
         self._bases = bases_of(spec)
         self._limits = limits_of(spec)
         # By the limits in force: else a plan that allows more jobs at a time would not be used.
@@ -80,7 +80,9 @@ class HostedBackend:
         first = next(requests, None)
         if first is None:
             return
-        run = _Run(self._job_runner(job, blocking_pool := self._new_pool()), blocking_pool)
+        # An official client blocks a thread for every picture that it works on.
+        pool = BlockingPool(self.spec.window + _BESIDE) if self._official else BlockingPool()
+        run = _Run(self._job_runner(job, pool), pool)
         try:
             run.start(first)
             yield from self._outcomes(run, requests, job)
@@ -116,25 +118,19 @@ class HostedBackend:
         if refusal is not None:
             raise refusal
 
-    def _new_pool(self) -> BlockingPool:
-        """An official client blocks a thread for every picture that it works on."""
-        if self._options.get("client") == "official":
-            return BlockingPool(self.spec.window + _BESIDE)
-        return BlockingPool()
-
-    def _provider(self, key: Key, blocking_pool: BlockingPool) -> Provider:
+    def _provider(self, key: Key, pool: BlockingPool) -> Provider:
         """Return the words of the provider: this package's, or those of its official client."""
-        if self._options.get("client") == "official":
+        if self._official:
             from .providers.official import OFFICIAL
 
             official = OFFICIAL[self.spec.provider]
-            return official(self.spec, self._bases, self._options, key.reveal(), blocking_pool.run)
+            return official(self.spec, self._bases, self._options, key.reveal(), pool.run)
         return PROVIDERS[self.spec.provider](self.spec, self._bases, self._options)
 
-    def _job_runner(self, job: Job, blocking_pool: BlockingPool) -> JobRunner:
+    def _job_runner(self, job: Job, pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
         key = find_key(spec, str(self._options.get("profile", "")))
-        provider = self._provider(key, blocking_pool)
+        provider = self._provider(key, pool)
         here = runtime()
         home = f"{spec.provider} {' '.join(sorted(self._bases.values()))}"
         rate_limits = here.rate_limits(
@@ -159,10 +155,10 @@ class HostedBackend:
                 transport=transport,
                 rate_limits=rate_limits,
                 runtime=here,
-                blocking_pool=blocking_pool,
+                pool=pool,
                 job=job,
                 limits=limits,
-                pacer=PollSchedule.of(
+                schedule=PollSchedule.of(
                     hosting_of(spec).seconds, limits.in_flight, limits.requests_a_minute
                 ),
                 resubmit=bool(self._options.get("resubmit", False)),
@@ -174,9 +170,9 @@ class HostedBackend:
 class _Run:
     """The coroutines of one run, seen from the caller's thread."""
 
-    def __init__(self, job_runner: JobRunner, blocking_pool: BlockingPool) -> None:
+    def __init__(self, job_runner: JobRunner, pool: BlockingPool) -> None:
         self._job_runner = job_runner
-        self._blocking_pool = blocking_pool
+        self._pool = pool
         self._runtime = runtime()
         self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.open = 0
@@ -212,9 +208,9 @@ class _Run:
 
     def stop(self) -> None:
         """End everything that is still under way; at once when nothing is."""
-        self._blocking_pool.stop()
+        self._pool.stop()
         self._runtime.start(self._job_runner.stop(_PATIENCE)).result()
-        self._blocking_pool.join(_JOINING)
+        self._pool.join(_JOINING)
 
 
 def open_hosted(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:

@@ -28,7 +28,7 @@ from .http.runtime import runtime
 from .http.transport import Transport
 from .http.wire import Call, JsonObject, Unreachable
 from .providers import PROVIDERS
-from .providers.answers import check_account, said, text_at
+from .providers.answers import Answers, said, text_at
 
 ROLE = "prices"
 
@@ -126,7 +126,7 @@ def _asked(spec: BackendSpec, profile: str) -> Quote:
     url = f"{bases[ROLE]}/v1/models/pricing?endpoint_id={quote(endpoint, safe='')}"
     answer = here.start(transport.ask(Call("GET", url))).result()
     if answer.status == 401:
-        check_account(spec, _host(spec), answer)
+        Answers(spec, _host(spec)).check_account(answer)
     if answer.status != 200:
         raise Unreachable(f"{_host(spec)} answered {answer.status}: {said(answer)}", answer.status)
     return _quote(_line(answer.data(), endpoint), _host(spec), datetime.now(timezone.utc))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar, cast
 
 from ....config.hosted import hosting_of
@@ -99,7 +98,7 @@ class JobRunner:
     async def _lead(self, request: HostedRequest) -> Matte | Failure:
         context = self._context
         try:
-            ticket = request.ticket or await context.aside(partial(context.job.known, request.work))
+            ticket = request.ticket or await context.pool.run(context.job.known, request.work)
         except PictureError as error:
             return Failure(messages.about(request.name, error))
         if ticket is not None and ticket.request_id is not None:
@@ -156,7 +155,7 @@ class JobRunner:
     ) -> Matte | Failure:
         """The result, unless another submit got the same id meanwhile: it may be either's."""
         try:
-            held = await self._context.aside(partial(self._context.job.known, request.work))
+            held = await self._context.pool.run(self._context.job.known, request.work)
         except PictureError:  # it cannot be looked up: what was paid for is delivered
             return result
         if held is None or held.request_id is not None:
@@ -167,17 +166,17 @@ class JobRunner:
         most = hosting_of(self._context.spec).most_bytes
 
         def pack() -> codec.Sent:
-            stopped = self._context.blocking_pool.stopping.is_set
+            stopped = self._context.pool.stopping.is_set
             return codec.fit_png(codec.levels_of(frame), most, self._context.downscale, stopped)
 
-        return await self._context.aside(pack)
+        return await self._context.pool.run(pack)
 
     async def _ticket(self, request: HostedRequest, packed: codec.Sent) -> Ticket | Failure:
         """Pay. What is not sent after all frees what was reserved."""
         context = self._context
         try:
-            await context.aside(
-                partial(context.job.reserve, request.work, cast("Price", context.spec.price))
+            await context.pool.run(
+                context.job.reserve, request.work, cast("Price", context.spec.price)
             )
         except PictureError as refused:
             return Failure(messages.about(request.name, refused))
@@ -221,7 +220,7 @@ class JobRunner:
         here, because the request that waits for it may be cancelled at any moment."""
         context = self._context
         try:
-            await context.aside(partial(context.job.sending, request.work))
+            await context.pool.run(context.job.sending, request.work)
             wire = CancellableSubmit(context.transport, self._stop, departure)
             answered = await context.provider.submit(wire, image)
         except AnswerLost as lost:
@@ -238,13 +237,13 @@ class JobRunner:
     async def _accepted(self, request: HostedRequest, ticket: Ticket) -> None:
         """Make the id durable. Raises AnswerLost for one that stands for another picture."""
         try:
-            await self._context.aside(partial(self._context.job.submitted, request.work, ticket))
+            await self._context.pool.run(self._context.job.submitted, request.work, ticket)
         except MayBeBilled as foreign:
             raise AnswerLost(str(foreign)) from None
 
     async def _settled(self, request: HostedRequest, result: Result) -> Result:
         outcome = Outcome(request.index, result)
-        await self._context.aside(partial(self._context.job.settled, request.work, outcome))
+        await self._context.pool.run(self._context.job.settled, request.work, outcome)
         return result
 
     def _free(self, request: HostedRequest) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from ....config.hosted import Limits
 from ....core.specs import BackendSpec
@@ -13,23 +18,67 @@ from ..http.rate_limits import RateLimits
 from ..http.runtime import Runtime
 from ..http.transport import Transport
 from ..http.wire import Provider
-from .blocking import BlockingPool
 from .schedule import PollSchedule
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+_THREADS = 3
+
+
+class BlockingPool:
+    """The few threads of one run, for what would block the event loop: PNG, SQLite, official
+    clients. They end with the run, so that nothing but the one loop thread outlives it.
+
+    `run` is for the loop, `stop` and `join` for the run's own thread.
+    """
+
+    def __init__(self, threads: int = _THREADS) -> None:
+        self.stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._pool = ThreadPoolExecutor(
+            threads,
+            thread_name_prefix="rmbg-hosted-run",
+            initializer=lambda: self._threads.append(threading.current_thread()),
+        )
+
+    async def run(self, function: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Compute the function's result beside the loop; on the loop once the run is over."""
+        work = partial(function, *args, **more)
+        if self.stopping.is_set():
+            return work()
+        try:
+            result = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except RuntimeError:  # the run ended in this very moment
+            return work()
+        return await result
+
+    def stop(self) -> None:
+        """Long work that asks `stopping` ends early; what is queued (an id on its way into the
+        journal) is still done."""
+        self.stopping.set()
+        self._pool.shutdown(wait=False)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the threads to end, but no longer than this."""
+        until = time.monotonic() + seconds
+        for thread in list(self._threads):
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 @dataclass(frozen=True)
 class HostedRequest:
-    """One picture of one run. size: (width, height). frame: None when there is only a ticket to
-    fetch. ticket: the one to fetch, if it is known beforehand."""
+    """One picture of one run."""
 
     index: int
     name: str
     work: str
     size: tuple[int, int]
+    """(width, height)"""
     frame: Frame | None = None
+    """None when there is only a ticket to fetch."""
     ticket: Ticket | None = None
+    """The one to fetch, if it is known beforehand."""
 
     @classmethod
     def of_claim(cls, claim: Claim) -> HostedRequest:
@@ -40,21 +89,18 @@ class HostedRequest:
 
 @dataclass(frozen=True)
 class RunContext:
-    """home: the provider's address, by which equal pictures of other runs are recognised."""
+    """What the pictures of one run share."""
 
     home: str
+    """The provider's addresses, by which equal pictures of other runs are recognised."""
     spec: BackendSpec
     provider: Provider
     transport: Transport
     rate_limits: RateLimits
     runtime: Runtime
-    blocking_pool: BlockingPool
+    pool: BlockingPool
     job: Job
     limits: Limits
-    pacer: PollSchedule
+    schedule: PollSchedule
     resubmit: bool
     downscale: bool
-
-    async def aside(self, function: Callable[[], T]) -> T:
-        """The result of something that would block the event loop."""
-        return await self.blocking_pool.run(function)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ....config.hosted import hosting_of
@@ -87,7 +86,7 @@ class ResultWaiter:
         accepted, last_working = clock(), 0.0
         pauses = self._pauses()
         if not resumed:
-            await asyncio.sleep(context.pacer.pause(0.0))
+            await asyncio.sleep(context.schedule.pause(0.0))
         while True:
             try:
                 state = await context.provider.poll(context.transport, self._ticket)
@@ -101,14 +100,14 @@ class ResultWaiter:
             if isinstance(state, Ready):
                 self._queued.pop(self._request.work, None)
                 if not resumed:
-                    context.pacer.learn(last_working, elapsed)
+                    context.schedule.learn(last_working, elapsed)
                 return state
             if state.queued:
                 self._queued[self._request.work] = self._ticket
             else:
                 self._queued.pop(self._request.work, None)
             last_working = elapsed
-            await asyncio.sleep(context.pacer.pause(elapsed))
+            await asyncio.sleep(context.schedule.pause(elapsed))
 
     def _is_young(self) -> bool:
         """The provider should still have the result."""
@@ -147,7 +146,7 @@ class ResultWaiter:
         name = self._request.name
         try:
             data = await self._downloaded(ready, size, until)
-            return data, await self._context.aside(partial(codec.decode_alpha, data, size))
+            return data, await self._context.pool.run(codec.decode_alpha, data, size)
         except Unreachable as problem:
             if problem.status in (_REFUSED, *_NOTHING):
                 error = self._no_file(problem)
@@ -195,7 +194,7 @@ class ResultWaiter:
         context, names = self._context, words_in(url)
         if any(same_id(name, str(self._ticket.request_id)) for name in names):
             return
-        if await context.aside(partial(context.job.is_foreign, self._request.work, names)):
+        if await context.pool.run(context.job.is_foreign, self._request.work, names):
             raise UnusableResult("the address of its result names another picture's request.")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ....config.hosted import hosting_of
 from ....core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
@@ -74,99 +75,112 @@ def moderated(words: str) -> bool:
     return _MODERATION.search(words) is not None
 
 
-def accepted_id(who: str, answer: Answer, key: str) -> str:
-    """The id in the answer to a submit that was accepted. Raises AnswerLost when it has none."""
-    data = answer.data()
-    if data is None:
-        raise AnswerLost(f"{who} answered {answer.status} with something that is no JSON object")
-    found = id_at(data, key)
-    if found is None:
-        raise AnswerLost(f"{who} answered {answer.status} without a request id")
-    return found
+@dataclass(frozen=True)
+class Answers:
+    """Judge what one provider answers: each method returns, or raises what became of the work."""
 
+    spec: BackendSpec
+    who: str
+    """What messages call the provider."""
+    id_key: str = ""
+    """Where a job's id stands in its answers."""
+    moderation: str = ""
+    """The sentence on what to set when a picture is refused for what it shows."""
 
-def check_submit(spec: BackendSpec, who: str, answer: Answer, id_key: str, moderation: str) -> None:
-    """Return when the work was accepted, else raise what became of it.
+    def accepted_id(self, answer: Answer) -> str:
+        """Return the job's id from the answer to a submit.
 
-    moderation: the sentence that names the setting to look at when the picture's content is
-    refused. Raises AnswerLost for 408 and 5xx: a gateway that gave up may have passed it on.
-    """
-    status = answer.status
-    if 200 <= status < 300:
-        return
-    check_account(spec, who, answer)
-    if status == 408 or status >= 500:
-        words = said(answer)
-        raise AnswerLost(f"{who} answered {status}: {words}", id_at(answer.data(), id_key))
-    if status < 400:
-        variables = " or ".join(variable for variable, _ in hosting_of(spec).bases.values())
-        raise BackendFailed(
-            f"{who} answered with a redirect ({status}), which is not followed because the request "
-            f"carries a key. Nothing was accepted; set {variables} to the final address."
-        )
-    raise refusal(who, status, said(answer), moderation)
+        Raises AnswerLost where none is found, and for 408 and 5xx: a gateway that gave up may have
+        passed it on.
+        """
+        who, status, data = self.who, answer.status, answer.data()
+        if 200 <= status < 300:
+            if data is None:
+                raise AnswerLost(f"{who} answered {status} with something that is no JSON object")
+            found = id_at(data, self.id_key)
+            if found is None:
+                raise AnswerLost(f"{who} answered {status} without a request id")
+            return found
+        self.check_account(answer)
+        if status == 408 or status >= 500:
+            raise AnswerLost(f"{who} answered {status}: {said(answer)}", id_at(data, self.id_key))
+        if status < 400:
+            variables = " or ".join(name for name, _ in hosting_of(self.spec).bases.values())
+            raise BackendFailed(
+                f"{who} answered with a redirect ({status}), which is not followed because the "
+                f"request carries a key. Nothing was accepted; set {variables} to the final "
+                "address."
+            )
+        raise self.refusal(status, said(answer))
 
+    def check_account(self, answer: Answer) -> None:
+        """Raise KeyMissing or AccountRefused when it is the account that the provider refuses."""
+        hosting = hosting_of(self.spec)
+        if answer.status == 401:  # its words are not quoted: they may hold the key
+            raise KeyMissing(
+                f"{self.who} refused the key. Set {' or '.join(self.spec.key_variables)} to a "
+                f"valid one; keys are made at {hosting.key_page}."
+            )
+        if answer.status in (402, 403):
+            raise AccountRefused(
+                f"{self.who} does not serve this account ({answer.status}: {said(answer)}). Top up "
+                f"your balance, or have the model opened to your account: {hosting.jobs_page}."
+            )
 
-def check_account(spec: BackendSpec, who: str, answer: Answer) -> None:
-    """Raise KeyMissing or AccountRefused when it is the account that the provider refuses."""
-    hosting = hosting_of(spec)
-    if answer.status == 401:  # its words are not quoted: they may hold the key
-        raise KeyMissing(
-            f"{who} refused the key. Set {' or '.join(spec.key_variables)} to a valid one; keys "
-            f"are made at {hosting.key_page}."
-        )
-    if answer.status in (402, 403):
-        raise AccountRefused(
-            f"{who} does not serve this account ({answer.status}: {said(answer)}). Top up your "
-            f"balance, or have the model opened to your account: {hosting.jobs_page}."
-        )
+    def check_poll(self, answer: Answer) -> None:
+        """Raise for what is no word about the job: the account, an unknown id, a redirect.
 
+        Raises KeyMissing, AccountRefused, NotKnown or ResultWaiting.
+        """
+        self.check_account(answer)
+        if answer.status in (404, 410):
+            raise NotKnown(f"{self.who} answered {answer.status}: {said(answer)}")
+        if 300 <= answer.status < 400:
+            raise self.unknown(f"a redirect ({answer.status})")
 
-def check_poll(spec: BackendSpec, who: str, answer: Answer) -> None:
-    """Raise for what is no word about the job: the account, an unknown id, a redirect.
-
-    Raises KeyMissing, AccountRefused, NotKnown or ResultWaiting.
-    """
-    check_account(spec, who, answer)
-    if answer.status in (404, 410):
-        raise NotKnown(f"{who} answered {answer.status}: {said(answer)}")
-    if 300 <= answer.status < 400:
-        raise unknown_words(who, f"a redirect ({answer.status})")
-
-
-def refusal(
-    who: str, status: int | None, words: str, moderation: str
-) -> BackendFailed | BadPicture:
-    """The error for a picture that the provider will not or could not work on."""
-    code = f"{status}: " if status else ""
-    if moderated(words):
-        return BackendFailed(f"{who} refused what the picture shows ({code}{words}). {moderation}")
-    if status == 413:
-        return BadPicture(
-            f"{who} says that the picture is too large ({code}{words}). Send it smaller: the "
-            "`downscale` setting does so when a limit is known; or use another backend."
-        )
-    if status in (415, 422):
-        return BadPicture(
-            f"{who} cannot use the picture ({code}{words}). Convert it, or use another backend."
-        )
-    if status == 404:
+    def refusal(self, status: int | None, words: str) -> BackendFailed | BadPicture:
+        """Return the error for a picture that the provider will not or could not work on."""
+        who, code = self.who, f"{status}: " if status else ""
+        if moderated(words):
+            return BackendFailed(
+                f"{who} refused what the picture shows ({code}{words}). {self.moderation}"
+            )
+        if status == 413:
+            return BadPicture(
+                f"{who} says that the picture is too large ({code}{words}). Send it smaller: the "
+                "`downscale` setting does so when a limit is known; or use another backend."
+            )
+        if status in (415, 422):
+            return BadPicture(
+                f"{who} cannot use the picture ({code}{words}). Convert it, or use another backend."
+            )
+        if status == 404:
+            return BackendFailed(
+                f"{who} does not offer this model to your account or at this address "
+                f"({code}{words}). Look at your plan, or choose another backend."
+            )
         return BackendFailed(
-            f"{who} does not offer this model to your account or at this address "
-            f"({code}{words}). Look at your plan, or choose another backend."
+            f"{who} could not do the work ({code}{words}). Run it again, or choose another backend."
         )
-    return BackendFailed(
-        f"{who} could not do the work ({code}{words}). Run it again, or choose another backend."
-    )
 
+    def upload_failed(self, answer: Answer) -> BackendFailed:
+        """Return the error for a picture that could not be uploaded."""
+        return BackendFailed(
+            f"{self.who} did not take the upload of the picture ({answer.status}: "
+            f"{said(answer)}). Nothing was billed; run it again."
+        )
 
-def unknown_words(who: str, words: str) -> ResultWaiting:
-    """The error for an answer about a job that this version cannot read."""
-    return ResultWaiting(
-        f"{who} answers about its job in words that this version does not know "
-        f"({_quotable(words)}). The request id was kept: run it again later, or update this "
-        "package; nothing is paid again."
-    )
+    def unknown(self, words: str) -> ResultWaiting:
+        """Return the error for an answer about a job that this version cannot read."""
+        return ResultWaiting(
+            f"{self.who} answers about its job in words that this version does not know "
+            f"({_quotable(words)}). The request id was kept: run it again later, or update this "
+            "package; nothing is paid again."
+        )
+
+    def unknown_state(self, answer: Answer) -> ResultWaiting:
+        """Return the error for a job in a state that this version does not know."""
+        return self.unknown(text_at(answer.data(), "status") or f"{answer.status}: {said(answer)}")
 
 
 def _texts(value: JsonValue, depth: int) -> Iterator[str]:

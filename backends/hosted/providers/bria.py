@@ -17,18 +17,7 @@ from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
 from ..http.wire import Answer, Call, JsonObject, NotKnown, Ready, Wire, Working
 from ..job_ids import check_named, id_in, own_url
-from .answers import (
-    accepted_id,
-    check_poll,
-    check_submit,
-    id_at,
-    moderated,
-    refusal,
-    said,
-    text_at,
-    unknown_words,
-    urls_at,
-)
+from .answers import Answers, id_at, moderated, said, text_at, urls_at
 
 _NAME = "Bria"
 _ID = "request_id"
@@ -54,6 +43,7 @@ class Bria:
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
         self._spec = spec
+        self._answers = Answers(spec, _NAME, _ID, _MODERATION)
         self._api = bases["api"]
         self._moderation: JsonObject = {
             field: True for option, field in _MODERATION_FIELDS.items() if options.get(option)
@@ -76,14 +66,13 @@ class Bria:
             data={"image": image, **self._moderation},
         )
         answer = await wire.submit(call)
-        check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
-        request_id = accepted_id(_NAME, answer, _ID)
+        request_id = self._answers.accepted_id(answer)
         return Ticket(self._spec.id, request_id, urls_at(answer.data(), status="status_url"))
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """See wire.Provider."""
         answer = await wire.ask(Call("GET", self._status_url(wire, ticket)))
-        check_poll(self._spec, _NAME, answer)
+        self._answers.check_poll(answer)
         check_job(ticket, answer)
         data = answer.data() or {}
         # Documented: IN_PROGRESS, COMPLETED, ERROR, UNKNOWN; NOT_FOUND beside a 404.
@@ -94,19 +83,19 @@ class Bria:
             # result_url is the field of version 1; it is read in case a gateway still uses it.
             url = text_at(data, "result", "image_url") or text_at(data, "result_url")
             if url is None:
-                raise unknown_words(_NAME, "COMPLETED without result.image_url")
+                raise self._answers.unknown("COMPLETED without result.image_url")
             return Ready(url)
         if word in _FAILED or (answer.status in _REFUSED and "error" in data):
             # The code may be a number or a word such as VALIDATION_ERROR here.
             words = said(data)
-            error = refusal(_NAME, None, words, _MODERATION)
+            error = self._answers.refusal(None, words)
             if word in _FAILED or moderated(words):
                 raise error
             # A gateway answers so too: it does not show that the job, which is paid for, failed.
             raise UnusableResult(str(error))
         if word == "NOT_FOUND":
             raise NotKnown(f"{_NAME} answered NOT_FOUND")
-        raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")
+        raise self._answers.unknown_state(answer)
 
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """Bria documents no cancel, so nothing is asked."""

@@ -13,24 +13,12 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from ....config.hosted import hosting_of
-from ....core.errors import BackendFailed, PictureError, UnusableResult
+from ....core.errors import PictureError, UnusableResult
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
 from ..http.wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
 from ..job_ids import check_named, id_in, own_url
-from .answers import (
-    accepted_id,
-    check_account,
-    check_poll,
-    check_submit,
-    id_at,
-    moderated,
-    refusal,
-    said,
-    text_at,
-    unknown_words,
-    urls_at,
-)
+from .answers import Answers, id_at, moderated, said, text_at, urls_at
 
 _NAME = "fal.ai"
 _ID = "request_id"
@@ -55,6 +43,7 @@ class Fal:
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
         self._spec = spec
+        self._answers = Answers(spec, _NAME, _ID, _MODERATION)
         self._queue = bases["queue"]
         self._rest = bases["rest"]
         self._endpoint = hosting_of(spec).endpoint
@@ -74,15 +63,15 @@ class Fal:
             headers=life(UPLOAD_LIFE),
         )
         answer = await wire.ask(begin)
-        check_account(self._spec, _NAME, answer)
+        self._answers.check_account(answer)
         upload_url = text_at(answer.data(), "upload_url")
         file_url = text_at(answer.data(), "file_url")
         if answer.status >= 300 or upload_url is None or file_url is None:
-            raise _upload_failed(answer)
+            raise self._answers.upload_failed(answer)
         put = Call("PUT", upload_url, content=png, headers={"Content-Type": "image/png"})
         stored = await wire.put(put)
         if stored.status >= 300:
-            raise _upload_failed(stored)
+            raise self._answers.upload_failed(stored)
         return file_url
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
@@ -94,8 +83,7 @@ class Fal:
             headers=life(RESULT_LIFE),
         )
         answer = await wire.submit(call)
-        check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
-        request_id = accepted_id(_NAME, answer, _ID)
+        request_id = self._answers.accepted_id(answer)
         urls = urls_at(
             answer.data(), status="status_url", result="response_url", cancel="cancel_url"
         )
@@ -104,7 +92,7 @@ class Fal:
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """See wire.Provider. COMPLETED covers failures too: the result tells."""
         answer = await wire.ask(Call("GET", self.url(wire, ticket, "status")))
-        check_poll(self._spec, _NAME, answer)
+        self._answers.check_poll(answer)
         check_job(ticket, answer)
         data = answer.data() or {}
         word = (text_at(data, "status") or "").upper()
@@ -114,7 +102,7 @@ class Fal:
             return Working(queued=False)
         if word == "COMPLETED":
             return await self._result(wire, ticket, data)
-        raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")
+        raise self._answers.unknown_state(answer)
 
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """200: it was taken out of the queue. 202 says only that somebody will try."""
@@ -125,7 +113,7 @@ class Fal:
     async def _result(self, wire: Wire, ticket: Ticket, status: JsonObject) -> Ready:
         failed = bool(status.get("error") or status.get("error_type"))
         if (text_at(status, "error_type") or "").startswith(_MACHINES):
-            raise refusal(_NAME, None, said(_without_state(status)), _MODERATION)
+            raise self._answers.refusal(None, said(_without_state(status)))
         try:
             asked = Call("GET", self.url(wire, ticket, "result"), final_header=_ERROR_TYPE)
             answer = await wire.ask(asked)
@@ -133,18 +121,25 @@ class Fal:
         except Unreachable:
             if not failed:
                 raise
-            raise refusal(_NAME, None, said(_without_state(status)), _MODERATION) from None
+            raise self._answers.refusal(None, said(_without_state(status))) from None
         if answer.status >= 500 and _ERROR_TYPE in answer.headers:
-            raise _verdict(answer, failed)
-        check_poll(self._spec, _NAME, answer)
+            raise self._verdict(answer, failed)
+        self._answers.check_poll(answer)
         if answer.status >= 400:
-            error = _verdict(answer, failed)
+            error = self._verdict(answer, failed)
             raise type(error)(f"{error} {_CHARGED}")
         data = answer.data()
         url = text_at(data, "image", "url") or text_at(data, "image")
         if url is None:
-            raise unknown_words(_NAME, "COMPLETED without image.url")
+            raise self._answers.unknown("COMPLETED without image.url")
         return Ready(url)
+
+    def _verdict(self, answer: Answer, failed: bool) -> PictureError:
+        """failed: the job's status says so too. Where it does not, one answer alone does not show
+        that the job, which is paid for, failed: its id is kept."""
+        words = said(answer)
+        error = self._answers.refusal(answer.status, words)
+        return error if failed or moderated(words) else UnusableResult(str(error))
 
     def url(self, wire: Wire, ticket: Ticket, role: str) -> str:
         """The returned URL; when it is missing, foreign or another job's, the documented form,
@@ -171,18 +166,3 @@ def life(seconds: int) -> dict[str, str]:
 
 def _without_state(status: JsonObject) -> JsonObject:
     return {key: status.get(key) for key in ("error", "error_type")}
-
-
-def _verdict(answer: Answer, failed: bool) -> PictureError:
-    """failed: the job's status says so too. Where it does not, one answer alone does not show that
-    the job, which is paid for, failed: its id is kept."""
-    words = said(answer)
-    error = refusal(_NAME, answer.status, words, _MODERATION)
-    return error if failed or moderated(words) else UnusableResult(str(error))
-
-
-def _upload_failed(answer: Answer) -> BackendFailed:
-    return BackendFailed(
-        f"{_NAME} did not take the upload of the picture ({answer.status}: {said(answer)}). "
-        "Nothing was billed; run it again."
-    )

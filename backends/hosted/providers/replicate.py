@@ -16,18 +16,7 @@ from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
 from ..http.wire import Answer, AnswerLost, Call, JsonObject, Ready, Upload, Wire, Working
 from ..job_ids import check_input, check_named, id_in, own_url, urls_of_input
-from .answers import (
-    accepted_id,
-    check_account,
-    check_poll,
-    check_submit,
-    id_at,
-    refusal,
-    said,
-    text_at,
-    unknown_words,
-    urls_at,
-)
+from .answers import Answers, id_at, said, text_at, urls_at
 
 _NAME = "Replicate"
 _ID = "id"
@@ -44,6 +33,7 @@ class Replicate:
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
         self._spec = spec
+        self._answers = Answers(spec, _NAME, _ID, _MODERATION)
         self._api = bases["api"]
         self._moderation: JsonObject = (
             {"content_moderation": True} if options.get("content_moderation") else {}
@@ -59,13 +49,10 @@ class Replicate:
             return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
         upload = Upload("content", "picture.png", "image/png", png)
         answer = await wire.ask(Call("POST", f"{self._api}/v1/files", upload=upload))
-        check_account(self._spec, _NAME, answer)
+        self._answers.check_account(answer)
         url = text_at(answer.data(), "urls", "get")
         if answer.status >= 300 or url is None:
-            raise BackendFailed(
-                f"{_NAME} did not take the upload of the picture ({answer.status}: "
-                f"{said(answer)}). Nothing was billed; run it again."
-            )
+            raise self._answers.upload_failed(answer)
         return url
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
@@ -76,8 +63,7 @@ class Replicate:
             data={"input": {"image": image, **self._moderation}},
         )
         answer = await wire.submit(call)
-        check_submit(self._spec, _NAME, answer, _ID, _MODERATION)
-        request_id = accepted_id(_NAME, answer, _ID)
+        request_id = self._answers.accepted_id(answer)
         urls = urls_at((answer.data() or {}).get("urls"), status="get", cancel="cancel")
         ticket = Ticket(self._spec.id, request_id, {**urls, **urls_of_input(image)})
         check_accepted(ticket, answer)
@@ -86,7 +72,7 @@ class Replicate:
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """See wire.Provider. Raises MayBeBilled for a job that was cancelled after it began."""
         answer = await wire.ask(Call("GET", self._url(wire, ticket, "status", "")))
-        check_poll(self._spec, _NAME, answer)
+        self._answers.check_poll(answer)
         check_job(ticket, answer)
         data = answer.data() or {}
         word = (text_at(data, "status") or "").lower()
@@ -100,10 +86,10 @@ class Replicate:
                 or text_at(data, "output", "url")
             )
             if url is None:
-                raise unknown_words(_NAME, "succeeded without an output")
+                raise self._answers.unknown("succeeded without an output")
             return Ready(url)
         if word == "failed":
-            raise refusal(_NAME, None, said(data.get("error")), _MODERATION)
+            raise self._answers.refusal(None, said(data.get("error")))
         if word == "canceled":
             raise MayBeBilled(
                 f"The job {ticket.request_id} was cancelled at {_NAME} after it had begun, so it "
@@ -115,7 +101,7 @@ class Replicate:
                 f"The job was cancelled at {_NAME} before it began, so it cost nothing. Run it "
                 "again."
             )
-        raise unknown_words(_NAME, text_at(data, "status") or f"{answer.status}: {said(answer)}")
+        raise self._answers.unknown_state(answer)
 
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """`aborted` never began and is free; a job that ends as `canceled` is charged."""
