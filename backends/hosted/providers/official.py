@@ -23,7 +23,7 @@ from ..job_ids import urls_of_input
 from . import fal, replicate
 from .fal import RESULT_LIFE, UPLOAD_LIFE, Fal, life
 from .replicate import Replicate
-from .sdk import InThread, Official, Unread, load_sdk, text_of, transport_errors
+from .sdk import InThread, Official, Unread, load_sdk, text_of
 
 if TYPE_CHECKING:
     import fal_client
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .bridge import Bridge
 
 
-class OfficialFal(Official):
+class OfficialFal(Official["fal_client.SyncClient"]):
     """fal-client (1.0.3 was read)."""
 
     def __init__(
@@ -44,82 +44,16 @@ class OfficialFal(Official):
         in_thread: InThread,
     ) -> None:
         constants = load_sdk("fal_client.client", "fal")
-        errors = (constants.FalClientError, *transport_errors())
         self._words = Fal(spec, bases, options)
-        super().__init__(self._words, bases, in_thread, errors)
-        self._spec = spec
         self._key = key
+        super().__init__(
+            self._words, spec, bases, in_thread, constants.FalClientError, fal.check_job
+        )
         # The SDK reads its hosts from variables of its own, and always adds https.
         self._replaced = {
             constants.QUEUE_URL_FORMAT: f"{bases['queue']}/",
             f"{constants.REST_URL}/": f"{bases['rest']}/",
         }
-
-    async def hand_over(self, wire: Wire, png: bytes) -> str:
-        """See wire.Provider. The upload that needs no second token, as in our own words."""
-        if len(png) <= hosting_of(self._spec).inline_bytes:
-            return await self._own.hand_over(wire, png)
-
-        def upload(bridge: Bridge) -> str:
-            from fal_client.client import StorageSettings
-
-            return self._client(bridge).upload(
-                png,
-                "image/png",
-                "picture.png",
-                repository="fal",
-                fallback_repository=[],
-                lifecycle=StorageSettings(expires_in=UPLOAD_LIFE),
-            )
-
-        return await self._through(
-            wire, upload, lambda replay: self._own.hand_over(replay, png), self._replaced
-        )
-
-    async def submit(self, wire: Wire, image: str) -> Ticket:
-        """See wire.Provider."""
-
-        def send(bridge: Bridge) -> Ticket:
-            endpoint = hosting_of(self._spec).endpoint
-            handle = self._client(bridge).submit(
-                endpoint, {"image_url": image}, headers=life(RESULT_LIFE)
-            )
-            urls = {
-                "status": handle.status_url,
-                "result": handle.response_url,
-                "cancel": handle.cancel_url,
-            }
-            if not all(isinstance(text, str) for text in (handle.request_id, *urls.values())):
-                raise Unread
-            return Ticket(self._spec.id, handle.request_id, urls)
-
-        return await self._through(
-            wire, send, lambda replay: self._own.submit(replay, image), self._replaced, paid=True
-        )
-
-    async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
-        """See wire.Provider."""
-
-        def ask(bridge: Bridge) -> Working | Ready:
-            import fal_client
-
-            handle = self._handle(self._client(bridge), wire, ticket)
-            status = handle.status()
-            if isinstance(status, fal_client.Queued):
-                return Working(queued=True)
-            if isinstance(status, fal_client.InProgress):
-                return Working(queued=False)
-            if not isinstance(status, fal_client.Completed) or status.error or status.error_type:
-                raise Unread
-            return Ready(text_of(handle.get()["image"]["url"]))
-
-        return await self._through(
-            wire,
-            ask,
-            lambda replay: self._own.poll(replay, ticket),
-            self._replaced,
-            check=lambda _, answer: fal.check_job(ticket, answer),
-        )
 
     def _client(self, bridge: Bridge) -> fal_client.SyncClient:
         import fal_client
@@ -130,19 +64,51 @@ class OfficialFal(Official):
         vars(client)["_client"] = httpx.Client(transport=bridge, trust_env=False)
         return client
 
-    def _handle(
-        self, client: fal_client.SyncClient, wire: Wire, ticket: Ticket
-    ) -> fal_client.SyncRequestHandle:
+    def _upload(self, client: fal_client.SyncClient, png: bytes) -> str:
+        """The upload that needs no second token, as in our own words."""
+        from fal_client.client import StorageSettings
+
+        return client.upload(
+            png,
+            "image/png",
+            "picture.png",
+            repository="fal",
+            fallback_repository=[],
+            lifecycle=StorageSettings(expires_in=UPLOAD_LIFE),
+        )
+
+    def _send(self, client: fal_client.SyncClient, image: str) -> Ticket:
+        endpoint = hosting_of(self._spec).endpoint
+        handle = client.submit(endpoint, {"image_url": image}, headers=life(RESULT_LIFE))
+        urls = {
+            "status": handle.status_url,
+            "result": handle.response_url,
+            "cancel": handle.cancel_url,
+        }
+        if not all(isinstance(text, str) for text in (handle.request_id, *urls.values())):
+            raise Unread
+        return Ticket(self._spec.id, handle.request_id, urls)
+
+    def _ask(self, client: fal_client.SyncClient, wire: Wire, ticket: Ticket) -> Working | Ready:
+        import fal_client
+
         request_id = quote(str(ticket.request_id), safe="")
-        handle = client.get_handle(hosting_of(self._spec).endpoint, request_id)
-        return replace(
-            handle,
+        handle = replace(
+            client.get_handle(hosting_of(self._spec).endpoint, request_id),
             status_url=self._words.url(wire, ticket, "status"),
             response_url=self._words.url(wire, ticket, "result"),
         )
+        status = handle.status()
+        if isinstance(status, fal_client.Queued):
+            return Working(queued=True)
+        if isinstance(status, fal_client.InProgress):
+            return Working(queued=False)
+        if not isinstance(status, fal_client.Completed) or status.error or status.error_type:
+            raise Unread
+        return Ready(text_of(handle.get()["image"]["url"]))
 
 
-class OfficialReplicate(Official):
+class OfficialReplicate(Official["Client"]):
     """replicate (1.0.7 was read)."""
 
     def __init__(
@@ -153,69 +119,12 @@ class OfficialReplicate(Official):
         key: str,
         in_thread: InThread,
     ) -> None:
-        errors = (
-            load_sdk("replicate.exceptions", "replicate").ReplicateException,
-            *transport_errors(),
-        )
-        super().__init__(Replicate(spec, bases, options), bases, in_thread, errors)
-        self._spec = spec
+        error = load_sdk("replicate.exceptions", "replicate").ReplicateException
+        own = Replicate(spec, bases, options)
+        checks = replicate.check_job, replicate.check_accepted
+        super().__init__(own, spec, bases, in_thread, error, *checks)
         self._key = key
         self._moderation = {"content_moderation": True} if options.get("content_moderation") else {}
-
-    async def hand_over(self, wire: Wire, png: bytes) -> str:
-        """See wire.Provider."""
-        if len(png) <= hosting_of(self._spec).inline_bytes:
-            return await self._own.hand_over(wire, png)
-
-        def upload(bridge: Bridge) -> str:
-            file = self._client(bridge).files.create(
-                io.BytesIO(png), filename="picture.png", content_type="image/png"
-            )
-            return text_of(file.urls["get"])
-
-        return await self._through(
-            wire, upload, lambda replay: self._own.hand_over(replay, png), {}
-        )
-
-    async def submit(self, wire: Wire, image: str) -> Ticket:
-        """See wire.Provider. Without `wait`, so that the id comes at once."""
-
-        def send(bridge: Bridge) -> Ticket:
-            prediction = self._client(bridge).predictions.create(
-                model=hosting_of(self._spec).endpoint, input={"image": image, **self._moderation}
-            )
-            given = prediction.urls or {}
-            urls = {"status": given["get"], "cancel": given["cancel"]}
-            return Ticket(self._spec.id, prediction.id, {**urls, **urls_of_input(image)})
-
-        return await self._through(
-            wire,
-            send,
-            lambda replay: self._own.submit(replay, image),
-            {},
-            paid=True,
-            check=replicate.check_accepted,
-        )
-
-    async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
-        """See wire.Provider."""
-
-        def ask(bridge: Bridge) -> Working | Ready:
-            request_id = quote(str(ticket.request_id), safe="")
-            prediction = self._client(bridge).predictions.get(request_id)
-            if prediction.status in ("starting", "processing"):
-                return Working(queued=prediction.status == "starting")
-            if prediction.status != "succeeded":
-                raise Unread
-            return Ready(text_of(prediction.output))
-
-        return await self._through(
-            wire,
-            ask,
-            lambda replay: self._own.poll(replay, ticket),
-            {},
-            check=lambda _, answer: replicate.check_job(ticket, answer),
-        )
 
     def _client(self, bridge: Bridge) -> Client:
         from replicate.client import Client
@@ -223,6 +132,29 @@ class OfficialReplicate(Official):
         return Client(
             api_token=self._key, base_url=self._bases["api"], transport=bridge, trust_env=False
         )
+
+    def _upload(self, client: Client, png: bytes) -> str:
+        file = client.files.create(
+            io.BytesIO(png), filename="picture.png", content_type="image/png"
+        )
+        return text_of(file.urls["get"])
+
+    def _send(self, client: Client, image: str) -> Ticket:
+        """Without `wait`, so that the id comes at once."""
+        prediction = client.predictions.create(
+            model=hosting_of(self._spec).endpoint, input={"image": image, **self._moderation}
+        )
+        given = prediction.urls or {}
+        urls = {"status": given["get"], "cancel": given["cancel"]}
+        return Ticket(self._spec.id, prediction.id, {**urls, **urls_of_input(image)})
+
+    def _ask(self, client: Client, wire: Wire, ticket: Ticket) -> Working | Ready:
+        prediction = client.predictions.get(quote(str(ticket.request_id), safe=""))
+        if prediction.status in ("starting", "processing"):
+            return Working(queued=prediction.status == "starting")
+        if prediction.status != "succeeded":
+            raise Unread
+        return Ready(text_of(prediction.output))
 
 
 #: By provider, as `providers.PROVIDERS`; those that have an official client.
