@@ -83,21 +83,11 @@ _ROWS = (
     BackendSpec(
         id="keyer",
         label="Keyer, no weights",
-        summary="pictures with a plain backdrop (studio sweeps, green screens), or a rough preview",
+        summary="pictures with a plain backdrop (studio sweeps, green screens)",
         location="local",
         licence="keyer",
         target="keyer:open_keyer",
         window=2,
-        options=(
-            Option(
-                "mode",
-                "plain",
-                "plain: exact keying of a plain backdrop, refused where there is none. "
-                "preview: a rough guess of the subject in any picture, for trying a graph out; "
-                "not a replacement for a model.",
-                choices=("plain", "preview"),
-            ),
-        ),
     ),
 )
 

@@ -12,7 +12,7 @@ def parse_options(pairs: list[str]) -> dict[str, OptionValue]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise BadOption(f"--option {pair!r} must be NAME=VALUE, as in --option mode=preview.")
+            raise BadOption(f"--option {pair!r} must be NAME=VALUE, as in --option download=1.")
         options[name] = _value(text)
     return options
 

@@ -15,7 +15,7 @@
     |-- Cancelled                 the user stopped the run
     `-- PictureError              one picture failed; the others go on
         |-- BadPicture            the picture itself cannot be used
-        |-- NoPlainBackdrop       use a model, or ask for the preview
+        |-- NoPlainBackdrop       use a model
         |-- BackendFailed         the backend could not deliver this picture
         |-- ResultWaiting         it is paid for and can still be fetched: run again, or resume
         |-- UnusableResult        what the provider answered cannot be used; ask for it once more

@@ -171,7 +171,10 @@ def quality_flags(alpha: Tensor) -> QualityFlags:
 
 def _islands(subject: NDArray[np.bool_]) -> int:
     step = -(-max(subject.shape) // _ISLAND_SIDE)
-    small = subject[::step, ::step]
-    labels, _ = ndimage.label(small)
+    small = subject
+    for axis, side in enumerate(subject.shape):
+        # A block is subject where any of its pixels is: a stem of one pixel stays in one piece.
+        small = np.logical_or.reduceat(small, np.arange(0, side, step), axis=axis)
+    labels, _ = ndimage.label(small, np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
     return int(np.count_nonzero(areas > _ISLAND_SHARE * small.size))

@@ -1,8 +1,9 @@
-"""The demo: real cut-outs on a machine with neither weights nor keys, and how good they are."""
+"""The demo: real cut-outs with what this machine has, and how good they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,20 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..catalogue.backends import BACKENDS
 from ..core.composite import CompositeOptions, compose
-from ..core.errors import NoPlainBackdrop
+from ..core.errors import Refusal
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
 from ..pipeline.finishing import Done, Finishing
-from ..pipeline.gate import open_backend
+from ..pipeline.gate import OpenBackend, open_backend
 from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import remove
 from .photos import Photo, find_photos
-from .product import product_shot
+from .product import STUDIOS, Studio, product_shot
 from .sheet import Row, contact_sheet
 
 PRODUCT_SIDE = 1024
+_NO_MODEL = (
+    "No photographs: the keyer is for plain backdrops, and no model is ready here. To get one: "
+    "rmbg weights get birefnet (444 MB, MIT licence). Or use a hosted one, which is paid by "
+    "picture: rmbg keys set fal, then rmbg demo --backend fal."
+)
 
 
 @dataclass(frozen=True)
@@ -37,34 +44,48 @@ class Made:
     done: Done
 
 
-def run_demo(folder: Path) -> Iterator[str]:
-    """Cut out a product shot with known truth and some photographs; yield what to tell the user.
+def run_demo(folder: Path, backend_id: str | None = None) -> Iterator[str]:
+    """Cut out product shots with known truth, and photographs; yield what to tell the user.
 
+    backend_id: what cuts out the photographs; None = the first local model whose weights are here.
     Writes for each picture the input, the cut-out, the mask and a composite, and one contact sheet.
+    Raises what that backend refuses.
     """
-    made = [_product()]
-    yield f"{made[0].name}: {made[0].words}"
-    photos = find_photos()
-    if not photos:
-        yield "No photographs: install scikit-image for them (pip install scikit-image)."
-    for photo, path in photos:
-        made.append(_photograph(photo, path))
-        yield f"{photo.name}: {made[-1].words}"
+    photographer = open_backend(backend_id) if backend_id else _ready_model()
+    made = []
+    for studio in STUDIOS:
+        made.append(_product(studio))
+        yield f"{made[-1].name}: {made[-1].words}"
+    if photographer is None:
+        yield _NO_MODEL
+    else:
+        for photo in find_photos():
+            made.append(_photograph(photo, photographer))
+            yield f"{photo.name}: {made[-1].words}"
+        photographer.close()
     for one in made:
         _write(folder, one)
     sheet = contact_sheet(
-        "rmbg demo: no weights, no key",
-        [Row(one.name, one.words, one.image, one.done.image) for one in made],
+        "rmbg demo", [Row(one.name, one.words, one.image, one.done.image) for one in made]
     )
     pixels = torch.from_numpy(np.asarray(sheet, np.float32) / 255)
     write_atomic(folder / "contact-sheet.png", encode(pixels, "png", metadata=signature()))
     yield f"Written to {folder.resolve()}; look at {(folder / 'contact-sheet.png').resolve()}"
 
 
-def _product() -> Made:
-    scene = product_shot((PRODUCT_SIDE, PRODUCT_SIDE))
+def _ready_model() -> OpenBackend | None:
+    """The first local model that this machine may use and has the weights of."""
+    for row in BACKENDS.values():
+        if row.location == "local" and row.model:
+            with suppress(Refusal):
+                return open_backend(row.id)
+    return None
+
+
+def _product(studio: Studio) -> Made:
+    scene = product_shot((PRODUCT_SIDE, PRODUCT_SIDE), studio)
     image, truth = torch.from_numpy(scene.image), torch.from_numpy(scene.alpha)
-    done = _cut("product shot", image, "plain")
+    done = _cut(studio.name, image, open_backend("keyer"))
     error = float((done.mask - truth).abs().mean())
     band = (truth > 0) & (truth < 1)
     edge = float((done.mask - truth).abs()[band].mean())
@@ -74,25 +95,19 @@ def _product() -> Made:
         f"keyer; against the true alpha: IoU {float(both / either):.3f}, mean error {error:.4f}, "
         f"in the soft edge {edge:.3f}; {done.report.facts.seconds:.2f} s"
     )
-    return Made("product shot", words, image, done)
+    return Made(studio.name, words, image, done)
 
 
-def _photograph(photo: Photo, path: Path) -> Made:
-    image = read_picture(path, name=photo.name).pixels
-    try:
-        done = _cut(photo.name, image, "plain")
-        how = "keyer, plain backdrop"
-    except NoPlainBackdrop:
-        done = _cut(photo.name, image, "preview")
-        how = "no plain backdrop, so only a preview"
-    words = f"{how}; {photo.remark}; {done.report.facts.seconds:.2f} s ({photo.credit})"
+def _photograph(photo: Photo, backend: OpenBackend) -> Made:
+    image = read_picture(photo.path, name=photo.name).pixels
+    done = _cut(photo.name, image, backend)
+    facts = done.report.facts
+    words = f"{facts.backend}; {facts.seconds:.2f} s ({photo.credit})"
     return Made(photo.name, words, image, done)
 
 
-def _cut(name: str, image: Tensor, mode: str) -> Done:
-    backend = open_backend("keyer", options={"mode": mode})
-    item = Input(0, name, partial(image.clone))
-    (result,) = remove([item], backend, Finishing(refine=True))
+def _cut(name: str, image: Tensor, backend: OpenBackend) -> Done:
+    (result,) = remove([Input(0, name, partial(image.clone))], backend, Finishing(refine=True))
     if isinstance(result, Failed):
         raise result.failure.error
     return result

@@ -1,4 +1,4 @@
-"""Real photographs for the demo: public-domain pictures that scikit-image ships in its wheel."""
+"""Real photographs for the demo: the pack's own, and those that scikit-image ships in its wheel."""
 
 from __future__ import annotations
 
@@ -6,49 +6,35 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+SAMPLE = Path(__file__).resolve().parent.parent / "web" / "samples" / "rmbg-photo.jpg"
+
 
 @dataclass(frozen=True)
 class Photo:
-    """remark: what the keyer's result on this photograph looks like, judged by eye."""
+    """A photograph that may be shown to anybody."""
 
     name: str
-    file: str
     credit: str
-    remark: str
+    path: Path
 
 
-PHOTOS = (
-    Photo(
-        "coffee",
-        "coffee.png",
-        "Rachel Michetti, CC0",
-        "cup and saucer found, the table's reflections half kept",
-    ),
-    Photo("rocket", "rocket.jpg", "SpaceX, CC0", "rocket found, and the towers' lamps with it"),
-    Photo(
-        "coins",
-        "coins.png",
-        "Brooklyn Museum, no known restrictions",
-        "most coins found, one dark coin lost",
-    ),
-    Photo("cat", "chelsea.png", "Stefan van der Walt, CC0", "missed: only eyes and nose"),
-    Photo(
-        "astronaut",
-        "astronaut.png",
-        "NASA, public domain",
-        "suit found, face and helmet half lost, flag kept",
-    ),
-)
+# File in scikit-image's wheel -> name, credit.
+_SCIKIT_IMAGE = {
+    "coffee.png": ("coffee", "Rachel Michetti, CC0"),
+    "chelsea.png": ("cat", "Stefan van der Walt, CC0"),
+    "rocket.jpg": ("rocket", "SpaceX, CC0"),
+}
 
 
-def find_photos() -> list[tuple[Photo, Path]]:
-    """The photographs that are on this machine, read from disk, never from a network.
+def find_photos() -> list[Photo]:
+    """Return the photographs that are on this machine, read from disk, never from a network.
 
-    Empty where scikit-image is not installed. Its own loader is not called: it downloads what a
-    wheel lacks.
+    The pack's own alone where scikit-image is not installed. Its own loader is not called: it
+    downloads what a wheel lacks.
     """
+    photos = [Photo("astronaut", "NASA, public domain", SAMPLE)]
     spec = importlib.util.find_spec("skimage")
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).parent / "data"
-    return [(photo, path) for photo in PHOTOS if (path := folder / photo.file).is_file()]
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "data"
+        photos += [Photo(*words, folder / file) for file, words in _SCIKIT_IMAGE.items()]
+    return [photo for photo in photos if photo.path.is_file()]

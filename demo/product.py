@@ -1,8 +1,10 @@
-"""The demo's product shot: a glazed jug with dry grasses on a studio sweep, ray-cast in numpy."""
+"""The demo's product shots: a glazed jug with dry grasses in a studio, ray-cast in numpy."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +26,68 @@ PROFILE = (  # share of the way from rim to foot, radius
     (0.90, 0.122),
     (1.0, 0.096),
 )
-GLAZE_TOP, GLAZE_LOW, GLAZE_BROKEN, CLAY = (
-    np.array(colour, np.float32)
-    for colour in ((0.17, 0.47, 0.46), (0.05, 0.25, 0.31), (0.58, 0.38, 0.20), (0.70, 0.57, 0.45))
+GLAZE_BROKEN, CLAY = (
+    np.array(colour, np.float32) for colour in ((0.58, 0.38, 0.20), (0.70, 0.57, 0.45))
 )
 STEM, PLUME, BUD = (
     np.array(colour, np.float32)
     for colour in ((0.42, 0.36, 0.20), (0.72, 0.58, 0.38), (0.76, 0.34, 0.20))
 )
+RGB: TypeAlias = "tuple[float, float, float]"
+Glaze: TypeAlias = "tuple[Array, Array]"
 
 
-def product_shot(size: tuple[int, int] = (768, 768)) -> Scene:
-    """A glazed jug with dry grasses on a studio sweep, with its true alpha; size (H, W).
+@dataclass(frozen=True)
+class Studio:
+    """A plain backdrop and the jug before it; colours are sRGB in 0..1."""
 
-    The jug is a turned body, seen from a little above and lit by two soft boxes. Its shadow belongs
-    to the background.
+    name: str
+    above: RGB
+    """The backdrop's colour at the upper border, under full light."""
+    below: RGB
+    """The same at the lower border."""
+    glaze: tuple[RGB, RGB]
+    """The jug's glaze at its rim and where it ends, a little above the foot."""
+
+
+SWEEP = Studio(
+    "product shot",
+    above=(1.0, 0.988, 0.970),
+    below=(1.0, 0.988, 0.970),
+    glaze=((0.17, 0.47, 0.46), (0.05, 0.25, 0.31)),
+)
+#: The kinds of plain backdrop that the keyer is for.
+STUDIOS = (
+    SWEEP,
+    Studio(
+        "gradient",
+        above=(0.40, 0.56, 0.74),
+        below=(0.93, 0.95, 1.0),
+        glaze=((0.66, 0.27, 0.16), (0.40, 0.11, 0.09)),
+    ),
+    Studio(
+        "green screen",
+        above=(0.17, 0.70, 0.29),
+        below=(0.17, 0.70, 0.29),
+        glaze=((0.86, 0.80, 0.70), (0.62, 0.50, 0.40)),
+    ),
+    Studio(
+        "dark backdrop",
+        above=(0.075, 0.078, 0.090),
+        below=(0.115, 0.118, 0.130),
+        glaze=((0.55, 0.68, 0.74), (0.30, 0.45, 0.56)),
+    ),
+)
+
+
+def product_shot(size: tuple[int, int] = (768, 768), studio: Studio = SWEEP) -> Scene:
+    """Render a glazed jug with dry grasses before a plain backdrop, with its true alpha.
+
+    size: (H, W). The jug is a turned body, seen from a little above and lit by two soft boxes. Its
+    shadow belongs to the background.
     """
     rng = np.random.default_rng(7)
-    covered, colour = _jug_on(rng, size)
+    covered, colour = _jug_on(rng, size, _glaze(studio))
     stems, stem_colour = _grasses(rng, size)
     alpha = covered + stems - covered * stems
     colour = colour * (1 - stems[..., None]) + stem_colour
@@ -49,7 +95,12 @@ def product_shot(size: tuple[int, int] = (768, 768)) -> Scene:
         alpha < 1 / 64, return_distances=False, return_indices=True
     )
     foreground = (colour / np.maximum(alpha, np.float32(1e-3))[..., None])[tuple(nearest)]
-    return composed(alpha, np.clip(foreground, 0, 1), _studio(rng, size))
+    return composed(alpha, np.clip(foreground, 0, 1), _backdrop(rng, size, studio))
+
+
+def _glaze(studio: Studio) -> Glaze:
+    top, low = (np.array(colour, np.float32) for colour in studio.glaze)
+    return top, low
 
 
 def _shrink(samples: Array) -> Array:
@@ -65,7 +116,7 @@ def _step(values: Array, low: float, high: float) -> Array:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _jug_on(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Array]:
+def _jug_on(rng: np.random.Generator, size: tuple[int, int], glaze: Glaze) -> tuple[Array, Array]:
     """The jug's coverage (H, W) and premultiplied colour, computed only in the box it fills."""
     height, width = size
     side = min(size)
@@ -76,7 +127,7 @@ def _jug_on(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Arr
     ].astype(np.float32)
     x = ((columns + 0.5) / STUDIO_SAMPLES + left - width / 2) / side
     y = ((rows + 0.5) / STUDIO_SAMPLES + top - height / 2) / side
-    inside, samples = _jug(rng, x.astype(np.float32), y.astype(np.float32))
+    inside, samples = _jug(rng, x.astype(np.float32), y.astype(np.float32), glaze)
     covered = np.zeros(size, np.float32)
     colour = np.zeros((*size, 3), np.float32)
     covered[top:bottom, left:right] = _shrink(inside.astype(np.float32))
@@ -84,7 +135,9 @@ def _jug_on(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Arr
     return covered, colour
 
 
-def _jug(rng: np.random.Generator, x: Array, y: Array) -> tuple[NDArray[np.bool_], Array]:
+def _jug(
+    rng: np.random.Generator, x: Array, y: Array, glaze: Glaze
+) -> tuple[NDArray[np.bool_], Array]:
     """Where the jug is and its colour, on a grid of x and y in shorter sides of the picture."""
     heights = RIM + np.array([share for share, _ in PROFILE]) * (FOOT - RIM)
     turned = CubicSpline(heights, [radius for _, radius in PROFILE], bc_type="natural")
@@ -100,27 +153,30 @@ def _jug(rng: np.random.Generator, x: Array, y: Array) -> tuple[NDArray[np.bool_
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     # A level line on the body bends down towards the viewer.
     level = (y - radius * deep * SQUASH - RIM) / (FOOT - RIM)
-    colour = _glazed(rng, normal, level, np.arcsin(across))
-    colour = _with_mouth(colour, x, y, mouth)
-    handle, handle_colour = _handle(rng, x, y)
+    colour = _glazed(rng, normal, level, np.arcsin(across), glaze)
+    colour = _with_mouth(colour, x, y, mouth, glaze)
+    handle, handle_colour = _handle(rng, x, y, glaze)
     both = np.where(body[..., None], colour, handle_colour)
     return body | handle, both.astype(np.float32)
 
 
-def _glazed(rng: np.random.Generator, normal: Array, level: Array, turn: Array) -> Array:
+def _glazed(
+    rng: np.random.Generator, normal: Array, level: Array, turn: Array, glaze: Glaze
+) -> Array:
     """Glaze over clay: colour by height, runs down the body, breaks brown where it is thin."""
     run = CubicSpline(np.linspace(-math.pi / 2, math.pi / 2, 22), rng.normal(0, 1, 22))
     runs = run(turn).astype(np.float32)
     grain = ndimage.gaussian_filter(rng.normal(0, 1, level.shape).astype(np.float32), 1.2)
-    glaze = GLAZE_TOP + (GLAZE_LOW - GLAZE_TOP) * _step(level + 0.02 * runs, 0.0, 0.75)[..., None]
+    top, low = glaze
+    coat = top + (low - top) * _step(level + 0.02 * runs, 0.0, 0.75)[..., None]
     thin = np.clip(1 - np.abs(level + 0.15) / 0.07, 0, 1) + 0.10 * np.clip(grain * 4 - 0.7, 0, 1)
-    glaze = glaze + (GLAZE_BROKEN - glaze) * np.clip(thin, 0, 1)[..., None]
+    coat = coat + (GLAZE_BROKEN - coat) * np.clip(thin, 0, 1)[..., None]
     bare = _step(level + 0.012 * runs, 0.735, 0.742)
     clay = CLAY * (1 + 0.10 * grain[..., None])
     light = _light(normal)
     lit_clay = clay * (light * 0.95 + 0.08)[..., None]
     edge = np.exp(-(((level + 0.012 * runs - 0.728) / 0.010) ** 2))[..., None] * 0.35
-    lit_glaze = glaze * (1 - edge) * (light * 1.25)[..., None]
+    lit_glaze = coat * (1 - edge) * (light * 1.25)[..., None]
     lit_glaze = lit_glaze + (1 - lit_glaze) * _gloss(normal)[..., None]
     return np.asarray(lit_glaze + (lit_clay - lit_glaze) * bare[..., None], np.float32)
 
@@ -147,11 +203,11 @@ def _gloss(normal: Array) -> Array:
     return np.asarray(0.86 * box + 0.34 * strip + 0.16 * rim, np.float32)
 
 
-def _with_mouth(colour: Array, x: Array, y: Array, mouth: Array) -> Array:
+def _with_mouth(colour: Array, x: Array, y: Array, mouth: Array, glaze: Glaze) -> Array:
     """The lip and the dark inside over the body's colour; mouth is 1 on the outer edge."""
     inside = np.clip(mouth / 0.74, 0, 1)
     glow = 0.5 + 0.5 * x / PROFILE[0][1]
-    dark = GLAZE_LOW * (0.25 + 0.75 * (glow * inside**2)[..., None])
+    dark = glaze[1] * (0.25 + 0.75 * (glow * inside**2)[..., None])
     bright = 0.75 + 0.35 * np.clip(-x / PROFILE[0][1] * 0.8 + (y - RIM) / 0.04, -1, 1)
     lip = GLAZE_BROKEN * bright[..., None]
     edge = _step(mouth, 0.70, 0.76)[..., None]
@@ -160,7 +216,9 @@ def _with_mouth(colour: Array, x: Array, y: Array, mouth: Array) -> Array:
     return np.asarray(colour + (top - colour) * near, np.float32)
 
 
-def _handle(rng: np.random.Generator, x: Array, y: Array) -> tuple[NDArray[np.bool_], Array]:
+def _handle(
+    rng: np.random.Generator, x: Array, y: Array, glaze: Glaze
+) -> tuple[NDArray[np.bool_], Array]:
     """A loop of round clay on the right: tube around an ellipse, thicker below."""
     u, v = (x - 0.112) / 0.125, (y - 0.035) / 0.125
     ring = np.maximum(np.sqrt(u**2 + v**2), np.float32(1e-3))
@@ -170,7 +228,8 @@ def _handle(rng: np.random.Generator, x: Array, y: Array) -> tuple[NDArray[np.bo
     deep = np.sqrt(1 - across**2)
     normal = np.stack([u / ring * across, v / ring * across, deep], axis=-1)
     level = np.clip(0.1 + 0.35 * (v + 1) / 2, 0, 1)
-    colour = _glazed(rng, normal, level.astype(np.float32), (across * 0.6).astype(np.float32))
+    turn = (across * 0.6).astype(np.float32)
+    colour = _glazed(rng, normal, level.astype(np.float32), turn, glaze)
     return np.abs(offset) < thick, colour
 
 
@@ -218,8 +277,8 @@ def _plume_hair(rng: np.random.Generator, line: Points, side: int) -> Points:
     return stroke(curve, side * 0.0017 * (1 - 0.85 * step[:, 0]))
 
 
-def _studio(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """A warm grey paper sweep, brighter behind the jug, with the jug's shadow on the floor."""
+def _backdrop(rng: np.random.Generator, size: tuple[int, int], studio: Studio) -> Array:
+    """Return paper or cloth (H, W, 3), brighter behind the jug, with its shadow on the floor."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x = (x + 0.5 - width / 2) / min(size)
@@ -230,6 +289,7 @@ def _studio(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     contact = np.exp(-((x / 0.115) ** 4) - ((y - floor) / 0.020) ** 2)
     cast = np.exp(-(((x - 0.13) / 0.20) ** 2) - ((y - floor + 0.002) / 0.036) ** 2)
     light = light * (1 - 0.30 * contact) * (1 - 0.22 * cast)
-    tint = np.array([1.0, 0.988, 0.970], np.float32)
+    above, below = (np.array(colour, np.float32) for colour in (studio.above, studio.below))
+    paper = above + (below - above) * np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     noise = rng.normal(0, 1.0 / 255, (height, width, 3))
-    return np.asarray(np.clip(light[..., None] * tint + noise, 0, 1), np.float32)
+    return np.asarray(np.clip(light[..., None] * paper + noise, 0, 1), np.float32)

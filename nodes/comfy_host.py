@@ -96,6 +96,13 @@ def _show(words: str) -> None:
         (_SHOWING.add if words else _SHOWING.discard)(running.node_id)
 
 
+def input_folder() -> Path:
+    """Return the folder that Load Image lists."""
+    from folder_paths import get_input_directory
+
+    return Path(get_input_directory())
+
+
 def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
     """Where the next picture of this name goes: the folder, the name with what %year% and the like
     stand for, the first free number, and the folder as the frontend calls it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .comfy_host import input_folder
 from .composite_node import Composite
 from .load_node import LoadRmbg
 from .mask_node import ApplyMask
 from .remove_node import RemoveBackground
+from .sample_pictures import put_samples
 from .save_node import SaveCutout
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -21,6 +23,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 class RmbgExtension(ComfyExtension):
     """What `comfy_entrypoint` hands to ComfyUI."""
+
+    async def on_load(self) -> None:
+        put_samples(input_folder())
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

@@ -181,7 +181,7 @@ def test_every_key_says_what_it_must_be(shop: Path, key: Key, value: str) -> Non
             "JPEG has no transparency; choose a background, such as white",
         ),
         ("[canvas]\nsize = [20000, 9]\n[output]\nformat = 'webp'", "WebP holds at most 16383"),
-        ('backend = "keyer"\n[options]\nmode = "prev"', "[options] keyer: mode is 'prev'"),
+        ('[options]\nprecision = "half"', "[options] local/rmbg-2.0: precision is 'half'"),
         ('backend = "keyer"\n[options]\nmod = "x"', "[options] keyer has no option 'mod'"),
         ("[options]\nresolution = 1.5", "[options] local/rmbg-2.0: resolution must be of type int"),
         ("[options]\nresolution = [1]", "[options] resolution must be a text, a number, true or"),
@@ -303,7 +303,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(shop: 
             Recipe(output=Output("webp", mask=True)),
         ),
         (
-            'backend = "keyer"\n[options]\nmode = "preview"',
+            'backend = "replicate"\n[options]\ncontent_moderation = true',
             {"backend": "local/birefnet"},
             Recipe("local/birefnet"),
         ),

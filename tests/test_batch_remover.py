@@ -135,11 +135,11 @@ class TestCopies:
         file.write_text(
             'backend = "keyer"\n[canvas]\nbackground = "white"\n[output]\nformat = "jpeg"\n'
         )
-        (image,) = Remover(file, options={"mode": "preview"})({"bytes": [picture()]})["image"]
+        (image,) = Remover(file, options={})({"bytes": [picture()]})["image"]
         assert isinstance(image, bytes)
         assert Image.open(io.BytesIO(image)).format == "JPEG"
-        with pytest.raises(BadOption, match="mode"):
-            Remover(backend="keyer", options={"mode": "magic"})
+        with pytest.raises(BadOption, match="precision"):
+            Remover(file, backend="local/rmbg-1.4", options={"precision": "magic"})
 
     def test_refusals_are_raised(self) -> None:
         with pytest.raises(LicenceRefused):

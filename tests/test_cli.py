@@ -208,12 +208,15 @@ def test_an_unknown_backend_lists_the_known(shot: Path, bad: str, capsys) -> Non
 
 
 def test_options_reach_the_backend(tmp_path: Path, capsys) -> None:
-    bad = str(noise(tmp_path / "noise.png"))
-    out = ["-o", str(tmp_path / "o.png")]
-    assert main(["remove", bad, *out, *KEYER, "--option", "mode=preview"]) == 0
-    assert main(["remove", bad, *out, *KEYER, "--option", "mode=best"]) == 2
-    assert "preview" in capsys.readouterr().err
-    assert main(["remove", bad, *out, *KEYER, "--option", "mode"]) == 2
+    one = ["remove", str(noise(tmp_path / "noise.png")), "-o", str(tmp_path / "o.png")]
+    local = ["--backend", "local/rmbg-1.4", "--option"]
+    assert main([*one, *local, f"weights={tmp_path / 'mine.safetensors'}"]) == 2
+    assert "mine.safetensors" in capsys.readouterr().err
+    assert main([*one, *local, "precision=best"]) == 2
+    assert "bfloat16" in capsys.readouterr().err
+    assert main([*one, *KEYER, "--option", "mode=best"]) == 2
+    assert "no option" in capsys.readouterr().err
+    assert main([*one, *local, "precision"]) == 2
 
 
 def test_sixteen_bits_stay_sixteen_bits(tmp_path: Path) -> None:
@@ -275,7 +278,8 @@ def test_help_names_every_command(capsys) -> None:
 def test_the_demo_writes_what_it_says(tmp_path: Path, capsys) -> None:
     assert main(["demo", "-o", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out
-    assert "IoU 0.9" in said
+    assert said.count("IoU 0.9") == 4
+    assert "rmbg weights get birefnet" in said
     assert opened(tmp_path / "demo" / "contact-sheet.png").shape[1] > 1000
     for part in ("", "-cutout", "-mask", "-composite"):
         assert (tmp_path / "demo" / f"product-shot{part}.png").exists()

@@ -56,6 +56,17 @@ def levels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+@pytest.mark.whole
+def test_the_demo_shows_photographs_with_the_backend_that_is_named(
+    fal: HostedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "-o", str(tmp_path), "--backend", "fal"]) == 0
+    said = capsys.readouterr().out
+    assert "astronaut: fal/rmbg-2.0" in said
+    assert fal.bills == said.count("fal/rmbg-2.0") >= 1
+    assert levels(tmp_path / "astronaut-cutout.png").shape == (512, 512, 4)
+
+
 def remove(shots: list[Path], out: Path, *more: str, backend: str = "fal") -> list[str]:
     return ["remove", *map(str, shots), "-o", f"{out}{os.sep}", "--backend", backend, *more]
 

@@ -71,6 +71,14 @@ def test_large_masks_are_counted_as_small_ones() -> None:
     assert quality_flags(disc(1500, radius=0.4)).islands == 1
 
 
+def test_a_thin_stem_is_one_piece() -> None:
+    """Large masks are counted at a smaller size, where every other pixel would be left out."""
+    alpha = torch.zeros(1500, 1500)
+    steps = torch.arange(1400)
+    alpha[steps + 50, steps + 50] = 1
+    assert quality_flags(alpha).islands == 1
+
+
 def test_the_order_of_doubt() -> None:
     ordered = [
         torch.zeros(200, 200),

@@ -1,4 +1,4 @@
-"""The keyer as a backend: the contract in both modes, and what it says when it refuses."""
+"""The keyer as a backend: the contract, and what it says when it refuses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rmbg_nodes.pipeline.gate import load
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 
 
-def keyer(mode: str = "plain") -> Backend:
-    return load(find("keyer"), {"mode": mode}, PlainHost())
+def keyer() -> Backend:
+    return load(find("keyer"), {}, PlainHost())
 
 
 def noise_frame() -> Frame:
@@ -34,24 +34,11 @@ def test_the_refusal_names_the_file_and_the_backends_that_could() -> None:
     (outcome,) = keyer().run([noise_frame()], Job())
     assert isinstance(outcome.result, Failure)
     assert isinstance(outcome.result.error, NoPlainBackdrop)
-    for word in ("noise.png", "local", "bria", "fal", "replicate", "preview"):
+    for word in ("noise.png", "local", "bria", "fal", "replicate"):
         assert word in str(outcome.result.error)
-
-
-def test_a_preview_is_called_preview() -> None:
-    (outcome,) = keyer("preview").run([noise_frame()], Job())
-    assert isinstance(outcome.result, Matte)
-    assert "preview" in outcome.result.facts.model
-    assert any("preview" in note for note in outcome.result.facts.notes)
 
 
 class TestPlain(BackendContract):
     @pytest.fixture
     def make(self) -> Callable[[], Backend]:
         return keyer
-
-
-class TestPreview(BackendContract):
-    @pytest.fixture
-    def make(self) -> Callable[[], Backend]:
-        return lambda: keyer("preview")

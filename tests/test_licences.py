@@ -188,10 +188,12 @@ def test_a_mistyped_setting_is_refused(name, value) -> None:
 def test_unknown_ids_and_options_are_named() -> None:
     with pytest.raises(BackendUnknown, match="keyer"):
         find("rmbg")
-    with pytest.raises(BadOption, match="mode"):
+    with pytest.raises(BadOption, match="none"):
         check_options(find("keyer"), {"colour": "red"})
-    with pytest.raises(BadOption, match="preview"):
-        check_options(find("keyer"), {"mode": "fast"})
+    with pytest.raises(BadOption, match="precision"):
+        check_options(find("local/rmbg-1.4"), {"colour": "red"})
+    with pytest.raises(BadOption, match="bfloat16"):
+        check_options(find("local/rmbg-1.4"), {"precision": "fast"})
 
 
 def test_the_tables_of_the_readme_are_made_of_the_rows(root) -> None:

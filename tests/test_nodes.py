@@ -177,7 +177,7 @@ def test_the_extension_lists_the_nodes(nodes: ModuleType) -> None:
 
 
 def test_load_opens_the_chosen_backend(nodes: ModuleType) -> None:
-    (plug,) = nodes.LoadRmbg.execute("commercial", {"backend": "keyer", "mode": "preview"}).result
+    (plug,) = nodes.LoadRmbg.execute("commercial", {"backend": "keyer"}).result
     assert plug.backend.spec.id == "keyer"
     assert plug.usage == "commercial"
 
@@ -363,7 +363,7 @@ def test_a_list_of_different_settings_is_refused(nodes: ModuleType) -> None:
 
 
 def test_the_keyer_refuses_a_photograph_in_words(nodes: ModuleType) -> None:
-    (plug,) = nodes.LoadRmbg.execute("non-commercial", {"backend": "keyer", "mode": "plain"}).result
+    (plug,) = nodes.LoadRmbg.execute("non-commercial", {"backend": "keyer"}).result
     noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
     with pytest.raises(NoPlainBackdrop, match="local, bria, fal or replicate"):
         remove(nodes, plug, [noise])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.digest import pixel_digests
@@ -22,7 +23,7 @@ from rmbg_nodes.core.specs import Option
 from rmbg_nodes.core.types import Failure
 from rmbg_nodes.pipeline import context
 from rmbg_nodes.pipeline.finishing import Done, Finishing
-from rmbg_nodes.pipeline.gate import open_backend
+from rmbg_nodes.pipeline.gate import OpenBackend
 from rmbg_nodes.pipeline.inputs import Failed, Input, load
 from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.opening import FILE
@@ -221,12 +222,12 @@ def test_nothing_of_the_user_is_in_the_file(tmp_path: Path, records: Records) ->
 
 def test_the_users_own_records_are_the_default(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
-    with_options = open_backend("keyer", options={"mode": "preview"})
+    with_options = OpenBackend(FakeLocal(find("local/rmbg-1.4")), None, {"resolution": 512})
     (done,) = remove([an_input()], with_options, Finishing())
     records = context.open_user_records()
     assert isinstance(done, Done)
     assert [receipt.id for receipt in records.receipts.each()] == [done.report.receipt]
-    assert said_by(records)[0]["settings"]["options"] == {"mode": "preview"}
+    assert said_by(records)[0]["settings"]["options"]["resolution"] == 512
     assert (tmp_path / "records" / FILE).exists()
 
 

@@ -267,8 +267,8 @@ def test_local_pictures_do_not_wait_for_it(paid: User) -> None:
     damage(paid.records / FILE)
     target = paid.folder / "local.png"
     picture = str(paid.pictures[NEW])
-    arguments = ("remove", picture, "-o", str(target), "--backend", "keyer", "--option")
-    assert paid.rmbg(*arguments, "mode=preview") == 0
+    arguments = ("remove", picture, "-o", str(target), "--backend", "keyer")
+    assert paid.rmbg(*arguments) == 0
     assert target.exists()
     assert paid.rmbg("receipts", "verify") == 0
     assert "1 receipts" in paid.said

@@ -8,8 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .lab import Array, lab_distance, srgb_to_lab
-from .resample import resize, size_within
+from .planes import Array, lab_distance, resize, size_within, srgb_to_lab
 
 Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]

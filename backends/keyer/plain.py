@@ -14,8 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from .backdrop import Backdrop, Mask
-from .lab import Array, srgb_to_lab
-from .resample import resize, rows_of, size_within, spread
+from .planes import Array, resize, rows_of, size_within, spread, srgb_to_lab
 from .shading import lit_backdrop
 
 WORK_SIDE = 1536  # larger pictures are understood at this size and measured at their own

@@ -6,8 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .backdrop import Backdrop, Mask, border_ring
-from .lab import Array, lab_distance, srgb_to_lab
-from .resample import resize, size_within, spread
+from .planes import Array, lab_distance, resize, size_within, spread, srgb_to_lab
 
 GRID_SIDE = 384  # light changes slowly: it is followed at this size
 ROUNDS = 2

@@ -27,7 +27,7 @@ def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Tab]:
 
 # What Load RMBG shows below its menu, by the menu's entry.
 WIDGETS = {
-    "keyer": ["mode"],
+    "keyer": [],
     "bria": ["model", "moderate_input", "moderate_output", "profile", "downscale", "resubmit"],
     "fal": ["model", "profile", "downscale", "resubmit"],
     "replicate": ["model", "content_moderation", "profile", "downscale", "resubmit"],

@@ -18,7 +18,7 @@ from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
-KEYER = {"usage": "non-commercial", "backend": "keyer", "backend.mode": "preview"}
+KEYER = {"usage": "non-commercial", "backend": "keyer"}
 
 
 @pytest.fixture(scope="module")

@@ -229,6 +229,7 @@ def _folder_paths(base: Path) -> ModuleType:
         return str(folder), name, counter, subfolder, filename_prefix
 
     module.get_save_image_path = get_save_image_path  # type: ignore[attr-defined]
+    module.get_input_directory = lambda: str(base / "input")  # type: ignore[attr-defined]
     module.get_output_directory = lambda: str(base / "output")  # type: ignore[attr-defined]
     module.models_dir = str(base / "models")  # type: ignore[attr-defined]
     module.folder_names_and_paths = registered  # type: ignore[attr-defined]
