@@ -56,7 +56,7 @@ def put(comfy: Server) -> Callable[[str, int], np.ndarray]:
 
     def put(name: str, seed: int) -> np.ndarray:
         y, x = np.mgrid[:96, :128]
-        disc = 240 - 5 * np.clip(np.hypot(y - 48, x - 40 - 4 * seed) - 25, 0, 40)
+        disc = 240 - 20 * np.clip(np.hypot(y - 48, x - 40 - 4 * seed) - 25, 0, 10)
         levels = np.stack([disc, disc * 0.9, disc * 0.8], -1).astype(np.uint8)
         comfy.put_picture(name, levels)
         return levels

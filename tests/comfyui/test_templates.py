@@ -136,7 +136,7 @@ def test_the_script_of_the_handbook_queues_a_graph(server: Server) -> None:
     code = found[1].replace("http://127.0.0.1:8188", server.base)
     assert code != found[1]
     result = subprocess.run(
-        [sys.executable, "-c", code, str(API / "product-on-white.json"), "example.png"],
+        [sys.executable, "-c", code, str(API / "product-on-white.json"), "rmbg-product.jpg"],
         capture_output=True,
         text=True,
         check=False,
