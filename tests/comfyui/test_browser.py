@@ -47,7 +47,7 @@ FRESH = """async ([type, backend]) => {
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_workflows_of_every_version_reload_with_the_same_values(page: Tab, path: Path) -> None:
-    """Settings newer than the workflow follow, with their defaults; those that are gone fall away."""
+    """Settings newer than the workflow follow, with their defaults; gone ones fall away."""
     saved = page.load(path)
     again = page.page.evaluate("() => app.graph.serialize()")
     page.shoot(f"workflow-{path.stem}")
