@@ -73,7 +73,7 @@ def finish(state: State, dest: Path, *keys: str, content: bytes = b"result") -> 
             (dest / target).parent.mkdir(parents=True, exist_ok=True)
             (dest / target).write_bytes(content)
             written[target] = len(content)
-        state.done(item.key, written=written, seconds=0.5, cost="0.018", receipt="r1")
+        state.note(Landed(item.key, written, seconds=0.5, cost=Decimal("0.018"), receipt="r1"))
 
 
 def targets(state: State) -> dict[str, str]:
@@ -185,7 +185,7 @@ def test_what_is_handed_out_is_not_done_any_more(photos: Path, dest: Path) -> No
 
 def test_quarantine(state: State, photos: Path, dest: Path) -> None:
     look(state, photos, dest)
-    state.failed("1.jpg", BadPicture("1.jpg cannot be used: it is empty."), lasting=True)
+    state.note(not_landed("1.jpg", BadPicture("1.jpg cannot be used: it is empty.")))
     state.note(not_landed("2.jpg", BackendFailed("2.jpg: the provider is down.")))
     counts = state.counts()
     assert (counts.quarantined, counts.failed, counts.waiting) == (1, 1, 2)
@@ -195,7 +195,7 @@ def test_quarantine(state: State, photos: Path, dest: Path) -> None:
         assert look(state, photos, dest, pattern="x/{stem}{suffix}").quarantined == 1
     assert look(state, photos, dest, "b" * 64).quarantined == 0
     assert look(state, photos, dest, retry=True).quarantined == 0
-    state.failed("1.jpg", "still empty", lasting=True, kind="BadPicture")
+    state.note(not_landed("1.jpg", BadPicture("still empty")))
     (one,) = state.quarantined()
     assert (one.key, one.error, one.reason, one.tries) == (
         *("1.jpg", "BadPicture", "still empty", 2),
@@ -213,7 +213,7 @@ def test_the_list_for_people(photos: Path, dest: Path) -> None:
         with State(dest) as state:
             look(state, gone, dest)
             for key in set(waits(state)) - {"photos/1.jpg"}:
-                state.failed(key, BadPicture(f"{key}: there is no such file."), lasting=True)
+                state.note(not_landed(key, BadPicture(f"{key}: there is no such file.")))
             finish(state, dest)
     lines = (dest / ".rmbg/quarantine.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [Quarantined(**json.loads(line)) for line in lines]
@@ -321,7 +321,7 @@ def test_waiting_is_a_sequence_that_stays(state: State, tmp_path: Path, dest: Pa
     assert len(waiting) == 700
     assert [item.key for item in waiting] == [item.key for item in items]
     for item in items[:300]:
-        state.done(item.key, written={item.target: 1})
+        state.note(Landed(item.key, {item.target: 1}))
     assert waiting[0] == items[0]
     assert waiting[-1] == items[-1]
     assert [*waiting[5:600:250]] == items[5:600:250]
@@ -332,7 +332,7 @@ def test_waiting_is_a_sequence_that_stays(state: State, tmp_path: Path, dest: Pa
     assert [*state.waiting()] == items[300:]
     assert state.counts().done_now == 300
     with pytest.raises(KeyError):
-        state.done("other.jpg", written={})
+        state.note(Landed("other.jpg"))
 
 
 def test_reading_it_once_more_takes_no_result_away(photos: Path, dest: Path) -> None:
@@ -352,7 +352,7 @@ def test_any_thread_may_call(state: State, tmp_path: Path) -> None:
 
     def work(part: int) -> None:
         for item in waiting[part::4]:
-            state.done(item.key, written={item.target: 1}, cost="0.001")
+            state.note(Landed(item.key, {item.target: 1}, cost=Decimal("0.001")))
 
     threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
     for thread in threads:
@@ -411,6 +411,7 @@ def test_one_process_at_a_time(dest: Path) -> None:
 WORK = """
 from rmbg_nodes.batch.sources.items import find_items
 from rmbg_nodes.batch.recipe.naming import Naming
+from rmbg_nodes.batch.result import Landed
 from rmbg_nodes.batch.state.progress import State
 dest = folder / "out"
 state = State(dest)
@@ -419,7 +420,7 @@ print("ready", flush=True)
 said = os.open(folder / "said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 for item in state.waiting():
     (dest / item.target).write_bytes(b"result")
-    state.done(item.key, written={item.target: 6})
+    state.note(Landed(item.key, {item.target: 6}))
     os.write(said, item.key.encode() + b"\\n")
 """
 
@@ -473,7 +474,7 @@ def test_a_file_of_a_later_version(dest: Path) -> None:
 def test_what_a_later_version_added_is_left_alone(photos: Path, dest: Path, version: int) -> None:
     with State(dest) as state:
         look(state, photos, dest)
-        state.done(next(iter(state.waiting())).key, written={})
+        state.note(Landed(next(iter(state.waiting())).key))
     connection = sqlite3.connect(dest / ".rmbg/state.sqlite")
     connection.execute("ALTER TABLE pictures ADD COLUMN region TEXT NOT NULL DEFAULT 'eu'")
     connection.execute("ALTER TABLE places ADD COLUMN region TEXT NOT NULL DEFAULT 'eu'")
@@ -483,7 +484,7 @@ def test_what_a_later_version_added_is_left_alone(photos: Path, dest: Path, vers
     with State(dest) as state:
         found = look(state, photos, dest)
         for item in list(state.waiting()):
-            state.failed(item.key, "no", lasting=True)
+            state.note(not_landed(item.key, BadPicture("no")))
         assert state.counts().quarantined == found.waiting > 0
         assert len(list(state.quarantined())) == found.waiting
 
@@ -527,7 +528,7 @@ def test_a_full_disk(state: State, photos: Path, dest: Path) -> None:
     look(state, photos, dest)
     state._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(BadOption, match=r"cannot be used \(database or disk is full\)"):
-        state.failed("1.jpg", "x" * 100_000, lasting=True)
+        state.note(not_landed("1.jpg", BadPicture("x" * 100_000)))
     assert state.counts().quarantined == 0
 
 

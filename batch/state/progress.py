@@ -6,18 +6,17 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from ...core.errors import PictureError, Refusal
+from ...core.errors import Refusal
 from ...pictures.unread import UnreadKind
 from ...records.schema import transaction
-from ..result import Counts as Counts
-from ..result import Landed, PassedOver
+from ..result import Counts, Landed, PassedOver
 from ..sources.items import Item
 from .quarantine import Quarantined, listed, write_quarantine
 from .queue import Queue
@@ -25,6 +24,11 @@ from .state_file import lock, open_state, unusable
 from .survey import FOUND, Survey, Terms, take_stock
 from .targets import blob, text
 
+_ROW = """
+SELECT f.rank, f.verdict, f.picture, p.target, p.mask, f.size, f.modified
+FROM found f JOIN pictures p ON p.id = f.picture WHERE f.key = ?
+"""
+_ENDED = "UPDATE found SET verdict = ?, repeat = ? WHERE rank = ?"
 _DONE = """
 UPDATE pictures SET status = 'done', size = ?, modified = ?, recipe = ?, target_bytes = ?,
     mask_bytes = ?, seconds = ?, cost = ?, receipt = ?, warnings = ?, error = NULL, reason = NULL,
@@ -54,9 +58,7 @@ class State:
         self._recipe = ""
         self._verdicts: Counter[str] = Counter()
         self._cost = Decimal(0)
-        self._passed_over = 0
-        self._unread: Sequence[UnreadKind] = ()
-        self._surveyed = False
+        self._found: Survey | None = None
         self._queues = 0
         self._lock = lock(dest)
         try:
@@ -100,8 +102,7 @@ class State:
                 connection.execute(f"DROP TABLE IF EXISTS queue_{number}")
             found = take_stock(connection, self._dest, items, terms)
         with self._guard:
-            self._recipe, self._surveyed, self._cost = recipe, True, Decimal(0)
-            self._passed_over, self._unread = found.passed_over, found.unread
+            self._recipe, self._found, self._cost = recipe, found, Decimal(0)
             self._verdicts = Counter(
                 done=found.done, quarantined=found.quarantined, waiting=found.waiting
             )
@@ -138,60 +139,33 @@ class State:
         return Queue(self._changing, f"queue_{number}", self._verdicts["waiting"])
 
     def note(self, end: Landed) -> None:
-        """Whichever of `done` and `failed` it is."""
-        if end.error is None:
-            self.done(
-                end.key,
-                written=end.written,
-                seconds=end.seconds,
-                cost=end.cost,
-                receipt=end.receipt,
-                warnings=end.warnings,
-            )
-        else:
-            self.failed(
-                end.key, end.error, lasting=end.lasting, kind=end.kind, repeat=end.may_repeat
-            )
+        """Keep how one picture has ended. Raises KeyError for one that is not in the survey.
 
-    def done(
-        self,
-        key: str,
-        *,
-        written: Mapping[str, int],
-        seconds: float = 0.0,
-        cost: Decimal | str = "0",
-        receipt: str | None = None,
-        warnings: Sequence[str] = (),
-    ) -> None:
-        """The picture has its result. written: target, and mask, -> bytes of the file."""
-        with self._ending(key, "done_now") as (connection, picture, size, modified):
-            target, mask = connection.execute(
-                "SELECT target, mask FROM pictures WHERE id = ?", (picture,)
-            ).fetchone()
-            sizes = (written.get(text(target)), written.get(text(mask)) if mask else None)
-            said = json.dumps([*warnings]) if warnings else None
-            row = (size, modified, self._recipe, *sizes, seconds, str(cost), receipt, said)
-            connection.execute(_DONE, (*row, _now(), picture))
+        Its file is noted as the survey saw it: what changed since is done again by the next run.
+        """
+        failed = "quarantined" if end.lasting else "failed"
+        verdict = "done_now" if end.error is None else failed
         with self._guard:
-            self._cost += Decimal(cost)
-
-    def failed(
-        self,
-        key: str,
-        error: PictureError | str,
-        *,
-        lasting: bool,
-        kind: str = "",
-        repeat: bool = False,
-    ) -> None:
-        """The picture has no result. lasting: it is its own fault, so it is quarantined. kind: the
-        name of the error's class. repeat: `again` may let it wait once more in this run."""
-        verdict = "quarantined" if lasting else "failed"
-        kind = kind or type(error).__name__ if isinstance(error, PictureError) else kind
-        with self._ending(key, verdict, repeat) as (connection, picture, size, modified):
-            file = (size, modified, size, modified)
-            what = (self._recipe, kind, blob(str(error)), _now(), picture)
-            connection.execute(_FAILED, (verdict, *file, *what))
+            with self._changing() as connection:
+                row = connection.execute(_ROW, (blob(end.key),)).fetchone()
+                if row is None:
+                    raise KeyError(end.key)
+                rank, before, picture, target, mask, *file = row
+                connection.execute(_ENDED, (verdict, end.may_repeat, rank))
+                if end.error is None:
+                    sizes = end.written.get(text(target)), end.written.get(text(mask or b""))
+                    said = json.dumps(end.warnings) if end.warnings else None
+                    paid = end.seconds, str(end.cost), end.receipt, said
+                    done = *file, self._recipe, *sizes, *paid, _now(), picture
+                    connection.execute(_DONE, done)
+                else:
+                    what = self._recipe, end.kind, blob(end.error), _now(), picture
+                    connection.execute(_FAILED, (verdict, *file, *file, *what))
+            self._lock.made = ()  # they are to stay
+            self._verdicts[before] -= 1
+            self._verdicts[verdict] += 1
+            if end.error is None:
+                self._cost += end.cost
 
     def again(self) -> int:
         """Let what failed in this run, and may be repeated, wait again; returns how many."""
@@ -217,7 +191,7 @@ class State:
                 verdicts["failed"],
                 verdicts["waiting"],
                 self._cost,
-                self._passed_over,
+                self._found.passed_over if self._found else 0,
             )
 
     def passed_over(self, most: int) -> list[PassedOver]:
@@ -233,7 +207,7 @@ class State:
     @property
     def unread(self) -> Sequence[UnreadKind]:
         """Pictures of the sources that are of a kind that is not read."""
-        return self._unread
+        return self._found.unread if self._found else ()
 
     def quarantined(self) -> Iterator[Quarantined]:
         """Those of the survey, in its order."""
@@ -252,7 +226,7 @@ class State:
             self._closed = True
             vain = vain and bool(self._lock.made)
             try:
-                if self._surveyed and not vain:
+                if self._found and not vain:
                     write_quarantine(self._dest, self.quarantined())
             finally:
                 self._connection.close()
@@ -269,30 +243,6 @@ class State:
                 if isinstance(error, sqlite3.ProgrammingError):
                     raise
                 raise unusable(self._dest, error) from error
-
-    @contextmanager
-    def _ending(
-        self, key: str, verdict: str, repeat: bool = False
-    ) -> Iterator[tuple[sqlite3.Connection, int, int | None, int | None]]:
-        """With the picture's number and its file as the survey saw it: what changed since then is
-        done again by the next run. Raises KeyError for a key that is not in the survey."""
-        with self._guard:
-            with self._changing() as connection:
-                row = connection.execute(
-                    "SELECT rank, verdict, picture, size, modified FROM found WHERE key = ?",
-                    (blob(key),),
-                ).fetchone()
-                if row is None:
-                    raise KeyError(key)
-                rank, before, picture, size, modified = row
-                connection.execute(
-                    "UPDATE found SET verdict = ?, repeat = ? WHERE rank = ?",
-                    (verdict, repeat, rank),
-                )
-                yield connection, picture, size, modified
-            self._lock.made = ()  # they are to stay
-            self._verdicts[before] -= 1
-            self._verdicts[verdict] += 1
 
 
 def _now() -> str:
