@@ -24,12 +24,10 @@ from ..pipeline.hand_over import Held, Settle, deliver
 from ..pipeline.inputs import Failed
 from ..records.delivered import Part
 from .produce import produce
-from .ray.shared_budget import SharedBudget, SharedBudgetJob
+from .ray.shared_budget import SharedBudget
 from .recipe.model import Recipe
 from .recipe.recipe_file import read_recipe
 from .session import Opener, Request, Session
-
-_IN_MEMORY = Path(":memory:")
 
 #: What is added to the row of each picture. image, mask: the contents of files as the recipe has
 #: them, or None. error: why there is none, in words; error_type: the name of its class. report:
@@ -180,7 +178,7 @@ def _in_memory(part: Part, data: bytes, lasting: bool) -> None:
 def _run_budget(max_cost: Decimal | None) -> Job:
     if max_cost is None:
         return Job()
-    return SharedBudgetJob(SharedBudget(_IN_MEMORY, max_cost, owner=str(os.getpid())))
+    return SharedBudget(Path(":memory:"), max_cost, owner=str(os.getpid()))
 
 
 def _listed(name: str, column: Iterable[object]) -> list[object]:

@@ -19,9 +19,7 @@ from ...config.settings import Settings
 from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ...core.types import Job
 from ...pictures.places import Places
-from ...pipeline.finishing import Done
 from ...pipeline.hand_over import settle_delivered
-from ...pipeline.inputs import Failed
 from ..memory import keep_memory
 from ..produce import check_place, land
 from ..recipe.model import Recipe
@@ -29,7 +27,7 @@ from ..result import Landed, attempts, not_landed
 from ..session import Opener, Request, Session
 from ..sources.items import Item
 from .ray_pages import COLUMN, Refused, read_page, write_results
-from .shared_budget import SharedBudget, SharedBudgetJob
+from .shared_budget import SharedBudget
 
 _TICK = 0.2
 # So many processes may end over one picture.
@@ -42,23 +40,22 @@ OF_THE_MACHINE = frozenset(("RMBG_DATA", "RMBG_MODELS", "RMBG_DEVICE", "RMBG_SET
 
 @dataclass(frozen=True)
 class Orders:
-    """What the driver tells every actor; sent by pickle. Never holds a key.
-
-    opener: instead of the recipe's backend. surroundings: the driver's RMBG_ variables and what
-    stands for them in its settings file. stop: the file that stops the run when it is there. paid:
-    this actor is on the driver's machine, and may spend. costs: the ledger of all actors together;
-    None where the recipe has no max_cost.
-    """
+    """What the driver tells every actor; sent by pickle. Never holds a key."""
 
     recipe: Recipe
     opener: Opener | None
+    """Instead of the recipe's backend."""
     dest: Path
     settings: Settings
     surroundings: Mapping[str, str]
+    """The driver's RMBG_ variables, and what stands for them in its settings file."""
     workers: int
     stop: Path
+    """The file that stops the run when it is there."""
     paid: bool = False
+    """This actor is on the driver's machine, and may spend."""
     costs: Path | None = None
+    """The budget of all actors together; None where the recipe has no max_cost."""
 
 
 class RayActor:
@@ -67,7 +64,6 @@ class RayActor:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._stop = orders.stop
         self._refused: Refused | None = None
         self._marks = orders.stop.parent
         self._suspects = threading.Lock()
@@ -126,7 +122,7 @@ class RayActor:
         return [results[item] for item in items]
 
     def _once(self, items: Sequence[Item]) -> list[Landed | Refused]:
-        refused = self._refused or (_STOPPED if self._stop.exists() else None)
+        refused = self._refused or (_STOPPED if self._orders.stop.exists() else None)
         if refused:
             return [refused] * len(items)
         try:
@@ -135,39 +131,40 @@ class RayActor:
                     "This backend costs money, and Ray may run it on any machine, where no budget "
                     "would hold. Name a hosted backend by its id."
                 )
-            futures = self._session.work([self._order(item) for item in items])
+            futures = self._session.work([self._request(item) for item in items])
         except Refusal as error:
-            self._refused = Refused(type(error).__name__, str(error))
-            return [self._refused] * len(items)
+            return [self._refuse(type(error).__name__, str(error))] * len(items)
         return [self._result(future) for future in futures]
 
     def _result(self, future: Future[Landed]) -> Landed | Refused:
         while not wait([future], _TICK).done:
-            if self._stop.exists():
+            if self._orders.stop.exists():
                 self._session.drop()
         try:
             landed = future.result()
         except Cancelled:
             return _STOPPED
         except Refusal as error:
-            self._refused = Refused(type(error).__name__, str(error))
-            return self._refused
+            return self._refuse(type(error).__name__, str(error))
         if landed.full:
-            self._refused = Refused(landed.kind, landed.error or "")
+            self._refuse(landed.kind, landed.error or "")
         return landed
 
-    def _order(self, item: Item) -> Request[Landed]:
+    def _refuse(self, kind: str, error: str) -> Refused:
+        """Begin nothing more."""
+        self._refused = Refused(kind, error)
+        return self._refused
+
+    def _request(self, item: Item) -> Request[Landed]:
+        orders = self._orders
+        about = orders.dest, orders.recipe, orders.settings
         return Request(
             item.key,
             item.source,
-            partial(self._land, item),
+            lambda result: land(item, result, *about),
             settle_delivered,
-            partial(check_place, item, self._orders.dest, self._places),
+            partial(check_place, item, orders.dest, self._places),
         )
-
-    def _land(self, item: Item, result: Done | Failed) -> Landed:
-        orders = self._orders
-        return land(item, result, orders.dest, orders.recipe, orders.settings)
 
 
 class _Stoppable(Job):
@@ -188,7 +185,7 @@ def _job(orders: Orders) -> Job:
     if orders.costs is None or orders.recipe.max_cost is None:
         return Job()
     owner = ray.get_runtime_context().get_actor_id() or ""  # the same after a restart
-    return SharedBudgetJob(SharedBudget(orders.costs, orders.recipe.max_cost, owner))
+    return SharedBudget(orders.costs, orders.recipe.max_cost, owner)
 
 
 @contextmanager

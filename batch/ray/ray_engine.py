@@ -11,13 +11,12 @@ died; the driver alone writes down what is done.
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
 import shutil
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +30,11 @@ from ...core.types import Job
 from ...pictures.read import read_picture
 from ...pipeline.context import open_user_records
 from ...pipeline.estimate import afford
-from ...pipeline.gate import allow_unopened, open_backend
+from ...pipeline.gate import allow_unopened
 from ...records.run_budget import RunBudget
 from ..recipe.model import Recipe
 from ..result import Landed
-from ..session import Opener
+from ..session import Opener, open_for
 from ..sources.items import Item
 from ..sources.loading import Inputs
 from .actor_pool import ActorPool, divided
@@ -135,14 +134,8 @@ def _landings(pages: Iterator[str], stop: Path) -> Iterator[Landed]:
 def _check_importable() -> None:
     """Raise BadOption where another process could not import this very package."""
     root = __name__.partition(".")[0]
-    place = importlib.machinery.PathFinder.find_spec(_PACKAGE) or next(
-        (
-            found
-            for finder in sys.meta_path
-            if (found := finder.find_spec(_PACKAGE, None)) is not None
-        ),
-        None,
-    )
+    others = (finder.find_spec(_PACKAGE, None) for finder in sys.meta_path)
+    place = PathFinder.find_spec(_PACKAGE) or next(filter(None, others), None)
     here = Path(__file__).parent.parent.parent / "__init__.py"
     if root != _PACKAGE or place is None or not (place.origin and here.samefile(place.origin)):
         raise BadOption(
@@ -159,18 +152,15 @@ def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> No
             "A hosted backend on Ray needs the cache of paid results, so that nothing is paid "
             f"twice when an actor dies: set RMBG_CACHE to {_LEAST_CACHE // 1_000_000} or more."
         )
-    backend = open_backend(
-        recipe.backend, usage=recipe.usage, settings=settings, options=recipe.options
-    )
-    with closing(backend):
+
+    def read(_: int, item: Item) -> Tensor:
+        limit = recipe.max_megapixels
+        return read_picture(item.source, name=item.key, max_megapixels=limit).image
+
+    with closing(open_for(recipe, settings)) as backend:
         records = open_user_records(settings)
-        inputs = Inputs(items, partial(_read, recipe.max_megapixels))
         run_budget = RunBudget(records.spending, settings.budget, recipe.max_cost)
-        afford(inputs, backend, records, run_budget)
-
-
-def _read(max_megapixels: float, _: int, item: Item) -> Tensor:
-    return read_picture(item.source, name=item.key, max_megapixels=max_megapixels).image
+        afford(Inputs(items, read), backend, records, run_budget)
 
 
 def _surroundings(spec: BackendSpec | None, actors: int) -> dict[str, str]:

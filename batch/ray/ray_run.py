@@ -9,9 +9,10 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow  # type: ignore[import-untyped]
@@ -44,14 +45,16 @@ _WAITING_PAGES = 64
 
 @dataclass(frozen=True)
 class Shape:
-    """calls: pages that one actor works on side by side. here: on the driver's machine only."""
+    """What is asked of Ray."""
 
     actors: int
     cpus: float
     gpus: float
     workers: int
     calls: int
+    """Pages that one actor works on side by side."""
     here: bool
+    """On the driver's machine only."""
 
 
 class Pages(Datasource):
@@ -60,10 +63,6 @@ class Pages(Datasource):
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._parts = parts
-
-    def get_name(self) -> str:
-        """For Ray's own messages."""
-        return "Pictures"
 
     @property
     def supports_distributed_reads(self) -> bool:
@@ -81,10 +80,8 @@ class Pages(Datasource):
         data_context: DataContext | None = None,
     ) -> list[ReadTask]:
         """One for each part."""
-        nothing_known = BlockMetadata(
-            num_rows=None, size_bytes=None, input_files=None, exec_stats=None
-        )
-        return [ReadTask(partial(_blocks, part), nothing_known) for part in self._parts]
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(partial(_blocks, part), unknown) for part in self._parts]
 
 
 def _blocks(part: Part) -> Iterator[pyarrow.Table]:
@@ -140,14 +137,15 @@ def _start(address: str) -> None:
 
 
 def shape(pool: ActorPool, spec: BackendSpec | None) -> Shape:
-    """What is asked of Ray. Raises BadOption for more than a Ray of this machine alone has."""
+    """Return what to ask of Ray. Raises BadOption for more than a Ray of one machine has."""
     window = spec.window if spec else _USUAL_WINDOW
     if spec is not None and spec.location == "hosted":
         actors = pool.actors or 1
         workers = pool.cpus_per_actor or max(1, usual_workers() // actors)
         # Nothing is asked for: a head node may have none to give, and the model is elsewhere.
         return Shape(actors, 0, 0, workers, _calls(window, workers), here=True)
-    nodes = [node["Resources"] for node in _nodes() if node["Alive"]]
+    known: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"] for node in known if node["Alive"]]
     gpus = pool.gpus_per_actor
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
@@ -182,6 +180,7 @@ def pages(
     """
     if not parts:
         return
+    here = {_NODE_ID: ray.get_runtime_context().get_node_id()}
     context = DataContext.get_current().copy()
     context.target_max_block_size = 1  # a block is one page: small, and soon there
     context.enable_progress_bars = False
@@ -201,69 +200,52 @@ def pages(
             ),
             num_cpus=shape.cpus,
             num_gpus=shape.gpus,
-            label_selector=_place(shape),
+            label_selector=here if shape.here else None,
         )
-    yield from _Reader(dataset, orders, job).rows()
+    yield from _rows(dataset, orders.stop, job)
 
 
-class _Reader:
-    """Reads the results in a thread of its own, so that Ctrl-C finds somebody at home."""
+def _rows(dataset: Dataset, stop: Path, job: Job) -> Iterator[str]:
+    """Yield the results, which a thread of its own reads, so that Ctrl-C is heard at once."""
+    pages: queue.Queue[str] = queue.Queue(_WAITING_PAGES)
+    over = threading.Event()
 
-    def __init__(self, dataset: Dataset, orders: Orders, job: Job) -> None:
-        self._dataset = dataset
-        self._stop = orders.stop
-        self._job = job
-        self._mail: queue.Queue[str] = queue.Queue(_WAITING_PAGES)
-        self._nobody_listens = threading.Event()
-
-    def rows(self) -> Iterator[str]:
-        stopped: BaseException | None = None
-        with ThreadPoolExecutor(1, thread_name_prefix="rmbg-ray") as side:
-            reading = side.submit(self._read)
-            try:
-                while not (reading.done() and self._mail.empty()):
-                    try:
-                        if stopped is None:
-                            self._job.check()
-                        page = self._mail.get(timeout=_TICK)
-                    except queue.Empty:
-                        continue
-                    except (Cancelled, KeyboardInterrupt) as error:
-                        if stopped:
-                            raise
-                        stopped = error
-                        self._stop.touch()
-                        continue
-                    yield page
-            finally:
-                self._nobody_listens.set()
-                self._stop.touch()
-        if stopped:
-            raise stopped
-        reading.result()
-
-    def _read(self) -> None:
-        for row in self._dataset.iter_rows():
-            while not self._nobody_listens.is_set():
-                try:
-                    self._mail.put(row[COLUMN], timeout=_TICK)
+    def read() -> None:
+        for row in dataset.iter_rows():
+            while not over.is_set():
+                with suppress(queue.Full):
+                    pages.put(row[COLUMN], timeout=_TICK)
                     break
-                except queue.Full:
+
+    stopped: BaseException | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="rmbg-ray") as side:
+        reading = side.submit(read)
+        try:
+            while not (reading.done() and pages.empty()):
+                try:
+                    if stopped is None:
+                        job.check()
+                    page = pages.get(timeout=_TICK)
+                except queue.Empty:
                     continue
+                except (Cancelled, KeyboardInterrupt) as error:
+                    if stopped:
+                        raise
+                    stopped = error
+                    stop.touch()
+                    continue
+                yield page
+        finally:
+            over.set()
+            stop.touch()
+    if stopped:
+        raise stopped
+    reading.result()
 
 
 def _calls(window: int, workers: int) -> int:
     """Enough pages that a run never ends for want of pictures; see `Session`."""
     return math.ceil(2 * (window + 4 * workers) / PAGE)
-
-
-def _place(shape: Shape) -> dict[str, str] | None:
-    return {_NODE_ID: ray.get_runtime_context().get_node_id()} if shape.here else None
-
-
-def _nodes() -> list[Any]:
-    nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
-    return nodes
 
 
 @contextmanager
@@ -281,16 +263,12 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Ray Data's progress stays in its log file; the screen is the caller's."""
-    screens = [
-        handler
-        for handler in logging.getLogger("ray.data").handlers
-        if isinstance(handler, logging.StreamHandler)
-    ]
-    levels = [handler.level for handler in screens]
-    for handler in screens:
+    handlers = logging.getLogger("ray.data").handlers
+    levels = {one: one.level for one in handlers if isinstance(one, logging.StreamHandler)}
+    for handler in levels:
         handler.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for handler, level in zip(screens, levels, strict=True):
+        for handler, level in levels.items():
             handler.setLevel(level)

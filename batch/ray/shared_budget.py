@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS costs (
 """
 
 
-class SharedBudget:
-    """A file that lives as long as the run. Any thread may call it.
+class SharedBudget(Job):
+    """A run that spends from a file, which lives as long as the run. Any thread may call it.
 
     owner: the same before and after a restart of the process, so that a picture that it had set
     money aside for, and is taken up again, does not count twice.
@@ -89,6 +89,13 @@ class SharedBudget:
                 "DELETE FROM costs WHERE work = ? AND owner = ?", (work, self._owner)
             )
 
+    def settled(self, work: str, outcome: Outcome) -> None:
+        """See `Job.settled`. What can still be fetched counts as spent: fetching it reserves
+        nothing."""
+        free = outcome.error is not None and outcome.error.paid == "no"
+        with suppress(sqlite3.Error):  # it stays set aside, and the result is delivered
+            (self.not_owed if free else self.spent)(work)
+
     def total(self) -> Decimal:
         """What is spent or set aside by all owners."""
         with self._lock:
@@ -103,24 +110,3 @@ class SharedBudget:
             "SELECT coalesce(sum(micros), 0) FROM costs"
         ).fetchone()
         return int(micros)
-
-
-class SharedBudgetJob(Job):
-    """A run that spends from a shared budget."""
-
-    def __init__(self, budget: SharedBudget) -> None:
-        self._budget = budget
-
-    def reserve(self, work: str, price: Price) -> None:
-        """See `Job.reserve`."""
-        self._budget.reserve(work, price)
-
-    def settled(self, work: str, outcome: Outcome) -> None:
-        """See `Job.settled`. What can still be fetched counts as spent: fetching it reserves
-        nothing."""
-        error = outcome.error
-        with suppress(sqlite3.Error):  # it stays set aside, and the result is delivered
-            if error is not None and error.paid == "no":
-                self._budget.not_owed(work)
-            else:
-                self._budget.spent(work)
