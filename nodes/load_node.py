@@ -39,7 +39,7 @@ class LoadRmbg(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "backend",
                     options=[_menu_entry(provider) for provider in DEFAULT_IDS],
-                    tooltip="local: RMBG on this machine. bria, fal, replicate: licensed APIs, "
+                    tooltip=f"local: RMBG on this machine. {_licensed()}: licensed APIs, "
                     f"paid by picture ({_prices()}). keyer: plain backdrops, no weights and no "
                     "key.",
                 ),
@@ -91,6 +91,10 @@ def _price(row: BackendSpec) -> str:
     if row.price is None:
         return ""
     return f"; {'about ' if unconfirmed(row.price) else ''}{row.price} a picture"
+
+
+def _licensed() -> str:
+    return ", ".join(dict.fromkeys(row.provider for row in BACKENDS.values() if row.hosting))
 
 
 def _prices() -> str:

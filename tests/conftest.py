@@ -71,8 +71,12 @@ def _no_surroundings(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No test sees the settings, keys or records of the user whose machine it runs on."""
+    from rmbg_nodes.catalogue.hosted_models import ROWS
+
+    keys = {variable for row in ROWS for variable in row.key_variables}
+    prefixes = ("RMBG_", *{f"{variable.partition('_')[0]}_" for variable in keys})
     for name in list(os.environ):
-        if name.startswith(("RMBG_", "BRIA_", "FAL_", "REPLICATE_")):
+        if name.startswith(prefixes):
             monkeypatch.delenv(name)
     own = tmp_path_factory.mktemp("user")
     for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):

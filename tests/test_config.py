@@ -141,7 +141,7 @@ def test_check_names_rows_for_files_whose_licence_is_known(file: Path, capsys) -
 
 
 def test_the_table_of_the_documentation(root: Path) -> None:
-    """To renew it: rmbg config show --markdown."""
+    """To renew it: python scripts/make_docs.py."""
     assert config_command.markdown_table() in (root / "docs" / "settings.md").read_text(
         encoding="utf-8"
     )

@@ -75,7 +75,10 @@ def test_the_users_own_prices_come_first_and_are_not_doubted(capsys, monkeypatch
         "0.07",
         True,
     )
-    assert [row["total"] for row in data["providers"][1:]] == ["0.126"] * 3
+    totals = {row["backend"]: row["total"] for row in data["providers"][1:]}
+    priced = {row.id: row.price.amount for row in BACKENDS.values() if row.price}
+    assert totals == {id: str(7 * priced[id]) for id in priced if id != "replicate/rmbg-2.0"}
+    assert totals["fal/rmbg-2.0"] == "0.126"
     assert data["own_machine"] is None
     assert data["spent"]["budget_a_day"] is None
 

@@ -19,10 +19,13 @@ import rmbg_nodes
 from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
 from rmbg_nodes.catalogue.licences import LICENCES
-from rmbg_nodes.cli import COMMANDS, backends_command, licences_command
+from rmbg_nodes.cli import COMMANDS, backends_command, config_command, licences_command
+from rmbg_nodes.config import keys
+from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.config.settings import VARIABLES
-from rmbg_nodes.core.specs import Option
+from rmbg_nodes.core.specs import BackendSpec, Hosting, Option
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,6 +92,11 @@ def blocks() -> dict[str, Callable[[], str]]:
         "attribution": _attribution,
         "options": _options,
         "variables": _variables,
+        "settings": config_command.markdown_table,
+        "keys": _keys,
+        "limits": _limits,
+        "retention": _retention,
+        "addresses": _addresses,
         "commands": _commands,
         "functions": _functions,
         "recipe": _recipe,
@@ -140,6 +148,55 @@ def _providers() -> str:
         if row.hosting and row.price
     )
     return _table(head, rows)
+
+
+def _hosted() -> list[tuple[BackendSpec, Hosting]]:
+    """One row for each provider."""
+    rows = {row.provider: row for row in reversed(ROWS)}
+    return [(rows[name], hosting_of(rows[name])) for name in DEFAULT_IDS if name in rows]
+
+
+def _keys() -> str:
+    def variable(name: str) -> str:
+        halves = " and ".join(f"`{half}`" for half in keys._HALVES.get(name, ()))
+        return f"`{name}`, or {halves}" if halves else f"`{name}`"
+
+    return _table(
+        ("provider", "variables, the first that is set", "a key is made at", "your jobs are at"),
+        (
+            (
+                f"`{row.provider}`",
+                ", ".join(map(variable, row.key_variables)),
+                f"<{of.key_page}>",
+                f"<{of.jobs_page}>",
+            )
+            for row, of in _hosted()
+        ),
+    )
+
+
+def _limits() -> str:
+    def ours(row: BackendSpec, what: str) -> str:
+        return f"`RMBG_{row.provider.upper()}_{what}`"
+
+    return _table(
+        ("provider", "jobs at a time", "requests a minute", "set those of your plan with"),
+        (
+            (f"`{row.provider}`", str(of.in_flight), str(of.requests_a_minute),
+             f"{ours(row, 'IN_FLIGHT')}, {ours(row, 'REQUESTS_A_MINUTE')}")
+            for row, of in _hosted()
+        ),
+    )  # fmt: skip
+
+
+def _retention() -> str:
+    rows = ((f"`{row.provider}`", str(of.retention), of.region) for row, of in _hosted())
+    return _table(("provider", "what it keeps", "region"), rows)
+
+
+def _addresses() -> str:
+    rows = ((f"`{variable}`", f"`{official}`") for variable, official in BASE_VARIABLES.items())
+    return _table(("variable", "stands for"), rows)
 
 
 def megabytes(count: int) -> str:
