@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..core.digest import pixel_digests
 from ..core.errors import BadOption, BadPicture, PictureError
+from ..pictures.find_pictures import is_pattern, split_pattern
 from ..pictures.formats import by_suffix
-from ..pictures.patterns import is_pattern, split_pattern
-from ..pictures.places import Places
+from ..pictures.places import Places, output_paths
 from ..pictures.read import Picture, read_picture
 from ..pictures.results import BY_NAME, IN_FILE, MASK
-from ..pictures.sources import Source, expand, none_found, output_paths
+from ..pictures.sources import Source, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.web import Fetch
 from ..pictures.write import check_size

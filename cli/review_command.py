@@ -17,9 +17,10 @@ from ..core.layers import Layer
 from ..core.resize import resize_layer
 from ..demo.sheet import CELL, Row, contact_sheet
 from ..pictures.formats import FORMATS
+from ..pictures.places import Taken
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, is_signed_only, signature
-from ..pictures.sources import Source, Taken, expand, none_found
+from ..pictures.sources import Source, expand, none_found
 from ..pictures.unread import Unreads, say_unread
 from ..pictures.write import encode, format_for, write_atomic
 from ..pipeline.context import open_user_records

@@ -16,8 +16,8 @@ from ..core.alpha import stretching
 from ..core.errors import BadOption, BadPicture
 from ..pictures.formats import Depth
 from ..pictures.metadata import NOTHING, Metadata
+from ..pictures.places import Taken
 from ..pictures.read import Picture, read_picture
-from ..pictures.sources import Taken
 from ..pictures.srgb import OTHER_COLOURS
 from ..pictures.write import encode, write_atomic
 from ..pipeline.hand_over import encoding_for

@@ -12,13 +12,15 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from ..core.errors import BadOption
-from .patterns import NOT_FETCHED, address
 
+NOT_FETCHED = "is an address, and addresses are not fetched; download the picture and name its file"
 NOT_ASKED = (
     "is an address, and addresses are not fetched; add --fetch, or download the picture and name "
     "its file"
 )
 _WEB = ("http", "https")
+# Two letters at least: one is a drive of Windows.
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _QUERY = re.compile(r"\?([^#]*)")
 # What Windows allows in no name; a zero byte no system does.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
@@ -32,17 +34,19 @@ Fetch: TypeAlias = "Callable[[str, str], bytes]"
 
 @dataclass(frozen=True)
 class Address:
-    """url: as it is asked for; what may be secret in it is shown nowhere. name: what messages and
-    records call it: without user, query and fragment, but with a short hash of the query, so that
-    ?id=1 and ?id=2 are two pictures. path: the names in it, unquoted and fit for files."""
+    """A picture at an address."""
 
     url: str = field(repr=False)
+    """As it is asked for; what may be secret in it is shown nowhere."""
     name: str
+    """What messages and records call it: without user, query and fragment, but with a short hash of
+    the query, so that ?id=1 and ?id=2 are two pictures."""
     path: PurePosixPath
+    """The names in it, unquoted and fit for files."""
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """From http(s)://host/folder/shoe.jpg?size=2."""
+        """Return the address of http(s)://host/folder/shoe.jpg?size=2."""
         url = url.strip()
         shown = address(url)
         query = _QUERY.search(url.partition("#")[0])
@@ -64,14 +68,14 @@ class Web:
         self._guard = threading.Lock()
 
     def add(self, found: Address) -> None:
-        """It is one of the run's."""
+        """Add an address of the run."""
         self._urls.setdefault(found.name, found.url)
 
     def __contains__(self, name: str) -> bool:
         return name in self._urls
 
     def content(self, name: str) -> bytes:
-        """What lies there, fetched now. Raises what `fetch` does."""
+        """Return what lies there, fetched now. Raises what `fetch` does."""
         with self._guard:
             if name in self._kept:
                 return self._kept[name]
@@ -83,27 +87,33 @@ class Web:
         return data
 
 
-def not_fetched(argument: str, asked: bool | None) -> str:
-    """Why an address is not fetched; empty where it is. asked: None where nobody can ask for it."""
-    if asked is None or argument.strip().partition("://")[0].lower() not in _WEB:
-        return NOT_FETCHED
-    return "" if asked else NOT_ASKED
+def address(argument: str) -> str:
+    """Return an address such as https://host/shoe.jpg; empty where the argument is none.
+
+    User, query and fragment, which may be secret, are left out.
+    """
+    if not _SCHEME.match(argument.strip()):
+        return ""
+    scheme, _, rest = argument.strip().partition("://")
+    place = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = place.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def located(argument: str, web: Web | None) -> Address | None:
-    """The address that an argument is, added to `web`; None for one that is none.
+def located(argument: str, fetched: bool | None) -> Address | None:
+    """Return the address that an argument is; None for one that is none.
 
-    Raises BadOption for one that is not fetched.
+    fetched: whether addresses are; None where the user has no way to ask for it. Raises BadOption
+    for one that is not fetched.
     """
     shown = address(argument)
     if not shown:
         return None
-    if why := not_fetched(argument, web is not None):
-        raise BadOption(f"{shown} {why}.")
-    found = Address.of(argument)
-    if web is not None:
-        web.add(found)
-    return found
+    if fetched is None or shown.partition("://")[0].lower() not in _WEB:
+        raise BadOption(f"{shown} {NOT_FETCHED}.")
+    if not fetched:
+        raise BadOption(f"{shown} {NOT_ASKED}.")
+    return Address.of(argument)
 
 
 def _file_name(quoted: str) -> str:

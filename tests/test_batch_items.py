@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmbg_nodes.batch.recipe.naming import Naming, mask_of, numbered, variant
-from rmbg_nodes.batch.sources.folders import Tree
 from rmbg_nodes.batch.sources.items import Item, find_items
 from rmbg_nodes.core.errors import BadOption
+from rmbg_nodes.pictures.find_pictures import Tree, split_pattern
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not allow")
 
@@ -149,7 +149,7 @@ def test_a_pattern_does_not_walk_where_nothing_can_match(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", noted)
-    assert len([*Tree.of_pattern(str(photos / "*.jpg")).pictures(dest)]) == 1
+    assert len([*Tree(*split_pattern(str(photos / "*.jpg"))).pictures(dest)]) == 1
     assert listed == [str(photos)]
 
 
@@ -448,6 +448,13 @@ def test_no_output_of_a_manifest_leaves_dest(output: str) -> None:
     except BadOption:
         return
     stays_inside(variant(target, 2))
+
+
+def test_a_pattern_names_hidden_folders_with_their_dot(photos: Path, dest: Path) -> None:
+    put(photos, "shoes/.old/3.jpg", "shoes/.old/.4.jpg")
+    assert keys(photos / "**/.old/*.jpg", dest=dest) == ["shoes/.old/3.jpg"]
+    assert keys(photos / "*/.*/*", dest=dest) == ["shoes/.old/3.jpg"]
+    assert "shoes/.old/3.jpg" not in keys(photos / "**/*.jpg", dest=dest)
 
 
 @posix

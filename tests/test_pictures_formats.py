@@ -14,8 +14,9 @@ from PIL import Image, ImageFile
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.pictures.formats import is_readable, unread
+from rmbg_nodes.pictures.places import output_paths
 from rmbg_nodes.pictures.read import Picture, read_picture
-from rmbg_nodes.pictures.sources import expand, output_paths
+from rmbg_nodes.pictures.sources import expand
 from rmbg_nodes.tests.test_pictures_colour import wide_rgb
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (24, 36, 4), np.uint8)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.pictures.sources import Source, expand, output_paths
+from rmbg_nodes.pictures.places import output_paths
+from rmbg_nodes.pictures.sources import Source, expand
 
 
 def only_path(source, out, suffix=".png"):
@@ -42,6 +43,28 @@ def test_a_folder_gives_its_pictures_as_people_count(photos: Path) -> None:
 
 def test_folders_below_are_entered_when_asked(photos: Path) -> None:
     assert "deep.png" in names(expand([str(photos)], recursive=True))
+
+
+def test_hidden_folders_are_entered_and_links_to_folders_are_not(photos: Path) -> None:
+    (photos / ".old").mkdir()
+    (photos / ".old" / "kept.png").write_bytes(b"x")
+    try:
+        (photos / "link").symlink_to(photos / "more", target_is_directory=True)
+        (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    except OSError:
+        pytest.skip("no links here")
+    found = names(expand([str(photos)], recursive=True))
+    assert found == ["kept.png", "img1.webp", "Img2.JPG", "img10.png", "deep.png"]
+
+
+def test_a_pattern_follows_links_and_not_in_circles(photos: Path) -> None:
+    try:
+        (photos / "again").symlink_to(photos, target_is_directory=True)
+        (photos / "link").symlink_to(photos / "more", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    (source,) = expand([str(photos / "**" / "deep.png")])
+    assert source.path == photos / "link" / "deep.png"
 
 
 def test_patterns_are_expanded_here(photos: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from ...core.errors import BadOption
 from ...pictures.formats import FormatId, by_id, by_suffix
-from ...pictures.names import portable
+from ...pictures.places import portable
 from ...pictures.results import MASK, OWN_FOLDER
 
 DEFAULT = "{folder}/{stem}{suffix}"

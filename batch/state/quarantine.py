@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ...config.private_files import private, whole
 from ...core.errors import BadOption
-from ...pictures.patterns import address
 from ...pictures.results import OWN_FOLDER
+from ...pictures.web import address
 from .targets import text
 
 FILE = "quarantine.jsonl"

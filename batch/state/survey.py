@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from ...core.errors import BadOption
+from ...pictures.find_pictures import identity
 from ...pictures.results import made_here
-from ...pictures.sources import identity
 from ...pictures.unread import UnreadKind, Unreads, why_unread
 from ..sources.items import Item
 from .targets import Known, Targets, blob, text
