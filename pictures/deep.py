@@ -23,10 +23,12 @@ _PNG_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where FFmpeg keeps the channels: samples side by side in every plane, order of the planes."""
+    """Where FFmpeg keeps the channels."""
 
     samples: int
+    """Side by side in every plane."""
     planes: tuple[int, ...] = (0,)
+    """In the order of the channels."""
 
 
 _LAYOUTS = {
@@ -73,7 +75,7 @@ def _first_frame(data: bytes) -> av.VideoFrame:
 
 
 def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> bytes:
-    """A 16-bit PNG of (H, W, C) levels, C 1, 3 or 4, with this profile and no other metadata."""
+    """Encode (H, W, C) levels, C 1, 3 or 4, as a 16-bit PNG with a profile and no more metadata."""
     height, width, channels = levels.shape
     name = _PNG_FORMATS[channels]
     frame = av.VideoFrame(width, height, name)
@@ -90,7 +92,7 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
 
 
 def context_for(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
-    """FFmpeg's encoder or decoder of this name."""
+    """Return FFmpeg's encoder or decoder of this name."""
     context = av.CodecContext.create(codec, mode)
     assert isinstance(context, av.video.codeccontext.VideoCodecContext)
     context.thread_count = 1  # one picture gains nothing from more

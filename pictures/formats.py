@@ -14,41 +14,40 @@ ReadId: TypeAlias = Literal[FormatId, "avif", "heif", "bmp", "gif", "jp2"]
 
 @dataclass(frozen=True)
 class Readable:
-    """What can be said of a format that is read, without opening a file.
-
-    magic: matches the first bytes of every file of the format. suffixes: the usual one first.
-    """
+    """A format that is read."""
 
     id: ReadId
     label: str
     suffixes: tuple[str, ...]
+    """The usual one first."""
     magic: re.Pattern[bytes]
+    """Matches the first bytes of every file of the format."""
 
 
 @dataclass(frozen=True)
 class FileFormat(Readable):
-    """A format that is read and written.
-
-    depths and channels: what can be written. max_side: the longest side the format can hold.
-    max_bytes: of pixels that it can hold for sure, however badly they pack.
-    read_suffixes: of files that are read as this format, and never written.
-    """
+    """A format that is read and written."""
 
     id: FormatId
     depths: tuple[Depth, ...]
+    """Bits per channel that can be written, as `channels` are numbers of them."""
     channels: tuple[int, ...]
     max_side: int
+    """The longest side the format can hold, in pixels."""
     read_suffixes: tuple[str, ...] = ()
+    """Of files that are read as this format, and never written."""
     max_bytes: int = 2**63 - 1
+    """Of pixels that it can hold for sure, however badly they pack."""
 
 
 @dataclass(frozen=True)
 class Unread:
-    """What is a picture by its name, and is not read. advice: what to do with it, as a sentence."""
+    """A kind of picture that is known by its files' names, and not read."""
 
     label: str
     suffixes: tuple[str, ...]
     advice: str
+    """What to do with it, as a sentence."""
 
 
 FORMATS = (
@@ -140,32 +139,32 @@ UNREAD = (
 
 
 def sniff(data: bytes) -> Readable | None:
-    """The format that the first bytes belong to; a file's name says nothing."""
+    """Return the format that the first bytes belong to; a file's name says nothing."""
     return next((row for row in (*FORMATS, *_READ_ONLY) if row.magic.match(data)), None)
 
 
 def by_suffix(path: PurePath) -> FileFormat | None:
-    """The format to write that a file's name asks for, in either case."""
+    """Return the format to write that a file's name asks for, in either case."""
     return next((row for row in FORMATS if path.suffix.lower() in row.suffixes), None)
 
 
 def by_id(format: str) -> FileFormat | None:
-    """The format to write with this id."""
+    """Return the format to write with this id."""
     return next((row for row in FORMATS if row.id == format), None)
 
 
 def is_readable(path: PurePath) -> bool:
-    """Whether a file's name is that of a picture that is read; see `sniff` for its content."""
+    """Return whether a file's name is a picture's that is read; `sniff` is for its content."""
     return path.suffix.lower() in _READ_SUFFIXES
 
 
 def read_only(path: PurePath) -> Readable | None:
-    """The format of a file's name where it is read and never written."""
+    """Return the format of a file's name where it is read and never written."""
     return _READ_ONLY_BY_SUFFIX.get(path.suffix.lower())
 
 
 def unread(path: PurePath) -> Unread | None:
-    """The row of a file whose name is that of a picture that is not read; None for all others."""
+    """Return the row of a name that is that of a picture that is not read; None for all others."""
     return _UNREAD_BY_SUFFIX.get(path.suffix.lower())
 
 

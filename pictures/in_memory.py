@@ -26,21 +26,20 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Kind:
-    """What a caller's value was, so that `like` can answer in the same form.
-
-    batched: several pictures, with a first axis (or a list). flat: an array without a channel axis.
-    dtype: of the tensor's or array's elements; for PIL of one channel, uint16 where it was I;16.
-    """
+    """What a caller's value was, so that `like` can answer in the same form."""
 
     holder: Literal["tensor", "array", "pil"]
     batched: bool
+    """Several pictures, with a first axis, or a list."""
     flat: bool
+    """An array without a channel axis."""
     dtype: torch.dtype | np.dtype[np.generic]
+    """Of the elements; for PIL of one channel, uint16 where it was I;16."""
     device: torch.device
 
 
 def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
-    """Any picture in memory to (B, H, W, C) float32 in 0..1, C 1, 3 or 4 (straight alpha).
+    """Convert any picture in memory to (B, H, W, C) float32 in 0..1, C 1, 3 or 4 (straight alpha).
 
     value: a float tensor (B, H, W, C) or (H, W, C), as ComfyUI has it; a numpy array (H, W),
     (H, W, C) or (B, H, W, C) of uint8, uint16, bool or floats in 0..1; a PIL image of any mode, or
@@ -67,7 +66,7 @@ def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
 
 
 def to_masks(value: InMemory, name: str = "mask") -> tuple[Tensor, Kind]:
-    """Any mask in memory to (B, H, W) float32 in 0..1.
+    """Convert any mask in memory to (B, H, W) float32 in 0..1.
 
     value: a tensor (B, H, W) or (H, W) of floats or bool; a numpy array of the same shapes, of
     bool, uint8, uint16 or floats; a PIL image without colour (1, L, I;16, I, F), or a list of them
@@ -85,10 +84,10 @@ def to_masks(value: InMemory, name: str = "mask") -> tuple[Tensor, Kind]:
 
 
 def like(kind: Kind, values: Tensor) -> Returned:
-    """A result in the form of the value it was made from.
+    """Return a result in the form of the value it was made from.
 
     values: images (B, H, W, C) or masks (B, H, W), floating point in 0..1. Whole numbers are
-    rounded to the nearest level, so that 8-bit pixels nobody changed come back as they were.
+    rounded to the nearest level, so that unchanged 8-bit pixels come back as they were.
     PIL images come back as L, RGB or RGBA (I;16 where one channel came as such).
     Raises BadPicture when one picture came in and `values` holds several.
     """

@@ -45,7 +45,7 @@ def open_jpeg(data: bytes) -> Still:
 
 
 def with_metadata(data: bytes, exif: bytes, xmp: bytes) -> bytes:
-    """A JPEG with EXIF and an XMP packet in APP1 segments behind its JFIF header.
+    """Add EXIF and an XMP packet to a JPEG, in APP1 segments behind its JFIF header.
 
     Only what fits into one segment, some 65,500 bytes; what is longer is left out.
     """
@@ -62,17 +62,17 @@ def with_metadata(data: bytes, exif: bytes, xmp: bytes) -> bytes:
 
 
 def xmp_of(data: bytes) -> bytes:
-    """The XMP packet of a JPEG; empty where there is none. Raises Unusable."""
+    """Return the XMP packet of a JPEG; empty where there is none. Raises Unusable."""
     return _app1(data, _XMP)
 
 
 def exif_of(data: bytes) -> bytes:
-    """The first EXIF block of a JPEG; empty where there is none. Raises Unusable."""
+    """Return the first EXIF block of a JPEG; empty where there is none. Raises Unusable."""
     return _app1(data, _EXIF)
 
 
 def dpi_of(data: bytes) -> tuple[float, float] | None:
-    """Dots per inch along the width and the height, as JFIF states them. Raises Unusable."""
+    """Return dots per inch along width and height, as JFIF states them. Raises Unusable."""
     for marker, _, segment in segments(data):
         if marker == _APP0 and segment[4:9] == b"JFIF\0" and len(segment) >= 16:
             unit, x, y = struct.unpack_from(">BHH", segment, 11)

@@ -34,18 +34,22 @@ _MOST_INTERVALS = 4000  # two small decodings each
 
 @dataclass(frozen=True)
 class _Scan:
-    """The first scan. head: all before its codes. frame_at: of the frame header in it. only:
-    nothing but the end follows. first_codes: of the tables it uses for AC, what a code of zeros
-    stands for. ended: a marker follows. restarts: units between two restart markers, 0 for none."""
+    """The first scan of a file."""
 
     kind: int
     head: bytes
+    """All before its codes."""
     frame_at: int
+    """Where the frame header is in the head."""
     codes: bytes
     only: bool
+    """Nothing but the end follows."""
     ended: bool
+    """A marker follows."""
     first_codes: tuple[int, ...]
+    """Of the tables it uses for AC, what a code of zeros stands for."""
     restarts: int
+    """Units between two restart markers; 0 for none."""
 
     @property
     def components(self) -> tuple[bytes, ...]:

@@ -34,12 +34,12 @@ _TURNS = {
 
 
 def orientation_of(exif: bytes, xmp: bytes) -> int:
-    """The orientation 1..8 that an EXIF block and an XMP packet state; 1 where they state none."""
+    """Return the orientation 1..8 that EXIF and XMP state; 1 where they state none."""
     return exif_orientation(exif) or xmp_orientation(xmp) or 1
 
 
 def exif_orientation(exif: bytes) -> int | None:
-    """The orientation 1..8 of an EXIF block; None where it states none or cannot be read."""
+    """Return the orientation 1..8 of an EXIF block; None where it states none that can be read."""
     try:
         return valid(first_directory(exif.removeprefix(b"Exif\0\0")).number(ORIENTATION, 0))
     except Unusable:
@@ -47,23 +47,23 @@ def exif_orientation(exif: bytes) -> int | None:
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
-    """The orientation 1..8 of an XMP packet; None where it states none or cannot be read."""
+    """Return the orientation 1..8 of an XMP packet; None where it states none that can be read."""
     stated = read_xmp(xmp).get("tiff:Orientation", "")
     return valid(int(stated)) if stated.isascii() and stated.isdecimal() else None
 
 
 def valid(stated: object) -> int | None:
-    """What a program may have put down as an orientation, if it is one."""
+    """Return what a program has stated as an orientation, if it is one."""
     return stated if isinstance(stated, int) and stated in _TURNS else None
 
 
 def exchanges_axes(orientation: int) -> bool:
-    """Whether the width of the stored picture is the height of the upright one."""
+    """Return whether the stored picture's width is the upright one's height."""
     return _TURNS[orientation][0]
 
 
 def upright(values: NDArray[Number], orientation: int) -> NDArray[Number]:
-    """(H, W, ...) as stored -> (H, W, ...) upright."""
+    """Turn (H, W, ...) as stored into (H, W, ...) upright."""
     exchange, rows, columns = _TURNS[orientation]
     turned = values.swapaxes(0, 1) if exchange else values
     return np.ascontiguousarray(turned[::rows, ::columns])

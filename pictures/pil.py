@@ -21,7 +21,7 @@ What: TypeAlias = Literal["picture", "mask"]
 
 
 def levels_of(images: Sequence[Image.Image], what: What) -> Array:
-    """Pictures to (B, H, W, C), C 1, 3 or 4 (straight alpha), masks to (B, H, W).
+    """Convert pictures to (B, H, W, C), C 1, 3 or 4 (straight alpha), masks to (B, H, W).
 
     uint8, or uint16 for modes I;16 and I, or float32 for mode F. Upright, and pictures in sRGB. Of
     mixed pictures all get the channels of the richest. Raises BadPicture.

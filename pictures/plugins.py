@@ -44,7 +44,7 @@ _switched_on = False
 
 
 def lacking(format: ReadId) -> str:
-    """What to do where this installation lacks what the format needs; empty where it reads it."""
+    """Return what to do where this installation cannot read a format; empty where it can."""
     feature, advice = _FEATURES.get(format, ("", _NO_HEIF))
     try:
         importlib.import_module(_CLASSES[format][0])
@@ -66,8 +66,7 @@ def open_image(data: bytes, format: ReadId) -> ImageFile.ImageFile:
 
 
 def open_with_pillow(data: bytes, format: ReadId) -> Still:
-    """Take apart what Pillow alone knows. Of several frames the first, or the main one. Raises
-    Unusable."""
+    """Take apart what Pillow alone knows: the first frame, or the main one. Raises Unusable."""
     with decoding():
         image = open_image(data, format)
         frames = getattr(image, "n_frames", 1)
@@ -76,7 +75,7 @@ def open_with_pillow(data: bytes, format: ReadId) -> Still:
 
 
 def info_of(data: bytes, format: ReadId) -> Mapping[str | tuple[int, int], Any]:
-    """What Pillow reads beside the pixels. Raises Unusable."""
+    """Return what Pillow reads beside the pixels. Raises Unusable."""
     with decoding():
         return open_image(data, format).info
 

@@ -69,7 +69,7 @@ def check_png(data: bytes) -> None:
 
 
 def with_profile(data: bytes, icc_profile: bytes | None) -> bytes:
-    """A PNG reduced to its picture, with this ICC profile."""
+    """Reduce a PNG to its picture, with this ICC profile."""
     parts = [part for part in chunks(data) if part[0] in _PICTURE]
     if icc_profile:
         parts.insert(1, (b"iCCP", b"ICC\0\0" + zlib.compress(icc_profile)))
@@ -83,7 +83,7 @@ def with_texts(
     exif: bytes = b"",
     per_metre: tuple[int, int] | None = None,
 ) -> bytes:
-    """A PNG with these texts behind its header, in their order, and then this XMP packet.
+    """Put texts behind the header of a PNG, in their order, and then an XMP packet.
 
     Uncompressed, because some readers know no other; tEXt for ASCII, iTXt for the rest, because
     some take tEXt for UTF-8. A keyword is 1 to 79 characters of ASCII. exif: a TIFF directory.
@@ -99,8 +99,10 @@ def with_texts(
 
 
 def texts_of(data: bytes) -> dict[str, str]:
-    """Keyword -> text of every text chunk, the first of a keyword; of packed ones as much as 64 MiB
-    hold together. Raises Unusable."""
+    """Return keyword -> text of every text chunk, the first of a keyword. Raises Unusable.
+
+    Of packed ones as much as 64 MiB hold together.
+    """
     found: dict[str, str] = {}
     room = _LARGEST_TEXTS
     for kind, body in chunks(data):
@@ -117,12 +119,12 @@ def texts_of(data: bytes) -> dict[str, str]:
 
 
 def exif_of(data: bytes) -> bytes:
-    """The first EXIF block; empty where there is none. Raises Unusable."""
+    """Return the first EXIF block; empty where there is none. Raises Unusable."""
     return next((body for kind, body in chunks(data) if kind == b"eXIf"), b"")
 
 
 def dpi_of(data: bytes) -> tuple[float, float] | None:
-    """Dots per inch along the width and the height; None where none are stated. Raises Unusable."""
+    """Return dots per inch along width and height; None where none are stated. Raises Unusable."""
     for kind, body in chunks(data):
         if kind == b"pHYs" and len(body) == 9 and body[8] == 1:
             x, y = struct.unpack_from(">II", body)
@@ -131,7 +133,7 @@ def dpi_of(data: bytes) -> tuple[float, float] | None:
 
 
 def packets_in(texts: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """EXIF and XMP that ImageMagick and others keep in PNG's texts, as hexadecimal digits."""
+    """Return EXIF and XMP that ImageMagick and others keep in PNG's texts, as hexadecimal."""
     exif = xmp = b""
     for name in ("exif", "APP1", "xmp"):
         content = _raw_profile(texts.get(f"Raw profile type {name}", ""))

@@ -44,7 +44,7 @@ class Provenance:
     """Plain texts; empty where there is nothing to say."""
 
     software: str
-    """ "rmbg-nodes X.Y.Z"."""
+    """Such as "rmbg-nodes 0.1.0"."""
     date: str
     """When the file was made, UTC, "2026-03-01T12:00:00Z"."""
     backend: str
@@ -56,7 +56,7 @@ class Provenance:
     web_statement: str
     """The page of the licence's text."""
     left_machine: str
-    """ "yes" or "no"."""
+    """Either "yes" or "no"."""
     usage_terms: str
     """What the background was removed for, and under what."""
     request_id: str = ""

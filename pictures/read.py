@@ -41,25 +41,23 @@ _CHECKS: dict[ReadId, Callable[[bytes], None]] = {"png": check_png, "jpeg": chec
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, upright.
-
-    pixels: (H, W, 3) float32, straight RGB in 0..1, sRGB unless icc_profile says otherwise.
-    alpha: (H, W) float32 in 0..1, or None where the file has none. depth: bits the file holds.
-    icc_profile: the profile that `pixels` are still in, to be written with the result: only for a
-    16-bit picture that is not sRGB, because the conversion at hand has 8 bits. Else None.
-    source_type: IPTC's Digital Source Type, as the file states it; empty where it states none.
-    fields: what a result's file takes over, such as its resolution and its copyright.
-    warnings: what a user should hear of it, such as that it is the first of several pages.
-    """
+    """A decoded picture, upright."""
 
     pixels: Tensor
+    """(H, W, 3) float32, straight RGB in 0..1, sRGB unless icc_profile says otherwise."""
     alpha: Tensor | None
+    """(H, W) float32 in 0..1, or None where the file has none."""
     depth: Depth
+    """Bits that the file holds per channel."""
     icc_profile: bytes | None
+    """Of `pixels`, for the result: only of 16 bits other than sRGB, which are not converted."""
     name: str
     source_type: str = ""
+    """IPTC's Digital Source Type, as the file states it; empty where it states none."""
     fields: Fields = NO_FIELDS
+    """What a result's file takes over, such as its resolution and its copyright."""
     warnings: tuple[str, ...] = ()
+    """What a user should hear of it, such as that it is the first of several pages."""
 
     @property
     def image(self) -> Tensor:

@@ -23,7 +23,7 @@ _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # ICC data colour space -
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours, mode L, RGB or CMYK, and the alpha, mode L, where there is one. Raises Unusable.
+    """Return colours, mode L, RGB or CMYK, and alpha, mode L, where there is one. Raises Unusable.
 
     A transparent palette entry or key colour becomes alpha. Premultiplied modes become straight.
     """
@@ -39,7 +39,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def to_srgb(colours: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """Mode L, RGB or CMYK to mode RGB in sRGB.
+    """Convert mode L, RGB or CMYK to mode RGB in sRGB.
 
     Relative colorimetric with black point compensation. Colours whose profile is sRGB keep their
     values. A profile that is damaged, or made for other channels, is ignored; CMYK without one is
@@ -47,20 +47,20 @@ def to_srgb(colours: Image.Image, icc_profile: bytes | None) -> Image.Image:
     """
     profile = _opened(icc_profile)
     mode = _mode(profile)
-    if profile is None or mode is None:
-        return colours.convert("RGB")
     if mode == "RGB" and colours.mode == "L":
         colours = colours.convert("RGB")
-    if mode != colours.mode:
+    if profile is None or mode != colours.mode:
         return colours.convert("RGB")
+    if mode == "RGB" and _is_srgb(profile):
+        return colours
     try:
-        return _transformed(colours, profile)
+        return _convert(colours, profile)
     except ImageCms.PyCMSError:
         return colours.convert("RGB")
 
 
 def carried_profile(icc_profile: bytes | None) -> bytes | None:
-    """The profile that RGB values must keep when they are not converted; None where it is sRGB."""
+    """Return the profile that RGB values keep when they are not converted; None for sRGB."""
     profile = _opened(icc_profile)
     if profile is None or _mode(profile) != "RGB" or _is_srgb(profile):
         return None
@@ -78,12 +78,6 @@ def _opened(icc_profile: bytes | None) -> ImageCms.ImageCmsProfile | None:
 
 def _mode(profile: ImageCms.ImageCmsProfile | None) -> str | None:
     return None if profile is None else _SPACES.get(profile.profile.xcolor_space.strip())
-
-
-def _transformed(colours: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    if colours.mode == "RGB" and _is_srgb(profile):
-        return colours
-    return _convert(colours, profile)
 
 
 def _convert(colours: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -25,11 +25,14 @@ _MOST = 4096  # directories in a chain, which may lead back to itself
 
 @dataclass(frozen=True)
 class _Form:
-    """How struct writes numbers. order: "<" or ">". size: of an offset. count: of entries."""
+    """How struct writes the numbers of a file."""
 
     order: str
+    """Either "<" or ">"."""
     size: str
+    """Of an offset."""
     count: str
+    """Of the entries."""
 
     @property
     def entry(self) -> str:
@@ -41,15 +44,14 @@ class _Form:
 
 @dataclass(frozen=True)
 class Directory:
-    """One directory of a TIFF file, or that of an EXIF block.
-
-    entries: tag -> its 12 or 20 bytes, unread. following: where the next directory is; 0 for none.
-    """
+    """One directory of a TIFF file, or that of an EXIF block."""
 
     data: bytes
     form: _Form
     entries: dict[int, bytes]
+    """Tag -> its 12 or 20 bytes, unread."""
     following: int
+    """Where the next directory is; 0 for none."""
 
     @property
     def order(self) -> str:
@@ -57,7 +59,7 @@ class Directory:
         return self.form.order
 
     def content(self, tag: int) -> bytes:
-        """The bytes of a tag's value; empty where it is absent. Raises Unusable when cut off."""
+        """Return the bytes of a tag's value; empty where absent. Raises Unusable if cut off."""
         entry = self.entries.get(tag)
         if entry is None:
             return b""
@@ -71,7 +73,7 @@ class Directory:
         return self.data[offset : offset + length]
 
     def numbers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A tag's whole numbers; `default` where the tag is absent or holds something else."""
+        """Return a tag's whole numbers; `default` where it is absent or holds something else."""
         entry = self.entries.get(tag)
         if entry is None:
             return default
@@ -82,11 +84,11 @@ class Directory:
         return struct.unpack(f"{self.order}{count}{code}", self.content(tag))
 
     def number(self, tag: int, default: int) -> int:
-        """The first of a tag's whole numbers."""
+        """Return the first of a tag's whole numbers."""
         return self.numbers(tag, (default,))[0]
 
     def ratio(self, tag: int) -> float:
-        """The first of a tag's fractions, or its whole number; 0 where there is none."""
+        """Return the first of a tag's fractions, or its whole number; 0 where there is none."""
         content = self.content(tag)
         if tag not in self.entries or self.kind(tag) != RATIONAL or len(content) < 8:
             return float(self.number(tag, 0))
@@ -94,12 +96,12 @@ class Directory:
         return above / below if below else 0.0
 
     def kind(self, tag: int) -> int:
-        """What a tag that is there holds."""
+        """Return the kind of a tag that is there."""
         return int(struct.unpack_from(f"{self.order}HH", self.entries[tag])[1])
 
     def values(self, tags: frozenset[int]) -> Values:
-        """Those of these tags that are there, for `write_directory`; 8-byte numbers become 4-byte
-        ones. Raises Unusable where a value is cut off, or too large."""
+        """Return those of these tags that are there, for `write_directory`; 8-byte numbers become
+        4-byte ones. Raises Unusable where a value is cut off, or too large."""
         found: dict[int, tuple[int, bytes]] = {}
         for tag in sorted(tags & self.entries.keys()):
             kind, content = self.kind(tag), self.content(tag)
@@ -120,7 +122,7 @@ def first_directory(data: bytes) -> Directory:
 
 
 def directories(data: bytes) -> Iterator[Directory]:
-    """Every directory of a file, one after the other. Raises Unusable where the chain breaks."""
+    """Yield every directory of a file. Raises Unusable where the chain breaks."""
     form, start = _opened(data)
     seen: set[int] = set()
     while start and start not in seen and len(seen) < _MOST:
@@ -131,13 +133,13 @@ def directories(data: bytes) -> Iterator[Directory]:
 
 
 def directories_below(above: Directory, tag: int) -> Iterator[Directory]:
-    """The directories that a tag of another points to. Raises Unusable."""
+    """Yield the directories that a tag of another points to. Raises Unusable."""
     for start in above.numbers(tag):
         yield _directory(above.data, above.form, start)
 
 
 def write_directory(values: Values, start: int, order: str = "<") -> bytes:
-    """A directory of classic TIFF for the place `start` in its file, and the values behind it."""
+    """Return a directory of classic TIFF for the place `start` in its file, with its values."""
     behind = start + 2 + 12 * len(values) + 4
     entries, overflow = b"", b""
     for tag, (kind, content) in sorted(values.items()):
@@ -151,22 +153,21 @@ def write_directory(values: Values, start: int, order: str = "<") -> bytes:
 
 
 def write_exif(values: Values, order: str = "<") -> bytes:
-    """An EXIF block with these tags, without the "Exif" that JPEG puts before it."""
+    """Return an EXIF block with these tags, without the "Exif" that JPEG puts before it."""
     if not values:
         return b""
     return header(8, order) + write_directory(values, 8, order)
 
 
 def with_directory(data: bytes, values: Values, order: str) -> bytes:
-    """A classic TIFF file with another directory than its own, at its end; all that its tags point
-    to is where it was."""
+    """Give a classic TIFF file another directory, at its end; all that its tags point to stays."""
     start = len(data) + len(data) % 2
     padding = bytes(start - len(data))
     return header(start, order) + data[8:] + padding + write_directory(values, start, order)
 
 
 def header(start: int, order: str = "<") -> bytes:
-    """The first 8 bytes of a classic TIFF file whose directory is at `start`."""
+    """Return the first 8 bytes of a classic TIFF file whose directory is at `start`."""
     return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
 
 

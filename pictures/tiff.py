@@ -95,13 +95,13 @@ def open_tiff(data: bytes) -> Still:
 
 
 def exif_of(data: bytes) -> bytes:
-    """The orientation and the fields of the page, as an EXIF block. Raises Unusable."""
+    """Return orientation and fields of the page, as an EXIF block. Raises Unusable."""
     page, _ = _page(data)
     return write_exif(page.values(TAGS | {ORIENTATION}), page.order)
 
 
 def xmp_of(data: bytes) -> bytes:
-    """The XMP packet of the page; empty where there is none. Raises Unusable."""
+    """Return the XMP packet of the page; empty where there is none. Raises Unusable."""
     return _page(data)[0].content(_XMP)
 
 
@@ -112,9 +112,9 @@ def _page(data: bytes) -> tuple[Directory, int]:
     """
     pages: list[Directory] = []
     try:
-        pages.extend(directories(data))
-    except Unusable:
-        pages = _as_far_as_it_goes(data)
+        for page in directories(data):
+            pages.append(page)
+    except Unusable:  # the pages before the break in the chain may do
         if not any(map(_is_full, pages)):
             raise
     full = [page for page in pages if _is_full(page)]
@@ -125,17 +125,6 @@ def _page(data: bytes) -> tuple[Directory, int]:
     if full:
         return full[0], 1
     return max(pages, key=lambda page: page.number(WIDTH, 0) * page.number(HEIGHT, 0)), 1
-
-
-def _as_far_as_it_goes(data: bytes) -> list[Directory]:
-    """The pages before the place where the chain of directories breaks."""
-    pages: list[Directory] = []
-    try:
-        for page in directories(data):
-            pages.append(page)
-    except Unusable:
-        return pages
-    return pages
 
 
 def _is_full(page: Directory) -> bool:
@@ -195,10 +184,10 @@ def encode_tiff(
     xmp: bytes = b"",
     fields: Values | None = None,
 ) -> bytes:
-    """One strip, deflate with horizontal differences, little-endian, unassociated (straight) alpha.
+    """Encode (H, W, C) levels, C 1, 3 or 4, as a TIFF of as many bits as they have.
 
-    levels: (H, W, C), C 1, 3 or 4, the bytes of the file in its own type. xmp: a packet to go with
-    them. fields: further tags.
+    One strip, deflate with horizontal differences, little-endian, unassociated (straight) alpha.
+    xmp: a packet. fields: further tags.
     """
     height, width, channels = levels.shape
     bits = levels.dtype.itemsize * 8

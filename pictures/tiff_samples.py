@@ -35,16 +35,16 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class _Grid:
-    """How the pixels are divided: strips are tiles as wide as the picture.
-
-    planes: 1, or one for each sample. samples: of a pixel in a plane. wide, tall: of a piece.
-    """
+    """How the pixels are divided: strips are tiles as wide as the picture."""
 
     width: int
     height: int
     planes: int
+    """1, or one for each sample."""
     samples: int
+    """Of a pixel in a plane."""
     wide: int
+    """Of a piece, as `tall` is."""
     tall: int
     tiled: bool
 
@@ -57,12 +57,12 @@ class _Grid:
         return -(-self.height // self.tall)
 
     def rows(self, row: int) -> int:
-        """Rows that the pieces of a row of pieces hold; only the last strip is shorter."""
+        """Return the rows that a row of pieces holds; only the last strip is shorter."""
         return self.tall if self.tiled else min(self.tall, self.height - row * self.tall)
 
 
 def is_plain(page: Directory) -> bool:
-    """Whether `read_samples` knows how the page is stored."""
+    """Return whether `read_samples` knows how the page is stored."""
     bits = page.numbers(BITS, (1,))
     compressions = (_RAW, *_DEFLATE, *_UNPACKED_BY_LIBTIFF)
     return (
@@ -80,7 +80,7 @@ def _predictor(page: Directory) -> int:
 
 
 def read_samples(page: Directory) -> Samples:
-    """Colours and alpha as stored, white above black. Raises Unusable.
+    """Return colours and alpha as stored, white above black. Raises Unusable.
 
     Alpha is the first extra channel that says that it is one; a single one of which nothing is said
     is taken for alpha, as other programs do. All other extra channels are left out.

@@ -16,28 +16,27 @@ _MOST_SAID = 5
 
 @dataclass(frozen=True)
 class UnreadKind:
-    """Pictures that were found and are not read, for one reason.
-
-    why: what they are, and what to do. count: all of them. names: of the first hundred.
-    """
+    """Pictures that were found and are not read, for one reason."""
 
     why: str
+    """What they are, and what to do."""
     count: int
     names: tuple[str, ...]
+    """Of the first hundred."""
 
     def text(self) -> str:
-        """The first names, how many more, and why."""
+        """Return the first names, how many more, and why."""
         shown = ", ".join(self.names[:_MOST_SAID])
         more = f" and {self.count - _MOST_SAID} more" if self.count > _MOST_SAID else ""
         return f"{shown}{more} ({self.why})"
 
     def data(self) -> dict[str, JsonValue]:
-        """The same, for programs."""
+        """Return the same for programs."""
         return {"why": self.why, "count": self.count, "first": [*self.names]}
 
 
 class Unreads:
-    """Gathers them one by one; memory does not grow with their number."""
+    """Pictures that are not read, gathered one by one; memory does not grow with their number."""
 
     def __init__(self, pictures: Iterable[tuple[str, str]] = ()) -> None:
         """pictures: names and reasons."""
@@ -47,27 +46,29 @@ class Unreads:
             self.add(name, why)
 
     def add(self, name: str, why: str) -> None:
-        """One picture. why: see `why_unread`."""
+        """Add one picture. why: see `why_unread`."""
         self._counts[why] = self._counts.get(why, 0) + 1
         names = self._names.setdefault(why, [])
         if len(names) < _MOST_KEPT:
             names.append(name)
 
     def kinds(self) -> tuple[UnreadKind, ...]:
-        """In the order in which each was found first."""
+        """Return them in the order in which each was found first."""
         return tuple(
             UnreadKind(why, count, tuple(self._names[why])) for why, count in self._counts.items()
         )
 
 
 def is_picture(path: PurePath) -> bool:
-    """Whether a file's name is that of a picture, one that is not read included."""
+    """Return whether a file's name is that of a picture, one that is not read included."""
     return is_readable(path) or unread(path) is not None
 
 
 def why_unread(path: Path) -> str:
-    """Why a file with a picture's name is not read, judged by its name and by what is installed
-    here; empty where it is read: "camera raw: develop it into a 16-bit TIFF or PNG first"."""
+    """Return why a file with a picture's name is not read here; empty where it is read.
+
+    Judged by name and installation: "camera raw: develop it into a 16-bit TIFF or PNG first".
+    """
     row = unread(path)
     if row is not None:
         return f"{row.label}: {row.advice[:1].lower()}{row.advice[1:].rstrip('.')}"
@@ -77,7 +78,7 @@ def why_unread(path: Path) -> str:
 
 
 def say_unread(kinds: Sequence[UnreadKind]) -> str:
-    """One sentence: how many, which, why, and what to do; empty where there are none."""
+    """Return a sentence: how many, which, why, and what to do; empty where there are none."""
     count = sum(kind.count for kind in kinds)
     if not count:
         return ""
@@ -86,5 +87,5 @@ def say_unread(kinds: Sequence[UnreadKind]) -> str:
 
 
 def name_unread(kinds: Sequence[UnreadKind]) -> str:
-    """Which, why, and what to do."""
+    """Return which, why, and what to do."""
     return "; ".join(kind.text() for kind in kinds)

@@ -39,7 +39,7 @@ def header_of(data: bytes) -> tuple[tuple[int, int], bool]:
 
 
 def chunks_of(data: bytes) -> dict[bytes, bytes]:
-    """Kind -> body, the first of a kind. Raises Unusable."""
+    """Return kind -> body, the first of a kind. Raises Unusable."""
     chunks: dict[bytes, bytes] = {}
     for kind, body in _chunks(data):
         chunks.setdefault(kind, body)

@@ -39,7 +39,7 @@ def encode(
     effort: int | None = None,
     metadata: Metadata = NOTHING,
 ) -> bytes:
-    """The bytes of one picture file; the same picture and metadata give the same bytes.
+    """Encode one picture; the same picture and metadata give the same bytes.
 
     image: (H, W, C) floating point in 0..1, C 1 (grey or mask), 3 or 4 (straight alpha); values
     beyond are clamped. Values are rounded to the nearest level, and the colours under alpha 0 are
@@ -72,7 +72,7 @@ def encode(
 
 
 def format_for(path: Path) -> FormatId:
-    """The format that an output file's name asks for. Raises BadOption for another suffix."""
+    """Return the format that an output file's name asks for. Raises BadOption for others."""
     row = by_suffix(path)
     if row is None:
         raise BadOption(f"{path} has no suffix of a {LABELS} file; give it one, such as .png.")
@@ -101,8 +101,8 @@ def write_atomic(path: Path, data: bytes, *, lasting: bool = False) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether what `write_atomic` raised will be raised of the next file as well: the disk has no
-    room, or must not be written to."""
+    """Return whether `write_atomic` will fail for the next file as well: the disk is full, or must
+    not be written to."""
     return getattr(error.__cause__, "errno", None) in _FULL
 
 

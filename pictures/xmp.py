@@ -34,12 +34,12 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def printable(text: str) -> str:
-    """The text with every character that XML 1.0 cannot hold replaced by U+FFFD."""
+    """Replace every character that XML 1.0 cannot hold by U+FFFD."""
     return _FORBIDDEN.sub("\ufffd", text)
 
 
 def write_xmp(properties: Mapping[str, str]) -> bytes:
-    """One packet, UTF-8, always the same for the same properties.
+    """Return one packet, UTF-8, always the same for the same properties.
 
     properties: "prefix:Name" -> text, the prefixes those of NAMESPACES; empty texts are left out.
     """
