@@ -17,11 +17,12 @@ from .eviction import UNFINISHED, Eviction, look, remove
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What the cache holds. most_bytes: 0 = it is off."""
+    """What the cache holds."""
 
     entries: int
     bytes: int
     most_bytes: int
+    """0 = it is off."""
     folder: Path
 
 
@@ -40,7 +41,7 @@ class ResultCache:
         self._lock = threading.Lock()
 
     def get(self, work: str) -> Matte | None:
-        """The result, bit for bit as it was stored, on the CPU, with facts that say that it costs
+        """Return the result, bit for bit as it was stored, on the CPU; its facts say that it costs
         nothing now. None when there is none; a damaged file is removed."""
         if not self._most_bytes:
             return None
@@ -61,8 +62,7 @@ class ResultCache:
     def put(self, work: str, matte: Matte) -> bool:
         """Keep a result. True: it is on the disk, and survives the loss of power from here on.
 
-        False when the cache is off, when the result alone is larger than the cache may be, and when
-        it cannot be written.
+        False when the cache is off, smaller than this one result, or cannot be written.
         """
         if not self._most_bytes:
             return False
@@ -82,7 +82,7 @@ class ResultCache:
         return True
 
     def has(self, work: str) -> bool:
-        """Whether there is a result, without looking whether it is whole."""
+        """Return whether there is a result, which may be damaged."""
         return bool(self._most_bytes) and os.path.exists(self._path(work))
 
     def look(self, work: str) -> None:
@@ -97,17 +97,17 @@ class ResultCache:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing can be found in it; without looking at more than a few files."""
+        """Whether nothing can be found in it, judged from a few files."""
         return not self._most_bytes or next(self._room.files(), None) is None
 
     def info(self) -> CacheInfo:
-        """How much is in it."""
+        """Return how much is in it."""
         files = list(self._room.files())
         total = sum(stored.size for stored in files)
         return CacheInfo(len(files), total, self._most_bytes, self._folder)
 
     def clear(self) -> int:
-        """Remove everything; the number of results that this call removed."""
+        """Remove everything; return the number of results that this call removed."""
         with self._lock:
             removed = sum(remove(stored.path) for stored in self._room.files())
             self._room.emptied()

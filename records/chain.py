@@ -27,11 +27,12 @@ _PREFIX = "R-"
 
 @dataclass(frozen=True)
 class Receipt:
-    """One row. body: canonical JSON, as it was hashed."""
+    """One row."""
 
     number: int
     hash: str
     body: str
+    """Canonical JSON, as it was hashed."""
 
     @property
     def id(self) -> str:
@@ -39,7 +40,7 @@ class Receipt:
         return f"{_PREFIX}{self.hash[:_ID_DIGITS]}"
 
     def data(self) -> dict[str, JsonValue]:
-        """What it says. Raises ValueError when somebody has made it say nothing."""
+        """Parse the body. Raises ValueError for one that is no receipt."""
         try:
             said = json.loads(self.body)
         except RecursionError as error:
@@ -50,20 +51,20 @@ class Receipt:
 
 
 def canonical(content: Mapping[str, JsonValue]) -> str:
-    """The one way to write this content: keys in order, no spaces, ASCII only."""
+    """Write content in the one way there is: keys in order, no spaces, ASCII only."""
     return json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
 
 
 def sha256(text: str) -> str:
-    """Of the UTF-8 bytes, as hex digits."""
+    """Return the sha256 of the UTF-8 bytes, as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seal(content: Mapping[str, JsonValue], last: Receipt | None) -> Receipt:
-    """The receipt that follows on `last` and says this. Raises ValueError where none can follow,
-    or JSON cannot say it."""
+    """Return the receipt that follows on `last` with this content. Raises ValueError where none can
+    follow, or JSON cannot hold it."""
     number, previous = (last.number + 1, last.hash) if last else (1, NONE_BEFORE)
     if number > LARGEST:
         raise ValueError(f"no receipt can follow number {LARGEST}, which was forged")
@@ -72,7 +73,7 @@ def seal(content: Mapping[str, JsonValue], last: Receipt | None) -> Receipt:
 
 
 def hash_part(name: str) -> str:
-    """The beginning of a hash, from an id ("R-1a2b...") or from as much of the hash as is given.
+    """Return the beginning of a hash, from an id ("R-1a2b...") or from a part of the hash.
 
     Raises ValueError for what is neither, or too short to name one receipt.
     """
@@ -83,7 +84,7 @@ def hash_part(name: str) -> str:
 
 
 def fault_of(receipt: Receipt, last: Receipt | None) -> str | None:
-    """What is wrong with this row, which should follow on `last`; None when nothing is."""
+    """Return what is wrong with this row, which should follow on `last`; None for nothing."""
     expected = last.number + 1 if last else 1
     if sha256(receipt.body) != receipt.hash:
         return f"Receipt {receipt.number} was changed."

@@ -60,7 +60,7 @@ class Database:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the file."""
+        """Sentences for the user about the file."""
         return [*self._happened, *filter(None, [self._trouble])]
 
     @property
@@ -70,7 +70,7 @@ class Database:
 
     @property
     def lasting(self) -> bool:
-        """It can be written, as things stand."""
+        """Whether it can be written, as things stand."""
         with self._lock:
             try:
                 return self._opened(writable=True).writable
@@ -78,7 +78,7 @@ class Database:
                 return False
 
     def owns(self, name: str) -> bool:
-        """Whether this owner, ours or another, lives: a process that may be at work."""
+        """Return whether this owner, ours or another, lives: a process that may be at work."""
         with self._lock:
             return self.owner.lives(name)
 
@@ -90,16 +90,16 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone. Raises sqlite3.Error."""
+        """Lend the connection to this thread alone. Raises sqlite3.Error."""
         with self._lock:
             yield self._opened().connection
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """The same in a transaction, which is on the disk when it ends, or undone.
+        """Lend it in a transaction, which is on the disk when it ends, or undone.
 
-        Raises sqlite3.Error, also when the file was taken away meanwhile: then nobody will find
-        what was written.
+        Raises sqlite3.Error, also when the file was taken away meanwhile, and what was written
+        with it.
         """
         with self._lock:
             file = self._opened(writable=True)
@@ -109,12 +109,11 @@ class Database:
                 raise sqlite3.OperationalError("it was replaced or deleted while it was written")
 
     def adopt(self) -> str:
-        """Go on without the jobs that are not known; returns why they are not, empty when there are
-        none. Raises OSError."""
+        """Go on without the unknown jobs; return why they are, empty for none. Raises OSError."""
         return adopt_gap(self._folder)
 
     def close(self) -> None:
-        """Let go of the file; from now on this owner counts as dead."""
+        """Close the file; from now on this owner counts as dead."""
         with self._lock:
             self._let_go()
             self._closed = True

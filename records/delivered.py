@@ -1,7 +1,7 @@
 """Which files were written with which receipt, by the sha256 of their bytes.
 
 The id of a receipt stands in its file, so that the receipt cannot hold the file's hash: it is noted
-here once the file is written. These rows are outside the chain, and no proof against whoever can
+here once the file is written. These rows are outside the chain, and no proof against those who can
 write the database; `verify` says nothing of them.
 """
 
@@ -32,14 +32,15 @@ SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM receipts WHERE hash >= ? AND hash < ?
 
 @dataclass(frozen=True)
 class Delivered:
-    """One file. receipt: its id."""
+    """One file that was written."""
 
     receipt: str
+    """Its id."""
     part: Part
 
 
 class DeliveredFiles:
-    """Every method may be called from any thread."""
+    """The table of written files; any thread may call it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,7 +55,7 @@ class DeliveredFiles:
             return ()
         try:
             start = hash_part(receipt)
-        except ValueError:  # of a report that somebody else has written
+        except ValueError:  # of a report that is not ours
             return ()
         rows = [
             (hashlib.sha256(data).hexdigest(), receipt, part, start, f"{start}g")
@@ -72,7 +73,7 @@ class DeliveredFiles:
         return ()
 
     def find(self, data: bytes) -> list[Delivered]:
-        """The files that had exactly these bytes. Raises sqlite3.Error."""
+        """Return the files that had exactly these bytes. Raises sqlite3.Error."""
         digest = hashlib.sha256(data).hexdigest()
         with self._database.reading() as connection:
             if connection.execute(_TABLE).fetchone() is None:  # of an earlier version, read-only

@@ -44,7 +44,7 @@ class Damaged(Exception):
 
 
 def pack(work: str, matte: Matte) -> bytes:
-    """The file for this work's result. The values come back bit for bit."""
+    """Return the file of this work's result. The values come back bit for bit."""
     form, alpha = _encode(matte.values.detach().to("cpu", torch.float32).contiguous().numpy())
     original = matte.original or b""
     head = {
@@ -62,7 +62,7 @@ def pack(work: str, matte: Matte) -> bytes:
 
 
 def unpack(work: str, data: bytes) -> Matte:
-    """The result of this work, as one that costs nothing any more. Raises Damaged."""
+    """Return the result of this work, as one that costs nothing any more. Raises Damaged."""
     start = len(_MAGIC) + _DIGEST
     view = memoryview(data)
     if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != _digest((view[start:],)):

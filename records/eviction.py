@@ -1,4 +1,4 @@
-"""How much room the files of a cache may take: the least recently used go first.
+"""Keeps the files of a cache within its size: the least recently used go first.
 
 Several processes share the folder. Each counts what it writes itself, and looks at the disk again
 every so often, so that the total is exceeded by no more than the others wrote in between.
@@ -22,11 +22,12 @@ _ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Stored:
-    """One file, as it was when it was looked at. used: its time of last use."""
+    """One file, as it was when it was looked at."""
 
     path: str
     size: int
     used: int
+    """Its time of last use, in nanoseconds."""
 
 
 class Eviction:
@@ -40,7 +41,7 @@ class Eviction:
         self._writes_left = 0
 
     def files(self) -> Iterator[Stored]:
-        """Every finished file. What others remove meanwhile is left out."""
+        """Yield every finished file. What others remove meanwhile is left out."""
         return (stored for stored in _below(self._folder) if not stored.path.endswith(UNFINISHED))
 
     def written(self, path: Path, growth: int) -> None:
@@ -57,7 +58,7 @@ class Eviction:
             self._give_up(self._oldest.popleft(), path)
 
     def emptied(self) -> None:
-        """Files were removed by other means."""
+        """Count anew: files were removed by other means."""
         self._writes_left = 0
 
     def _look_again(self) -> None:
@@ -81,7 +82,7 @@ class Eviction:
 
 
 def remove(path: str | Path) -> bool:
-    """Whether this call removed the file; another process may have been quicker."""
+    """Remove a file; return whether this call did, or another process was quicker."""
     try:
         os.unlink(path)
     except OSError:
@@ -90,7 +91,7 @@ def remove(path: str | Path) -> bool:
 
 
 def look(path: str | Path) -> Stored | None:
-    """The file as it is now; None when there is none."""
+    """Return the file as it is now; None when there is none."""
     try:
         facts = os.stat(path)
     except OSError:

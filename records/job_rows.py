@@ -53,7 +53,7 @@ class OpenJob:
 
     @property
     def resumable(self) -> bool:
-        """It has an id, so its result can be fetched."""
+        """Whether it has an id, by which its result can be fetched."""
         return self.request_id is not None
 
     @property
@@ -74,7 +74,7 @@ class OpenJob:
 
 
 def open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
-    """What the row of COLUMNS says. Raises sqlite3.DatabaseError when somebody has spoilt it."""
+    """Read a row of COLUMNS. Raises sqlite3.DatabaseError for one that was spoilt."""
     try:
         price = None if row["price"] is None else Decimal(row["price"])
         facts = {**dict(row), "urls": dict(json.loads(row["urls"])), "price": price}
@@ -86,8 +86,7 @@ def open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
 def holders(
     connection: sqlite3.Connection, work: str, backend: str, names: Collection[str]
 ) -> list[sqlite3.Row]:
-    """The rows of other works, open or closed, that have one of these ids at the provider of this
-    backend."""
+    """Return the rows of other works that have one of these ids at the provider of this backend."""
     rows = connection.execute(
         "SELECT id, backend, answered FROM jobs WHERE work <> ?"
         f" AND lower(coalesce(request_id, disputed)) IN ({', '.join('?' * len(names))})",
@@ -98,7 +97,7 @@ def holders(
 
 
 def dispute(connection: sqlite3.Connection, work: str, ticket: Ticket, now: str) -> bool:
-    """Whether the id of this ticket, which came for the open row of this work, is another's.
+    """Return whether the id of this ticket, which came for this work's open row, is another's.
 
     If so the row is lost. An open row of another work that has the id is lost too when both were
     under way as it came: either may be the one whose job it is.

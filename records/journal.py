@@ -41,8 +41,8 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
-        """The journal in this folder. A damaged file is put aside and a new one begun; one that
-        cannot be opened is tried again at each use. Both leave a sentence in `warnings`."""
+        """Open the journal in this folder. A damaged file is put aside and a new one begun; one
+        that cannot be opened is tried again at each use. Both leave a sentence in `warnings`."""
         return cls(Database(folder))
 
     @property
@@ -52,21 +52,21 @@ class Journal:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the file, and about jobs that it does not list."""
+        """Sentences for the user about the file, and about jobs that it does not list."""
         gap, warnings = self._database.gap, self._database.warnings
         return [*filter(None, [gap]), *(said for said in warnings if said not in gap)]
 
     def adopt(self) -> str:
-        """Go on without jobs that an earlier file listed, and this one does not know; returns what
-        became of that file, empty when there was none. Raises OSError."""
+        """Go on without the unknown jobs of an earlier file; return what became of that file, empty
+        when there was none. Raises OSError."""
         return self._database.adopt()
 
     def close(self) -> None:
-        """Let go of the file. Rows that were still being sent count as lost from now on."""
+        """Close the file. Rows that were still being sent count as lost from now on."""
         self._database.close()
 
     def known(self, work: str) -> Ticket | None:
-        """The ticket of open work; without an id when its answer was lost, None when there is none.
+        """Return the ticket of open work: without an id when its answer was lost; None for none.
 
         Raises BackendFailed while a living process, this one or another, is sending it, and where
         its row may have been lost.
@@ -90,7 +90,7 @@ class Journal:
         *,
         replaces: Ticket | None = None,
     ) -> None:
-        """A submit's bytes are about to leave. size: (width, height).
+        """Note that a submit's bytes are about to leave. size: (width, height).
 
         replaces: what `known` said before; that row is closed as abandoned, because the user wants
         to pay again. Raises BackendFailed, and nothing may be sent, when the journal holds anything
@@ -115,14 +115,14 @@ class Journal:
         price: Price | None = None,
         size: tuple[int, int] = (0, 0),
     ) -> None:
-        """The provider's answer to the submit. A ticket without an id: the answer was lost.
+        """Note the provider's answer to the submit. A ticket without an id: it was lost.
 
         The size in the row becomes that of the picture as it was sent. price, size: for work whose
         row was lost with its file since then; it gets another one.
 
         Raises MayBeBilled when this id stands for other work: one job makes one picture, so this
-        work is noted as lost. The other one is too, if both were under way when the id came, for
-        then nobody knows whose it is.
+        work is noted as lost. The other one is too, if both were under way when the id came: it may
+        be the one's or the other's.
         """
         lost = ticket.request_id is None
         state: State = "sending" if lost else "submitted"
@@ -156,19 +156,19 @@ class Journal:
             raise MayBeBilled(f"it named request {ticket.request_id}, which is another picture's")
 
     def is_foreign(self, work: str, backend: str, names: Collection[str]) -> bool:
-        """Whether one of these is the id of other work at the provider of this backend."""
+        """Return whether one of these is the id of other work at the provider of this backend."""
         if not names:
             return False
         with self._database.reading() as connection:
             return bool(holders(connection, work, backend, names))
 
     def not_sent(self, work: str) -> None:
-        """The submit failed before a byte left, or was refused: nothing is owed."""
+        """Close work whose submit failed before a byte left, or was refused: nothing is owed."""
         with self._database.changing() as connection:
             _close(connection, work, "failed", "state = 'sending'")
 
     def delivered(self, work: str) -> None:
-        """The user has the result, or the cache has."""
+        """Close work whose result the user or the cache has."""
         with self._database.reading() as connection:
             if _open_row(connection, work) is None:  # said without waiting for those who write
                 return
@@ -176,17 +176,17 @@ class Journal:
             _close(connection, work, "delivered")
 
     def failed(self, work: str) -> None:
-        """Nothing is owed for it, and it may be sent again."""
+        """Close work for which nothing is owed, and that may be sent again."""
         with self._database.changing() as connection:
             _close(connection, work, "failed")
 
     def forget(self, work: str) -> None:
-        """The user gives it up: the next run of the picture pays for it again."""
+        """Close work that the user gives up: the next run of the picture pays for it again."""
         with self._database.changing() as connection:
             _close(connection, work, "abandoned")
 
     def keep(self, work: str, trouble: str) -> None:
-        """It stays open, and nobody works on it any more. trouble: why, in words for people."""
+        """Keep work open that no process works on any more. trouble: why, in words for people."""
         with self._database.changing() as connection:
             connection.execute(
                 f"UPDATE jobs SET owner = NULL, changed = ?, trouble = ? WHERE work = ? AND {OPEN}",
@@ -194,7 +194,7 @@ class Journal:
             )
 
     def pending(self) -> list[OpenJob]:
-        """Everything that is open, oldest first."""
+        """Return everything that is open, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 f"SELECT {COLUMNS} FROM jobs WHERE {OPEN} ORDER BY created, id"

@@ -31,38 +31,36 @@ _ASIDE = ".damaged-"
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A connection to the file, and this process as the owner of what it does there.
-
-    writable: False: what is found in it is true, and what is not found may be there. place: which
-    files these are, as `_place` has it.
-    """
+    """A connection to the file, and this process as the owner of what it does there."""
 
     connection: sqlite3.Connection
     owner: ProcessLock
     writable: bool
+    """False: what is found in it is true, and what is not found may be there."""
     path: Path
     place: tuple[tuple[int, int] | None, ...]
+    """Which files these are, as `_place` has it."""
 
     @property
     def in_place(self) -> bool:
-        """Others who open the path find this very file, and what is written to it."""
+        """Whether others who open the path find this very file, and what is written to it."""
         now = _place(self.path)
         return all(was in (None, is_) for was, is_ in zip(self.place, now, strict=True))
 
     @property
     def was_put_aside(self) -> bool:
-        """Another process found it damaged, and has said so."""
+        """Whether another process found it damaged, and has said so."""
         asides = self.path.parent.glob(f"{FILE}{_ASIDE}*")
         return self.place[0] in [_identity(path) for path in asides]
 
     def close(self) -> None:
-        """Let go of it; from now on the owner counts as dead."""
+        """Close the connection; from now on the owner counts as dead."""
         self.connection.close()
         self.owner.release()
 
 
 def open_file(folder: Path) -> tuple[OpenFile, list[str]]:
-    """The file in this folder, begun anew where it is damaged, and what the user should know.
+    """Return the file in this folder, begun anew where it is damaged, and what users should know.
 
     Raises sqlite3.OperationalError when it cannot be read and written here.
     """
@@ -77,8 +75,7 @@ def open_file(folder: Path) -> tuple[OpenFile, list[str]]:
 
 
 def open_to_read(folder: Path) -> OpenFile | None:
-    """The file as it is, for a folder, disk or moment that does not allow more; None where that is
-    impossible, too."""
+    """Return the file as it is, where it cannot be written; None where it cannot be read either."""
     path = folder / FILE
     # A read-only folder has no place for the memory that readers share with writers, which is what
     # the second way does without: it may miss the latest rows.
@@ -94,7 +91,7 @@ def open_to_read(folder: Path) -> OpenFile | None:
 
 
 def note_gap(folder: Path, sentence: str) -> None:
-    """Say durably what has happened. Raises OSError."""
+    """Note durably that jobs are unknown from now on, and why. Raises OSError."""
     file = os.open(folder / _UNKNOWN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(file, f"{sentence}\n".encode())
@@ -105,7 +102,7 @@ def note_gap(folder: Path, sentence: str) -> None:
 
 
 def gap_of(folder: Path) -> str:
-    """What has happened, and how to go on; empty when every job is known."""
+    """Return why jobs are unknown, and how to go on; empty when every job is known."""
     happened = _happened(folder)
     return happened and (
         f"{happened} No picture is sent to a provider while it may have been paid for before: look "
@@ -115,8 +112,7 @@ def gap_of(folder: Path) -> str:
 
 
 def adopt_gap(folder: Path) -> str:
-    """Go on without them; returns what had happened, empty when every job is known. Raises
-    OSError."""
+    """Go on without the unknown jobs; return why they are, empty for none. Raises OSError."""
     happened = _happened(folder)
     if happened:
         os.unlink(folder / _UNKNOWN)
@@ -169,7 +165,7 @@ def _connect(name: str, patience: float) -> sqlite3.Connection:
         name, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
-    # A text that somebody has spoilt is a wrong text, and hides no other row.
+    # A text that was spoilt is a wrong text, and hides no other row.
     connection.text_factory = lambda data: data.decode(errors="replace")
     return connection
 

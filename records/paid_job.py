@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from typing import cast
 
 from ..core.errors import BackendFailed, MayBeBilled, PictureError
@@ -23,9 +22,6 @@ _TROUBLE_CHARACTERS = 300
 class PaidJob(Job):
     """A job that keeps the journal and the cache for one run. Any thread may call it.
 
-    inner: the caller's own job; it is told everything first.
-    run_budget: the money of this run, whose refusals are raised before anything is sent.
-
     Without a row on the disk nothing is sent; what was sent before the journal failed is delivered
     all the same, and `warnings` says what it misses.
     """
@@ -33,6 +29,8 @@ class PaidJob(Job):
     def __init__(
         self, inner: Job, journal: Journal, cache: ResultCache, run_budget: RunBudget | None = None
     ) -> None:
+        """inner: the caller's own job, told everything first. run_budget: the money of this run,
+        whose refusals are raised before anything is sent."""
         self.warnings: list[str] = [*journal.warnings]
         self._run_budget = run_budget
         # One at a time, so that a refusal comes after all those that still fit.
@@ -61,18 +59,17 @@ class PaidJob(Job):
         self._names[work] = name
 
     def handed_over(self, work: str) -> None:
-        """The user has the result, so it need not be fetched again even if nothing kept it."""
+        """Note that the user has the result, which need not be fetched again."""
         if work in self._in_hand:
             self._in_hand.discard(work)
-            self._try(work, partial(self._journal.delivered, work))
+            self._try(self._journal.delivered, work)
 
     def found(self, work: str) -> None:
-        """The cache has the result: a row that is still open is of a process that was killed
-        before it could say so."""
-        self._try(work, partial(self._journal.delivered, work))
+        """Note that the cache has the result: a row that is still open is of a killed process."""
+        self._try(self._journal.delivered, work)
 
     def close(self) -> None:
-        """The run is over: what is still at the provider may be fetched by any other."""
+        """End the run: what is still at the provider may be fetched by any other."""
         self._over = True
         for work in sorted(self._sent):
             self._leave(work)
@@ -145,12 +142,12 @@ class PaidJob(Job):
         except sqlite3.Error as error:
             raise self._refusal(error) from error
         if self._cache.has(work):
-            self._try(work, partial(self._journal.not_sent, work))
+            self._try(self._journal.not_sent, work)
             raise BackendFailed(
                 "this picture was delivered a moment ago; run again, it costs nothing."
             )
         if self._over:  # what it had reserved is free by now
-            self._try(work, partial(self._journal.not_sent, work))
+            self._try(self._journal.not_sent, work)
             raise BackendFailed("the run was stopped before this picture was sent.")
         self._unsent.discard(work)
         if self._run_budget:
@@ -188,12 +185,12 @@ class PaidJob(Job):
             self._keep(work, self._in_few_words(work, error))
         elif work not in self._unsent:
             self._not_noted.pop(work, None)
-            self._try(work, partial(self._journal.failed, work))
+            self._try(self._journal.failed, work)
 
     def _delivered(self, work: str, matte: Matte) -> None:
         if self._cache.put(work, matte):
             self._not_noted.pop(work, None)
-            self._try(work, partial(self._journal.delivered, work))
+            self._try(self._journal.delivered, work)
         else:
             self._in_hand.add(work)
             if self._over:  # nobody is left to take it
@@ -207,7 +204,7 @@ class PaidJob(Job):
         known = self._known.get(work)
         if known is not None and known.told:
             trouble = NOT_TAKEN
-        self._try(work, partial(self._journal.keep, work, trouble))
+        self._try(self._journal.keep, work, trouble)
 
     def _leave(self, work: str) -> None:
         self._sent.discard(work)
@@ -239,10 +236,10 @@ class PaidJob(Job):
             f"{error}), so it was not sent, and nothing was billed. {remedy(error)}"
         )
 
-    def _try(self, work: str, change: Callable[[], None]) -> None:
-        """A change whose loss costs nothing: the work stays listed as open."""
+    def _try(self, change: Callable[..., None], work: str, *more: str) -> None:
+        """Make a change whose loss costs nothing: the work stays listed as open."""
         try:
-            change()
+            change(work, *more)
         except sqlite3.Error as error:
             self._warn(
                 f"The journal of paid work could not be written ({error}), so a picture of "

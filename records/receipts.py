@@ -21,12 +21,14 @@ _WRITTEN = f"number BETWEEN 1 AND {LARGEST}"
 
 @dataclass(frozen=True)
 class Verdict:
-    """count, head: how many receipts are in order from the first on, and the hash of the last of
-    them. fault: the first thing that is wrong, as a sentence; None when all is well."""
+    """What walking the chain has shown."""
 
     count: int
+    """How many receipts are in order from the first on."""
     head: str
+    """The hash of the last of them."""
     fault: str | None
+    """The first thing that is wrong, as a sentence; None when all is well."""
 
 
 class Receipts:
@@ -38,12 +40,12 @@ class Receipts:
 
     @property
     def lasting(self) -> bool:
-        """One more can be written, as things stand."""
+        """Whether one more can be written, as things stand."""
         return self._database.lasting
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the file."""
+        """Sentences for the user about the file."""
         return self._database.warnings
 
     def add(self, content: Mapping[str, JsonValue], licence_text: str) -> Receipt:
@@ -69,22 +71,24 @@ class Receipts:
         return receipt
 
     def each(self, *, newest_first: bool = False) -> Iterator[Receipt]:
-        """All of them, a few at a time, so that others can write meanwhile."""
+        """Yield all of them, read a few at a time, so that others can write meanwhile."""
         return self._pages(_WRITTEN, newest_first=newest_first)
 
     def find(self, name: str) -> list[Receipt]:
-        """Those with this id, or whose hash begins so. More than one is possible and unlikely.
-        Raises ValueError for what cannot be an id."""
+        """Return those with this id, or whose hash begins so: more than one is unlikely.
+
+        Raises ValueError for what cannot be an id.
+        """
         part = hash_part(name)
         return self._where("hash >= ? AND hash < ?", (part, f"{part}g"))
 
     def matching(self, digest: str) -> list[Receipt]:
-        """Those of which this is the sha256 of a result's pixels, image or mask, oldest first."""
+        """Return those of a result, image or mask, with this sha256 of its pixels, oldest first."""
         found = self._where("instr(body, ?)", (digest,))
         return [receipt for receipt in found if digest in results_of(receipt)]
 
     def licence_text(self, digest: str) -> str | None:
-        """The text of a licence row by its sha256."""
+        """Return the text of a licence row by its sha256."""
         with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT text FROM licence_texts WHERE sha256 = ?", (digest,)
@@ -92,7 +96,7 @@ class Receipts:
         return None if row is None else str(row["text"])
 
     def head(self) -> tuple[int, str]:
-        """How many there are, and the hash of the last: to be compared with later."""
+        """Return how many there are, and the hash of the last, to compare with later."""
         last = next(self.each(newest_first=True), None)
         return (last.number, last.hash) if last else (0, NONE_BEFORE)
 
@@ -150,7 +154,7 @@ class Receipts:
 
 
 def _receipt(row: sqlite3.Row) -> Receipt:
-    """A row of three, whatever somebody has put into it: a text that is none has another hash."""
+    """A row of three, whatever was put into it: a text that is none has another hash."""
     number, *texts = row
     return Receipt(number, *(text if isinstance(text, str) else repr(text) for text in texts))
 
@@ -160,10 +164,10 @@ def _verdict(last: Receipt | None, fault: str | None) -> Verdict:
 
 
 def results_of(receipt: Receipt) -> dict[str, Part]:
-    """What went out, by the sha256 of its pixels; of an image that equals its mask the image."""
+    """Return what went out by the sha256 of its pixels; an image that equals its mask as image."""
     try:
         said = receipt.data()
-    except ValueError:  # somebody has changed it; `verify` tells
+    except ValueError:  # it was changed; `verify` tells
         return {}
     results: dict[str, Part] = {}
     for part in _PARTS:

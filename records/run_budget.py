@@ -76,12 +76,12 @@ class RunBudget:
             self.not_owed(work)
 
     def sent(self, work: str) -> None:
-        """From now on its reservation follows the journal."""
+        """Leave the reservation of this work to the journal, now that it is sent."""
         if work in self._reserved:
             self._reserved[work] = self._reserved[work][0], None
 
     def not_owed(self, work: str) -> None:
-        """Nothing is owed for this work of this run."""
+        """Give back what was reserved for this work of this run."""
         price, number = self._reserved.pop(work, (None, None))
         if price is None:
             return
@@ -91,7 +91,7 @@ class RunBudget:
                 self._spending.free(number)
 
     def close(self) -> None:
-        """The run is over: what it has not sent is free."""
+        """End the run: what it has not sent is free."""
         self._closed = True
         for work, (_, number) in list(self._reserved.items()):
             if number is not None:

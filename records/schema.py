@@ -171,7 +171,7 @@ def _found(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of it or nothing; on the disk when it ends. IMMEDIATE: what is read inside is not
+    """Do all inside or nothing; it is on the disk at the end. IMMEDIATE: what is read inside is not
     changed by another process before it is written."""
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -30,12 +30,12 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Spent:
-    """USD of this UTC day and month: `spent` has its result, `under_way` is reserved or may be
-    billed."""
+    """USD of this UTC day and month."""
 
     day: Decimal
     month: Decimal
     day_under_way: Decimal
+    """Reserved, or may be billed."""
     month_under_way: Decimal
 
 
@@ -48,7 +48,7 @@ class Spending:
         self._clock = clock
 
     def reserve(self, work: str, price: Price, budget: Budget) -> int:
-        """Count this picture from now on, on this day; the number of the reservation.
+        """Count this picture from now on, on this day; return the number of the reservation.
 
         One transaction that no other process interrupts: what is spent, what is reserved and this
         price together are within the budget, or OverBudget is raised and nothing is counted.
@@ -89,14 +89,14 @@ class Spending:
             )
 
     def free(self, reservation: int) -> None:
-        """Nothing was sent for it. One that was sent follows its job instead."""
+        """Give back what was not sent for. What was sent for follows its job instead."""
         with self._database.changing() as connection:
             connection.execute(
                 "DELETE FROM reservations WHERE id = ? AND job IS NULL", (reservation,)
             )
 
     def spent(self) -> Spent:
-        """What this day and this month have cost so far."""
+        """Return what this day and this month have cost so far."""
         day = self._today()
         with self._database.changing() as connection:
             self._free_the_dead(connection)
@@ -109,7 +109,7 @@ class Spending:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the file."""
+        """Sentences for the user about the file."""
         return self._database.warnings
 
     def _today(self) -> str:

@@ -15,8 +15,7 @@ from .spending import Spending
 
 @dataclass(frozen=True)
 class Records:
-    """What is remembered of paid work, and of every picture. One per folder and process, for all
-    its threads."""
+    """What is remembered of paid work and of every picture; one per folder and process."""
 
     journal: Journal
     cache: ResultCache
@@ -25,12 +24,12 @@ class Records:
     files: DeliveredFiles
 
     def close(self) -> None:
-        """Let go of the file of journal, receipts and spending."""
+        """Close the file of journal, receipts and spending."""
         self.journal.close()
 
 
 def open_records(folder: Path, cache_bytes: int) -> Records:
-    """Never fails: see `Database`. cache_bytes: what results may take on disk; 0 keeps none."""
+    """Open a data folder; never fails, see `Database`. cache_bytes: of results; 0 keeps none."""
     database = Database(folder)
     cache = ResultCache(folder / "results", cache_bytes)
     return Records(

@@ -36,8 +36,8 @@ class Pause:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Inside it the thing is tried. Raises sqlite3.OperationalError at once, with the reason of
-        the last failure, while it is too early; a failure inside is a sqlite3.Error."""
+        """Try the thing inside, where a failure is a sqlite3.Error. Raises sqlite3.OperationalError
+        at once, with the reason of the last failure, while it is too early."""
         began = time.monotonic()
         if began < self._until:
             raise sqlite3.OperationalError(self._reason)
@@ -50,7 +50,7 @@ class Pause:
 
 
 def remedy(error: Exception) -> str:
-    """The next step, as a sentence."""
+    """Return what the user can do next, as a sentence."""
     said = str(error)
     first = next((what for word, what in _REMEDIES.items() if word in said), "Mend it or its disk")
     return f"{first}, or set RMBG_DATA to another folder, which knows nothing of earlier jobs."

@@ -37,17 +37,18 @@ _ENOUGH = 0.90  # the search for a larger size that still fits ends here
 
 
 class Stopped(Exception):
-    """The run is over, and nobody wants the bytes that were being made."""
+    """The run is over, and the bytes that were being made are not wanted."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What is sent for one picture. note: what its report must say of it, or nothing."""
+    """What is sent for one picture."""
 
     png: bytes
     width: int
     height: int
     note: str = ""
+    """What its report must say of it; empty for nothing."""
 
 
 class _Sink(io.BytesIO):
@@ -64,13 +65,13 @@ class _Sink(io.BytesIO):
 
 
 def levels_of(frame: Frame) -> NDArray[np.uint8]:
-    """The frame as it is sent: (H, W, 3), each value at its nearest of 256 levels, ties to even."""
+    """Return the frame as it is sent: (H, W, 3), each value at its nearest level, ties to even."""
     values = frame.pixels.detach().to(torch.float32).clamp(0, 1).mul_(255).round_()
     return values.to("cpu", torch.uint8).contiguous().numpy()
 
 
 def identity(levels: NDArray[np.uint8]) -> str:
-    """What the picture is, as sent: sha256 of its size and levels, in hexadecimal."""
+    """Return the sha256 of the picture's size and levels as sent, in hexadecimal."""
     height, width, _ = levels.shape
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(np.ascontiguousarray(levels).data)
@@ -78,7 +79,7 @@ def identity(levels: NDArray[np.uint8]) -> str:
 
 
 def encode_png(levels: NDArray[np.uint8], stop: Callable[[], bool]) -> bytes:
-    """(H, W, 3) as a PNG of IHDR, IDAT and IEND only; equal levels give equal bytes.
+    """Encode (H, W, 3) as a PNG of IHDR, IDAT and IEND only; equal levels give equal bytes.
 
     Raises Stopped soon after stop() is true.
     """
@@ -88,14 +89,14 @@ def encode_png(levels: NDArray[np.uint8], stop: Callable[[], bool]) -> bytes:
 def fit_png(
     levels: NDArray[np.uint8], most_bytes: int, downscale: bool, stop: Callable[[], bool]
 ) -> Sent:
-    """The picture as a PNG that the provider takes.
+    """Encode the picture as a PNG that the provider takes.
 
     downscale: reduce a picture of more bytes, with a filter against aliasing, to about the largest
     size that fits, and say so in the note. Raises BadPicture for one that does not fit, and Stopped
     soon after stop() is true.
     """
     whole = Image.fromarray(levels)
-    png = _encoded(whole, stop)
+    png = encode_png(levels, stop)
     if len(png) <= most_bytes:
         return Sent(png, whole.width, whole.height)
     has, takes = f"{len(png) / 1e6:.1f} MB as PNG", f"{most_bytes / 1e6:.1f} MB"
@@ -115,14 +116,14 @@ def fit_png(
 
 
 def most_bytes(size: tuple[int, int]) -> int:
-    """More than any honest answer for a picture of this size (width, height): four channels of 16
-    bits that do not compress, and as much again for what is written beside them."""
+    """Return more bytes than any honest answer has for a picture of this (width, height): four
+    channels of 16 bits that do not compress, and what is written beside them."""
     width, height = size
     return 16_000_000 + 9 * width * height
 
 
 def decode_alpha(data: bytes, sent_size: tuple[int, int]) -> Tensor:
-    """The alpha in a provider's file, (h, w) float32 on the CPU, exactly k/255 or k/65535.
+    """Return the alpha in a provider's file, (h, w) float32 on the CPU, exactly k/255 or k/65535.
 
     sent_size: (width, height) of the picture that was sent, which the answer must have too; this is
     judged before anything is decoded. A PNG or WebP with alpha (also as a transparent palette entry
