@@ -63,10 +63,8 @@ def decode_deep_png(still: Still) -> Samples:
 
 
 def _first_frame(data: bytes) -> av.VideoFrame:
-    context = context_for("png", "r")
-    context.options = {"err_detect": "explode"}  # an error, where FFmpeg would show half a picture
     try:
-        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+        frames = decode_strictly("png", data)
     except (av.error.FFmpegError, ValueError) as error:
         raise Unusable(DAMAGED) from error
     if not frames:
@@ -83,7 +81,7 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
     padded = np.zeros((height, plane.line_size // 2), ">u2")
     padded[:, : width * channels] = levels.reshape(height, width * channels)
     plane.update(padded.tobytes())
-    context = context_for("png", "w")
+    context = _context("png", "w")
     context.width, context.height, context.pix_fmt = width, height, name
     context.time_base = frame.time_base = Fraction(1)
     context.options = {"pred": "mixed"}
@@ -91,8 +89,14 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
     return with_profile(b"".join(bytes(packet) for packet in packets), icc_profile)
 
 
-def context_for(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
-    """Return FFmpeg's encoder or decoder of this name."""
+def decode_strictly(codec: str, data: bytes) -> list[av.VideoFrame]:
+    """Decode with FFmpeg; an error, where it would show half a picture."""
+    context = _context(codec, "r")
+    context.options = {"err_detect": "explode"}
+    return [*context.decode(av.Packet(data)), *context.decode(None)]
+
+
+def _context(codec: str, mode: Literal["r", "w"]) -> av.video.codeccontext.VideoCodecContext:
     context = av.CodecContext.create(codec, mode)
     assert isinstance(context, av.video.codeccontext.VideoCodecContext)
     context.thread_count = 1  # one picture gains nothing from more

@@ -12,11 +12,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import av
 import av.error
 from PIL import Image
 
-from .deep import context_for
+from .deep import decode_strictly
 from .jpeg import FRAMES, SCAN, TABLES, segments
 from .still import DAMAGED, DECODER_ERRORS, Unusable
 
@@ -152,11 +151,8 @@ def _is_complete(data: bytes, scan: _Scan, width: int, height: int) -> bool:
 
 def _is_refused(data: bytes) -> bool:
     """Whether FFmpeg's decoder finds codes that there are not, or more numbers than fit a block."""
-    context = context_for("mjpeg", "r")
-    context.options = {"err_detect": "explode"}
     try:
-        for _ in (*context.decode(av.Packet(data)), *context.decode(None)):
-            pass
+        decode_strictly("mjpeg", data)
     except av.error.InvalidDataError:
         return True
     except (av.error.FFmpegError, ValueError):  # what it does not know

@@ -20,6 +20,7 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour type, two zeros, interlace
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
@@ -40,7 +41,8 @@ def open_png(data: bytes) -> Still:
         if kind in _PICTURE:
             kept.append((kind, body))
         elif kind == b"iCCP":
-            profile = _profile(body)
+            packed = body.partition(b"\0")[2][1:]  # behind a name, a zero, and the method
+            profile = _inflated(packed, _LARGEST_PROFILE) or None
         elif kind == b"acTL" and len(body) == 8:
             frames = int.from_bytes(body[:4], "big")
     width, height, bits, *_ = _HEADER.unpack(kept[0][1])
@@ -109,7 +111,7 @@ def texts_of(data: bytes) -> dict[str, str]:
         keyword, zero, rest = body.partition(b"\0")
         if kind not in _TEXTS or not zero:
             continue
-        content, packed, encoding = _TEXTS[kind](rest)
+        content, packed, encoding = _text_of(kind, rest)
         if packed:
             content = _inflated(content, room)
             room -= len(content)
@@ -205,15 +207,6 @@ def _pixel_bytes(
     return total
 
 
-def _profile(body: bytes) -> bytes | None:
-    """The profile in an iCCP chunk: a name, a zero, the method 0, then a zlib stream."""
-    _, _, packed = body.partition(b"\0")
-    try:
-        return zlib.decompressobj().decompress(packed[1:], _LARGEST_PROFILE)
-    except zlib.error:
-        return None
-
-
 def _text_chunk(keyword: str, text: str) -> bytes:
     head = keyword.encode("ascii")
     if text.isascii():
@@ -221,19 +214,15 @@ def _text_chunk(keyword: str, text: str) -> bytes:
     return _chunk(b"iTXt", head + bytes(5) + text.encode("utf-8", "replace"))
 
 
-def _plain(rest: bytes) -> tuple[bytes, bool, str]:
-    return rest, False, "latin-1"
-
-
-def _packed(rest: bytes) -> tuple[bytes, bool, str]:
-    return rest[1:], True, "latin-1"
-
-
-def _international(rest: bytes) -> tuple[bytes, bool, str]:
-    """Flag, method, then language and translated keyword, each closed by a zero, then UTF-8."""
-    _, _, behind_language = rest[2:].partition(b"\0")
-    _, _, content = behind_language.partition(b"\0")
-    return content, rest[:1] == b"\1", "utf-8"
+def _text_of(kind: bytes, rest: bytes) -> tuple[bytes, bool, str]:
+    """What stands behind the keyword: content, whether it is packed, encoding."""
+    if kind == b"tEXt":
+        return rest, False, "latin-1"
+    if kind == b"zTXt":
+        return rest[1:], True, "latin-1"
+    # Flag, method, then language and translated keyword, each closed by a zero, then UTF-8.
+    content = rest[2:].split(b"\0", 2)[2:]
+    return b"".join(content), rest[:1] == b"\1", "utf-8"
 
 
 def _inflated(packed: bytes, most: int) -> bytes:
@@ -242,7 +231,3 @@ def _inflated(packed: bytes, most: int) -> bytes:
         return zlib.decompressobj().decompress(packed, most) if most else b""
     except zlib.error:
         return b""
-
-
-# What stands behind the keyword: content, whether it is packed, encoding.
-_TEXTS = {b"tEXt": _plain, b"zTXt": _packed, b"iTXt": _international}

@@ -53,7 +53,8 @@ def encode(
     """
     row = by_id(format)
     if row is None:
-        raise BadOption(f"There is no picture format {format!r}; choose {_ids()}.")
+        ids = ", ".join(known.id for known in FORMATS)
+        raise BadOption(f"There is no picture format {format!r}; choose {ids}.")
     _check_values(image)
     _check_fit(row, image.shape, depth, quality)
     _check_effort(effort)
@@ -200,7 +201,3 @@ def _encode_with_pillow(
             **settings,
         )
     return file.getvalue()
-
-
-def _ids() -> str:
-    return ", ".join(row.id for row in FORMATS)

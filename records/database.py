@@ -16,8 +16,6 @@ from .opening import (
     FILE,
     GONE,
     OpenFile,
-    adopt_gap,
-    gap_of,
     note_gap,
     open_file,
     open_to_read,
@@ -64,11 +62,6 @@ class Database:
         return [*self._happened, *filter(None, [self._trouble])]
 
     @property
-    def gap(self) -> str:
-        """Why the file may not list every job, and how the user goes on; empty when it does."""
-        return gap_of(self._folder)
-
-    @property
     def lasting(self) -> bool:
         """Whether it can be written, as things stand."""
         with self._lock:
@@ -107,10 +100,6 @@ class Database:
                 yield file.connection
             if not file.in_place:
                 raise sqlite3.OperationalError("it was replaced or deleted while it was written")
-
-    def adopt(self) -> str:
-        """Go on without the unknown jobs; return why they are, empty for none. Raises OSError."""
-        return adopt_gap(self._folder)
 
     def close(self) -> None:
         """Close the file; from now on this owner counts as dead."""

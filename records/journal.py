@@ -24,6 +24,7 @@ from ..core.types import Ticket
 from .database import Database
 from .job_rows import COLUMNS, OPEN, State, dispute, holders, open_job
 from .job_rows import OpenJob as OpenJob
+from .opening import adopt_gap, gap_of
 
 LOST = "the answer to the submit was lost; it may have been billed"
 #: Of a job whose cost a receipt has: who fetches it again does not count it a second time.
@@ -53,13 +54,13 @@ class Journal:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the user about the file, and about jobs that it does not list."""
-        gap, warnings = self._database.gap, self._database.warnings
+        gap, warnings = gap_of(self.path.parent), self._database.warnings
         return [*filter(None, [gap]), *(said for said in warnings if said not in gap)]
 
     def adopt(self) -> str:
         """Go on without the unknown jobs of an earlier file; return what became of that file, empty
         when there was none. Raises OSError."""
-        return self._database.adopt()
+        return adopt_gap(self.path.parent)
 
     def close(self) -> None:
         """Close the file. Rows that were still being sent count as lost from now on."""
@@ -208,7 +209,7 @@ class Journal:
         return row["state"] == "sending" and self._is_owned(row)
 
     def _check_complete(self) -> None:
-        if gap := self._database.gap:
+        if gap := gap_of(self.path.parent):
             raise BackendFailed(f"{gap} It was not sent.")
 
 

@@ -97,8 +97,7 @@ class Receipts:
 
     def head(self) -> tuple[int, str]:
         """Return how many there are, and the hash of the last, to compare with later."""
-        last = next(self.each(newest_first=True), None)
-        return (last.number, last.hash) if last else (0, NONE_BEFORE)
+        return _end(next(self.each(newest_first=True), None))
 
     def verify(self, head: str | None = None) -> Verdict:
         """Walk the whole chain. head: a hash or an id that it once had; it must still be in it.
@@ -110,15 +109,11 @@ class Receipts:
         for receipt in self._pages("number IS NOT NULL"):
             fault = fault_of(receipt, last) or self._licence_fault(receipt, texts)
             if fault:
-                return _verdict(last, fault)
+                return Verdict(*_end(last), fault)
             met = met or receipt.hash.startswith(str(wanted))
             last = receipt
-        fault = (
-            None
-            if met
-            else f"No receipt has the hash {head}: the end was cut off, or the file begun anew."
-        )
-        return _verdict(last, fault)
+        gone = f"No receipt has the hash {head}: the end was cut off, or the file begun anew."
+        return Verdict(*_end(last), None if met else gone)
 
     def _pages(self, condition: str, *, newest_first: bool = False) -> Iterator[Receipt]:
         order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
@@ -159,8 +154,8 @@ def _receipt(row: sqlite3.Row) -> Receipt:
     return Receipt(number, *(text if isinstance(text, str) else repr(text) for text in texts))
 
 
-def _verdict(last: Receipt | None, fault: str | None) -> Verdict:
-    return Verdict(last.number if last else 0, last.hash if last else NONE_BEFORE, fault)
+def _end(last: Receipt | None) -> tuple[int, str]:
+    return (last.number, last.hash) if last else (0, NONE_BEFORE)
 
 
 def results_of(receipt: Receipt) -> dict[str, Part]:
