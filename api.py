@@ -124,7 +124,7 @@ async def remove_background_async(
     on_failure: OnFailure = "stop",
     max_cost: float | Decimal | None = None,
 ) -> Result[T]:
-    """`remove_background` for asyncio: runs in a thread, and cancelling the task cancels the run.
+    """Run `remove_background` in a thread for asyncio; cancelling the task cancels the run.
 
     A cancelled run has ended before the CancelledError is raised.
     """
@@ -154,11 +154,7 @@ async def remove_background_async(
 
 
 def cutout(
-    image: T,
-    mask: InMemory,
-    *,
-    decontaminate: float = 1.0,
-    background: str = "transparent",
+    image: T, mask: InMemory, *, decontaminate: float = 1.0, background: str = "transparent"
 ) -> T:
     """Cut a picture out with a mask: (B, H, W, 4) straight alpha, or (B, H, W, 3) on a colour.
 
@@ -226,7 +222,8 @@ def composite(
 
 
 def _mask_of(images: Tensor, mask: InMemory) -> Tensor:
-    """(B, h, w) of a mask in memory; one whose proportions are not the picture's is logged."""
+    """Convert a mask in memory to (B, h, w); one whose proportions are not the picture's is
+    logged."""
     masks, _ = to_masks(mask)
     if said := _alpha.stretching(masks, images.shape[1], images.shape[2]):
         logging.getLogger("rmbg_nodes").warning("%s", said)
@@ -244,5 +241,6 @@ def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Se
 
 
 def _returned(kind: Kind, values: Tensor) -> Returned:
-    """In the form that was given; several results of a single picture come as a batch."""
+    """Return results in the form that was given; several results of a single picture come as a
+    batch."""
     return like(dataclasses.replace(kind, batched=kind.batched or len(values) > 1), values)

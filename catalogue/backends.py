@@ -101,7 +101,8 @@ DEFAULT_IDS: Mapping[str, str] = {
 
 
 def find(backend_id: str) -> BackendSpec:
-    """The row of "provider/model" or of a provider alone. Raises BackendUnknown with the list."""
+    """Find the row of "provider/model" or of a provider alone. Raises BackendUnknown with the
+    list."""
     row = BACKENDS.get(DEFAULT_IDS.get(backend_id, backend_id))
     if row is None:
         raise BackendUnknown(
@@ -111,7 +112,7 @@ def find(backend_id: str) -> BackendSpec:
 
 
 def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
-    """The row's defaults with the given values over them.
+    """Return the row's defaults with the given values over them.
 
     Raises BadOption for a name, type or choice that the row does not have.
     """

@@ -20,7 +20,7 @@ BRIA_LICENCE_3_VARIABLE = "RMBG_BRIA_LICENCE_3"
 DATA_TERMS_VARIABLE = "RMBG_ACCEPT_DATA_TERMS"
 DATA_TERMS_SWITCH = "--accept-data-terms"
 
-#: The row of weights that nobody has told the licence of.
+#: The row of weights whose licence is not known.
 NOT_ESTABLISHED = "not-established"
 
 #: open: nothing in the terms of the training data is known to limit commercial use. restricted:
@@ -30,10 +30,7 @@ DataTerms: TypeAlias = Literal["open", "restricted", "unknown"]
 
 @dataclass(frozen=True)
 class Licence:
-    """What a user may do with one model or service, and where that is written.
-
-    data_source: who says so of the training data, and when that was said or read.
-    """
+    """What a user may do with one model or service, and where that is written."""
 
     id: str
     covers: str
@@ -44,6 +41,7 @@ class Licence:
     training_data: str
     data_terms: DataTerms
     data_source: str = ""
+    """Who says so of the training data, and when that was said or read."""
     model_page: str = ""
     licence_page: str = ""
     purchase_page: str = ""
@@ -74,15 +72,16 @@ class Licence:
 
 @dataclass(frozen=True)
 class OwnWeights:
-    """What a user says of one weight file of theirs, and answers for. sha256: of that very file.
-    data_terms: those of what it was trained on."""
+    """What a user says of one weight file of theirs, and answers for."""
 
     sha256: str
+    """Of that very file."""
     name: str
     licence: str
     source: str
     commercial: bool
     data_terms: DataTerms = "unknown"
+    """Those of what it was trained on."""
 
 
 _BRIA_DATA_20 = "over 15,000 high-resolution, manually labelled, fully licensed images (model card)"
@@ -250,7 +249,8 @@ COMMERCIAL_MEANS = (
 def licence_of(
     licence_id: str, weights_sha256: str | None, own: Mapping[str, OwnWeights]
 ) -> Licence:
-    """The row that holds for these weights: the user's, where our own says "not established".
+    """Return the row that holds for these weights: the user's, where our own says "not
+    established".
 
     own: sha256 -> what the user's settings say of a file. Weights whose licence is known are never
     opened up by a settings row.

@@ -49,7 +49,7 @@ def check_licence(
 
 
 def _ground(licence: Licence, grants: Mapping[str, str]) -> str | None:
-    """Why the licence itself allows commercial use; None where it does not."""
+    """Say why the licence itself allows commercial use; None where it does not."""
     if licence.commercial == "yes":
         return f"commercial use under {licence.name}"
     if licence.commercial == "terms":

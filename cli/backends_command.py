@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def markdown_table() -> str:
-    """The README's table; a test compares the two."""
+    """Make the README's table; a test compares the two."""
     rows = map(_row, BACKENDS.values())
     return markdown(
         ("backend", "what", "price", "needs"),

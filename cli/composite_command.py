@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from ..core.composite import CompositeOptions, compose
@@ -91,16 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    options = CompositeOptions(
-        fit=arguments.fit,
-        anchor=arguments.anchor,
-        offset=(arguments.offset[0], arguments.offset[1]),
-        scale=arguments.scale,
-        margin=arguments.margin,
-        opacity=arguments.opacity,
-        blend=arguments.blend,
-        shadow=arguments.shadow,
-    )
+    chosen = {one.name: getattr(arguments, one.name) for one in fields(CompositeOptions)}
+    options = CompositeOptions(**{**chosen, "offset": tuple(arguments.offset)})
     out = None if arguments.output == STDOUT else Path(arguments.output)
     check_not_read(out, [arguments.foreground, arguments.background, arguments.mask])
     foreground = read(arguments.foreground, arguments.max_megapixels)

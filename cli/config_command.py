@@ -21,7 +21,7 @@ from .terminal import markdown
 _UNSET = "not set"
 # A longer value does not widen the column of all.
 _COLUMN = 40
-#: The number of an agreement is nobody else's business: outputs of this command are pasted.
+#: The number of an agreement is private: outputs of this command are pasted.
 _PRIVATE = frozenset(row.grant_variable for row in LICENCES.values() if row.grant_variable)
 #: What the template writes, where the default would not say how a value looks.
 _EXAMPLES = {
@@ -61,14 +61,15 @@ _HEAD = """\
 
 @dataclass(frozen=True)
 class _Row:
-    """One setting in force. source: environment, file or default. problem: why it cannot be used;
-    its value is not shown then."""
+    """One setting in force."""
 
     key: str
     variable: str
     value: str
     source: str
+    """environment, file or default."""
     problem: str = ""
+    """Why it cannot be used; its value is not shown then."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def markdown_table() -> str:
-    """The table of docs/settings.md; a test compares the two."""
+    """Make the table of docs/settings.md; a test compares the two."""
     rows = (
         (f"`{key}`", f"`{name}`", DEFAULTS.get(name) or "-", VARIABLES[name])
         for key, name in KEYS.items()
@@ -107,7 +108,7 @@ def markdown_table() -> str:
 
 
 def template() -> str:
-    """A settings file in which every setting is commented out."""
+    """Make a settings file in which every setting is commented out."""
     parts = [_HEAD]
     for key, name in KEYS.items():
         if key != "prices":
@@ -145,7 +146,7 @@ def _show(host: PlainHost, *, as_json: bool) -> int:
 
 
 def _rows(host: PlainHost, file: SettingsFile) -> Iterator[_Row]:
-    """Every setting as it is in force."""
+    """List every setting as it is in force."""
     defaults = {
         **DEFAULTS,
         DATA_VARIABLE: str(host.data_folder()),
@@ -187,7 +188,7 @@ def _check(host: PlainHost) -> int:
 
 
 def _without_effect(file: SettingsFile) -> list[str]:
-    """Rows for files whose licence is known; only here, because it needs torch."""
+    """Name the rows for files whose licence is known; only here, because it needs torch."""
     if not file.weights:
         return []
     from ..backends.local.released import RELEASED

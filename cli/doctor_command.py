@@ -60,7 +60,8 @@ def run(
 
 
 def _surroundings(findings: Findings) -> Mapping[str, str]:
-    """The environment over the settings file; a file that cannot be used is a problem to report."""
+    """Return the environment over the settings file; a file that cannot be used is a problem to
+    report."""
     try:
         return PlainHost().surroundings()
     except BadOption as error:
@@ -69,7 +70,7 @@ def _surroundings(findings: Findings) -> Mapping[str, str]:
 
 
 def _options(pairs: list[str]) -> dict[str, OptionValue]:
-    """Raises BadOption for an option that no backend has."""
+    """Parse options. Raises BadOption for one that no backend has."""
     options = parse_options(pairs)
     known = {option.name for spec in BACKENDS.values() for option in spec.options}
     for name in options:
@@ -87,47 +88,39 @@ def _try(
     *,
     spend: bool,
 ) -> None:
-    """All that needs torch, which is imported here because it may be what is broken."""
+    """Find out all that needs torch, which is imported here because it may be what is broken."""
     try:
         from ..backends.local.released import RELEASED
-        from .doctor.trials import (
-            Trial,
-            choice_rows,
-            device_rows,
-            known_scene,
-            options_for,
-            own_file_rows,
-            reason_against,
-            try_backend,
-            weight_files,
-        )
+        from .doctor import trials
     except (ImportError, OSError) as error:  # OSError: a library of torch's that does not load
         findings.problems.append(
             f"A part of this installation cannot be loaded ({error}). Install it anew."
         )
         return
     host = PlainHost(environment)
-    findings.sections["Device"] = device_rows()
+    findings.sections["Device"] = trials.device_rows()
     try:
-        findings.sections["Device"] |= choice_rows(host)
+        findings.sections["Device"] |= trials.choice_rows(host)
     except BadOption as error:
         findings.problems.append(str(error))
-    files = weight_files(host, RELEASED if rows is None else rows, environment)
+    files = trials.weight_files(host, RELEASED if rows is None else rows, environment)
     findings.sections["Weights"] = _weight_rows(files)
-    scene = known_scene()
+    scene = trials.known_scene()
     own = str(options.get("weights", ""))
-    for spec in own_file_rows(own):
+    for spec in trials.own_file_rows(own):
         say(f"trying {own}")
-        given = options_for(spec, options)
-        findings.trials.append(try_backend(spec, scene, files, settings, host, options=given))
+        given = trials.options_for(spec, options)
+        findings.trials.append(
+            trials.try_backend(spec, scene, files, settings, host, options=given)
+        )
     for spec in BACKENDS.values():
-        reason = reason_against(spec, files, environment, spend=spend)
+        reason = trials.reason_against(spec, files, environment, spend=spend)
         if reason:
-            trial = Trial(spec.id, "not tried", reason)
+            trial = trials.Trial(spec.id, "not tried", reason)
         else:
             say(f"trying {spec.id}")  # may take a minute on a CPU
-            given = {k: v for k, v in options_for(spec, options).items() if k != "weights"}
-            trial = try_backend(spec, scene, files, settings, host, options=given)
+            given = {k: v for k, v in trials.options_for(spec, options).items() if k != "weights"}
+            trial = trials.try_backend(spec, scene, files, settings, host, options=given)
         findings.trials.append(trial)
     for trial in findings.trials:
         if trial.state in ("wrong", "failed"):

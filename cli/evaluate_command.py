@@ -23,13 +23,7 @@ from .shared import add_reading, check_not_read, fail
 from .spreadsheet import Cell, csv_text
 
 #: What the columns of the table are called; the fields of Scores, in their order.
-COLUMNS = {
-    "iou": "IoU",
-    "accuracy": "accuracy",
-    "mae": "MAE",
-    "max_f": "max F",
-    "s_measure": "S",
-}
+COLUMNS = {"iou": "IoU", "accuracy": "accuracy", "mae": "MAE", "max_f": "max F", "s_measure": "S"}
 # Compression may tint a grey mask by this much; a picture with more colour is a photograph.
 _TINT = 0.1
 
@@ -124,8 +118,9 @@ def _evaluated(pair: Pair, max_megapixels: float, *, resize: bool) -> _Scored | 
 
 
 def _means(scored: Sequence[_Scored]) -> dict[str, float]:
-    """The mean of every measure, and the best F that one threshold for all pictures reaches: that
-    is what papers call max F of a data set, and it is never more than the mean of the pictures'."""
+    """Return the mean of every measure, and the best F that one threshold for all pictures reaches:
+    that is what papers call max F of a data set, and it is never more than the mean of the
+    pictures'."""
     if not scored:
         return {}
     means = {

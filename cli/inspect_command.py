@@ -1,6 +1,6 @@
 """`rmbg inspect`: what a picture says of itself, and which receipt knows it.
 
-The first can be edited by anybody. A receipt holds the sha256 of the pixels, and the records that
+The first can be edited by anyone. A receipt holds the sha256 of the pixels, and the records that
 of the file's bytes, see records/delivered.py.
 """
 
@@ -56,17 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class _Findings:
-    """format, picture, said: what the file holds. match: the receipts that it belongs to."""
+    """What the file holds."""
 
     format: Readable
     picture: Picture
     said: Provenance | None
+    """What it says of itself."""
     workflow: bool
     match: Match
+    """The receipts that it belongs to."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The status is that of _EXIT."""
+    """Return the status that _EXIT describes."""
     try:
         findings = _inspect(arguments.file, arguments.max_megapixels)
     except BadPicture as error:
@@ -136,7 +138,8 @@ def _lines(file: str, findings: _Findings) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks and what terminals obey: a file must not write a verdict of its own."""
+    """Return the text without line breaks and what terminals obey: a file must not write a verdict
+    of its own."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 

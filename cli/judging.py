@@ -29,14 +29,16 @@ _UNKNOWN = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One result. is_mask: it has no colours of its own. receipt: what judged it; empty where its
-    own pixels did. match: how the file was found among the receipts."""
+    """One result."""
 
     path: Path
     flags: QualityFlags
     is_mask: bool
+    """It has no colours of its own."""
     receipt: str = ""
+    """What judged it; empty where its own pixels did."""
     match: MatchKind = "none"
+    """How the file was found among the receipts."""
 
     @property
     def reason(self) -> str:
@@ -46,7 +48,7 @@ class Seen:
         return words + changed if self.receipt and self.match == "id" else words
 
     def data(self) -> dict[str, object]:
-        """For programs."""
+        """Return it for programs."""
         return {
             "picture": str(self.path),
             "warnings": [*self.flags.warnings],
@@ -65,7 +67,7 @@ class Unjudged:
     reason: str
 
     def data(self) -> dict[str, object]:
-        """For programs: the keys of one that was judged, and the reason."""
+        """Return the keys of one that was judged, and the reason."""
         return {
             "picture": str(self.path),
             "warnings": [],
@@ -107,7 +109,8 @@ def _matched(data: bytes, picture: Picture, said: Provenance | None, records: Re
 
 
 def _own_mask(path: Path, picture: Picture, said: Provenance | None) -> Tensor | None:
-    """(H, W) in 0..1: the alpha, or the grey of a mask that says it is one; None without either."""
+    """Return the mask (H, W) in 0..1: the alpha, or the grey of a mask that says it is one; None
+    without either."""
     if not is_mask(path, said):
         return picture.alpha
     try:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(spec: BackendSpec) -> str:
-    """From a hidden prompt, or from standard input where that is no terminal."""
+    """Read the key from a hidden prompt, or from standard input where that is no terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.read(_LONGEST)
     print(f"Keys are made at {hosting_of(spec).key_page}", file=sys.stderr)

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def markdown_table() -> str:
-    """The README's table; a test compares the two."""
+    """Make the README's table; a test compares the two."""
     heading = ("what", "licence", "commercial use", "training data", "terms of that data")
     return markdown(heading, map(_cells, LICENCES.values()))
 

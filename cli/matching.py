@@ -22,20 +22,21 @@ MatchKind: TypeAlias = Literal["bytes", "pixels", "id", "none"]
 
 @dataclass(frozen=True)
 class Match:
-    """receipts: oldest first. part: what of the result the file holds; None where that is not
-    known."""
+    """The receipts of one file."""
 
     kind: MatchKind
     receipts: tuple[Receipt, ...] = ()
+    """Oldest first."""
     part: Part | None = None
+    """What of the result the file holds; None where that is not known."""
 
     @property
     def proved(self) -> bool:
-        """Nobody has changed the picture since."""
+        """Whether the picture is unchanged since."""
         return self.kind in ("bytes", "pixels")
 
     def receipt(self, named: str) -> Receipt | None:
-        """The one that the file names, where it is among them; else the newest."""
+        """Return the one that the file names, where it is among them; else the newest."""
         known = {receipt.id: receipt for receipt in self.receipts}
         return known.get(named) or (self.receipts[-1] if self.receipts else None)
 
@@ -59,8 +60,8 @@ def match_file(data: bytes, picture: Picture, said: Provenance | None, records: 
 def _with_pixels(
     data: bytes, picture: Picture, named: Sequence[Receipt], records: Records
 ) -> Match | None:
-    """All receipts are read for it only where those that the file names do not have its pixels, and
-    not for a JPEG: that has changed them."""
+    """Match by pixels. All receipts are read for it only where those that the file names do not
+    have its pixels, and not for a JPEG: that has changed them."""
     digests = pixel_digests(picture.image, deep=picture.depth == 16)
     format = sniff(data)
     everywhere = format is None or format.id != "jpeg"
@@ -79,7 +80,8 @@ def _match(kind: MatchKind, receipts: Sequence[Receipt], part: Part | None) -> M
 
 
 def _of_id(name: str, records: Records) -> list[Receipt]:
-    """No shorter and no longer name counts: whole ids stand in files."""
+    """Find the receipts of an id. No shorter and no longer name counts: whole ids stand in
+    files."""
     try:
         found = records.receipts.find(name)
     except ValueError:

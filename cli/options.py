@@ -7,7 +7,7 @@ from ..core.specs import OptionValue
 
 
 def parse_options(pairs: list[str]) -> dict[str, OptionValue]:
-    """NAME=VALUE words; numbers and true/false become what they look like."""
+    """Parse NAME=VALUE words; numbers and true/false become what they look like."""
     options: dict[str, OptionValue] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -15,17 +15,18 @@ MARKS = (MASK, CUTOUT)
 
 @dataclass(frozen=True)
 class Pair:
-    """One truth and its prediction. reason: why there is none that could be used."""
+    """One truth and its prediction."""
 
     name: str
     truth: Path
     prediction: Path | None = None
     reason: str = ""
+    """Why there is no prediction that could be used."""
 
 
 def make_pairs(prediction: str, truth: str) -> list[Pair]:
-    """A pair for every truth. Two files belong together whatever they are called; else names do,
-    without suffix: the truth shoe.png has shoe-mask.*, else shoe-cutout.*, else shoe.*.
+    """Make a pair for every truth. Two files belong together whatever they are called; else names
+    do, without suffix: the truth shoe.png has shoe-mask.*, else shoe-cutout.*, else shoe.*.
 
     Every truth counts, so that a run which lost its worst pictures does not score better. Raises
     BadOption when a path is not there, or nothing belongs together.
@@ -51,7 +52,7 @@ def make_pairs(prediction: str, truth: str) -> list[Pair]:
 
 
 def _sorted(argument: str) -> tuple[list[Path], list[Source]]:
-    """What is read, and pictures of kinds that are not."""
+    """Find what is read, and pictures of kinds that are not."""
     sources = expand([argument])
     unread = [source for source in sources if source.unread]
     return [_path(source) for source in sources if not source.unread], unread
@@ -85,8 +86,8 @@ def _pair(
 
 
 def _candidates(stem: str, stems: set[str]) -> list[str]:
-    """The stems a prediction may have. One that is a truth's own (face-mask.png beside face.png
-    among the truths) is that truth's."""
+    """Return the stems that a prediction may have. One that is a truth's own (face-mask.png beside
+    face.png among the truths) is that truth's."""
     bare = next((stem.removesuffix(mark) for mark in MARKS if stem.endswith(mark)), stem)
     marked = [f"{base}{mark}" for base in dict.fromkeys((stem, bare)) for mark in MARKS]
     wanted = dict.fromkeys([*marked, stem, bare])

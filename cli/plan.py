@@ -142,10 +142,7 @@ def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -
 
 
 def load(
-    plan: Plan,
-    max_megapixels: float,
-    check: Callable[[Plan, Picture], None],
-    fetch: Fetch | None,
+    plan: Plan, max_megapixels: float, check: Callable[[Plan, Picture], None], fetch: Fetch | None
 ) -> Loaded:
     """Read the picture of a plan, by `fetch` where it lies at an address.
 
@@ -188,7 +185,7 @@ def _is_known(path: Path) -> bool:
 
 
 def _base(argument: str) -> Path:
-    """The folder that an argument looks into: itself, or what comes before a wildcard."""
+    """Return the folder that an argument looks into: itself, or what comes before a wildcard."""
     return split_pattern(argument)[0] if is_pattern(argument) else Path(argument)
 
 

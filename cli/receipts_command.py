@@ -178,7 +178,7 @@ def _total(by: str, name: str, rows: list[dict[str, JsonValue]]) -> dict[str, Js
 
 
 def _chosen(receipts: Receipts, arguments: argparse.Namespace) -> Iterator[dict[str, JsonValue]]:
-    """Those that were asked for, newest first."""
+    """Yield those that were asked for, newest first."""
     since = _instant(arguments.since) if arguments.since else ""
     for receipt in receipts.each(newest_first=True):
         row = _data(receipt)
@@ -204,7 +204,7 @@ def _head_of(export: Path) -> str:
 
 
 def _data(receipt: Receipt) -> dict[str, JsonValue]:
-    """What it says, with its id and hash. One that was spoilt says only its number."""
+    """Return what it says, with id and hash; of a spoilt one only its number."""
     try:
         said = receipt.data()
     except ValueError:

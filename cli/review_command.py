@@ -35,13 +35,14 @@ _QUALITY = 90
 
 @dataclass
 class _Looked:
-    """What was found: results, pictures that cannot be judged, those of kinds that are not read,
-    and how many failed."""
+    """What was found."""
 
     seen: list[Seen] = field(default_factory=list)
     unjudged: list[Unjudged] = field(default_factory=list)
     unread: list[Source] = field(default_factory=list)
+    """Pictures of kinds that are not read."""
     failed: int = 0
+    """How many."""
 
     def fail(self, name: str, reason: str) -> None:
         """Say so, and go on with the others."""
@@ -158,7 +159,7 @@ def _is_old_sheet(path: Path, out: Path) -> bool:
 
 
 def _cuts_of(mask: Seen) -> list[tuple[Path, str]]:
-    """What the cut-out of the same picture is called, where `rmbg remove --mask` wrote both."""
+    """Say what the cut-out of the same picture is called, where `rmbg remove --mask` wrote both."""
     stem = mask.path.stem.removesuffix(MASK)
     return [(mask.path.parent, name) for name in (stem, f"{stem}{CUTOUT}")]
 

@@ -19,7 +19,7 @@ _UNSEEN = ("Z", "C")
 
 
 def csv_text(heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """One line for each row below the heading, each ended by a line feed.
+    """Write one line for each row below the heading, each ended by a line feed.
 
     A text that a spreadsheet might compute (`=HYPERLINK(...)`) begins with a single quote there,
     which makes it a text. Numbers are left as they are, also those that are written as texts.

@@ -117,7 +117,7 @@ def _facts(row: Released, seen: Sequence[Sighting], host: Host) -> dict[str, obj
 
 
 def _state(sighting: Sighting, host: Host) -> str:
-    """What is known without reading the file."""
+    """Say what is known without reading the file."""
     if not sighting.fits:
         return "not the released file: another size"
     sha256 = remembered(sighting.path, host.data_folder())
@@ -157,7 +157,7 @@ def _get(
 
 
 def _completion() -> Callable[[Path, PatchOrder], Path]:
-    """What makes a folder one of transformers; asked for before anything is fetched."""
+    """Return what makes a folder one of transformers, before anything is fetched."""
     try:
         from ..hf import complete_folder
     except ImportError as error:
@@ -210,7 +210,8 @@ def _export(arguments: argparse.Namespace, host: Host, rows: Sequence[Released])
 
 
 def _chosen(target: str | None, host: Host, rows: Sequence[Released]) -> list[Path]:
-    """The file itself, the files of the model of this name, or all files that may be released."""
+    """Return the file itself, the files of the model of this name, or all files that may be
+    released."""
     if target and Path(target).expanduser().is_file():
         return [Path(target).expanduser()]
     wanted = [row for row in rows if target in (None, row.model)]

@@ -13,8 +13,8 @@ _FLOAT16_CAPABILITY = (7, 0)
 
 
 def best_device(named: str) -> torch.device:
-    """The named device, or CUDA, MPS, XPU, CPU, the first there is. Raises BadOption for a device
-    that this machine or this build of torch does not have."""
+    """Return the named device, or CUDA, MPS, XPU, CPU, the first there is. Raises BadOption for a
+    device that this machine or this build of torch does not have."""
     if named:
         try:
             device = torch.device(named)
@@ -25,17 +25,13 @@ def best_device(named: str) -> torch.device:
                 "to cpu."
             ) from error
         return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    if torch.xpu.is_available():
-        return torch.device("xpu")
-    return torch.device("cpu")
+    kinds = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
+    return torch.device(next((name for name, kind in kinds.items() if kind.is_available()), "cpu"))
 
 
 def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 or float16 where the device is fast in it; float32 on a CPU, which is exact."""
+    """Return bfloat16 or float16 where the device is fast in it; float32 on a CPU, which is
+    exact."""
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
         if capability >= _BFLOAT16_CAPABILITY:
@@ -45,8 +41,8 @@ def best_precision(device: torch.device) -> torch.dtype:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What a forward may take: four fifths of what is free on CUDA and XPU, a third of what Metal
-    recommends (it does not say what is free), and nothing to speak of on a CPU."""
+    """Return what a forward may take: four fifths of what is free on CUDA and XPU, a third of what
+    Metal recommends (it does not say what is free), and nothing to speak of on a CPU."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] * 4 // 5
     if device.type == "xpu":
@@ -58,12 +54,8 @@ def free_bytes(device: torch.device) -> int:
 
 def empty_cache(device: torch.device) -> None:
     """Give cached memory back to the device."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
-    elif device.type == "xpu":
-        torch.xpu.empty_cache()
+    if device.type in ("cuda", "mps", "xpu"):
+        getattr(torch, device.type).empty_cache()
 
 
 class PlainResident:
@@ -74,10 +66,10 @@ class PlainResident:
         self._device = device
 
     def on_device(self, working_bytes: int) -> nn.Module:
-        """The working memory is not reserved: torch says when it runs out."""
+        """Move it there. The working memory is not reserved: torch says when it runs out."""
         return self._network.to(self._device)
 
     def release(self) -> None:
-        """Back to the CPU, and the cache emptied."""
+        """Move it back to the CPU, and the cache emptied."""
         self._network.to("cpu")
         empty_cache(self._device)

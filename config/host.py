@@ -48,8 +48,8 @@ class PlainHost:
         self._home = home or Path.home()
 
     def surroundings(self) -> Mapping[str, str]:
-        """What each variable is: the environment's, else that of the settings file. A variable that
-        is set to nothing is not set. An environment that was given is taken alone.
+        """Return what each variable is: the environment's, else that of the settings file. A
+        variable that is set to nothing is not set. An environment that was given is taken alone.
 
         Raises BadOption for a settings file that cannot be used.
         """
@@ -63,52 +63,54 @@ class PlainHost:
         return ChainMap(below, os.environ) if below else self._environment
 
     def settings_file(self) -> SettingsFile:
-        """The settings file as it is now. Raises BadOption."""
+        """Read the settings file as it is now. Raises BadOption."""
         named = bool(self._environment.get(SETTINGS_VARIABLE, "").strip())
         return read_settings_file(self.settings_path(), required=named)
 
     def settings_path(self) -> Path:
-        """RMBG_SETTINGS, else settings.toml in the configuration folder."""
+        """Return RMBG_SETTINGS, else settings.toml in the configuration folder."""
         named = self._environment.get(SETTINGS_VARIABLE, "").strip()
         return Path(os.path.expanduser(named)) if named else self.config_folder() / FILE_NAME
 
     def model_folders(self) -> list[Path]:
-        """RMBG_MODELS first, then `models` in the data folder."""
+        """Return RMBG_MODELS first, then `models` in the data folder."""
         listed = self.surroundings().get(MODELS_VARIABLE, "").split(os.pathsep)
         named = [Path(folder.strip()).expanduser() for folder in listed if folder.strip()]
         return [*named, self.data_folder() / "models"]
 
     def data_folder(self) -> Path:
-        """What this package remembers for this user."""
+        """Return the folder of what this package remembers for this user."""
         given = self.surroundings().get(DATA_VARIABLE, "").strip()
         if given:
             return Path(given).expanduser()
         return self._folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA", "AppData/Local")
 
     def config_folder(self) -> Path:
-        """What this user has set up for this package."""
+        """Return the folder of what this user has set up for this package."""
         return self._folder("XDG_CONFIG_HOME", ".config", "APPDATA", "AppData/Roaming")
 
     def device(self) -> torch.device:
-        """RMBG_DEVICE ("cpu", "cuda:1", "mps"), else the best there is."""
+        """Return RMBG_DEVICE ("cpu", "cuda:1", "mps"), else the best there is."""
         from .devices import best_device
 
         return best_device(self.surroundings().get(DEVICE_VARIABLE, ""))
 
     def precision(self) -> torch.dtype:
-        """bfloat16 or float16 where the device computes in it, float32 on a CPU."""
+        """Return bfloat16 or float16 where the device computes in it, float32 on a CPU."""
         from .devices import best_precision
 
         return best_precision(self.device())
 
     def room(self, bytes_each: int) -> int:
-        """What fits into the device's free memory; on a CPU one, because more are not faster."""
+        """Return how many fit into the device's free memory; on a CPU one, because more are not
+        faster."""
         from .devices import free_bytes
 
         return max(1, free_bytes(self.device()) // bytes_each)
 
     def adopt(self, network: nn.Module) -> Resident:
-        """Moved to the device at first use, and back to the CPU when released."""
+        """Take a network that is moved to the device at first use, and back to the CPU when
+        released."""
         from .devices import PlainResident
 
         return PlainResident(network, self.device())

@@ -126,7 +126,7 @@ def check(environment: Mapping[str, str]) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this very machine, by name or number."""
+    """Return whether a host is this very machine, by name or number."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

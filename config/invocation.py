@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"[\w.:\\/+=@-]+")  # what no shell of Windows looks at
 
 
 def command(fixed: str, *values: str) -> str:
-    """The line that runs `rmbg <fixed> <values>` here; the values may come from anywhere.
+    """Return the line that runs `rmbg <fixed> <values>` here; the values may come from anywhere.
 
     Where the package is installed that is the plain command. In a folder that ComfyUI loads by path
     there is no `rmbg`, so the line names the interpreter and the folder.
@@ -30,7 +30,7 @@ def command(fixed: str, *values: str) -> str:
 
 
 def quoted(word: str, *, windows: bool = os.name == "nt") -> str:
-    """The word as a shell takes it for one argument, on one line, and runs nothing in it.
+    """Quote the word as a shell takes it for one argument, on one line, and runs nothing in it.
 
     With control characters it has the form $'a\\012b', which bash, zsh and ksh read back; where
     only double quotes are known (windows) they become "?".
@@ -47,7 +47,8 @@ def quoted(word: str, *, windows: bool = os.name == "nt") -> str:
 
 
 def _as_octal(byte: int) -> str:
-    """A quote, too: a shell that does not know the form still finds the end of the word."""
+    """Write a byte as octal, a quote too: a shell that does not know the form still finds the end
+    of the word."""
     return chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\{byte:03o}"
 
 

@@ -26,7 +26,7 @@ _VERSION = 1
 
 
 def read_profiles(path: Path) -> Profiles:
-    """Profile -> variable -> value; empty where there is no file.
+    """Read profile -> variable -> value; empty where there is no file.
 
     Raises KeyMissing for a file that others can read, or that is not what this package writes.
     """
@@ -74,7 +74,8 @@ def write_profiles(path: Path, profiles: Profiles) -> None:
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
-    """Windows keeps a user's configuration folder private by itself, and has no such modes."""
+    """Refuse a file that others can read. Windows has no such modes, and keeps the folder
+    private."""
     if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyMissing(
             f"The key file {path} can be read or changed by others, so it is not used. "

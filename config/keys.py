@@ -169,7 +169,7 @@ def list_keys(
 
 
 def _in_environment(spec: BackendSpec, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Variable and value of every key that is set."""
+    """Yield variable and value of every key that is set."""
     for variable in spec.key_variables:
         if value := env.get(variable, "").strip():
             yield variable, value

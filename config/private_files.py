@@ -59,7 +59,7 @@ def whole(path: Path, part: Path | None = None) -> Iterator[Path]:
 
 
 def part_in(folder: Path) -> Path:
-    """A name in this folder that nothing has, for a file that is being written."""
+    """Return a name in this folder that nothing has, for a file that is being written."""
     return folder / PARTS.replace("*", secrets.token_hex(8))
 
 

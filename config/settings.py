@@ -19,13 +19,7 @@ from ..core.money import BUDGET_VARIABLE, Budget, read_budget
 from ..core.types import Usage
 from . import hosted as hosted
 from .file import SettingsFile, key_of
-from .host import (
-    DATA_VARIABLE,
-    DEVICE_VARIABLE,
-    MODELS_VARIABLE,
-    SETTINGS_VARIABLE,
-    PlainHost,
-)
+from .host import DATA_VARIABLE, DEVICE_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 
 BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"

@@ -21,7 +21,7 @@ _SECRET_TEXT = re.compile(
 def parse_toml(
     data: bytes, name: str, *, parse_float: Callable[[str], object]
 ) -> dict[str, object]:
-    """What a file's bytes say. name: what messages call it: "The settings file /a/b.toml".
+    """Parse a file's bytes. name: what messages call it: "The settings file /a/b.toml".
 
     parse_float: what becomes of a number with a point, `str` or `Decimal`, so that amounts of money
     stay as they are written. Raises BadOption for what is no TOML, for what looks like a key or a
@@ -44,12 +44,12 @@ def parse_toml(
 
 
 def looks_secret(text: str) -> bool:
-    """Whether a text has the form of a provider's key, or holds a password."""
+    """Return whether a text has the form of a provider's key, or holds a password."""
     return _SECRET_TEXT.fullmatch(text.strip()) is not None
 
 
 def _parser() -> Callable[..., dict[str, object]] | None:
-    """The standard library's, or for Python 3.10 the package that it was made of."""
+    """Return the standard library's, or for Python 3.10 the package that it was made of."""
     for name in ("tomllib", "tomli"):
         with suppress(ModuleNotFoundError):
             return cast("Callable[..., dict[str, object]]", import_module(name).loads)
@@ -66,7 +66,7 @@ def _check_nothing_secret(table: Mapping[str, object], file: str) -> None:
 
 
 def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Every name in the file with every text below it."""
+    """Yield every name in the file with every text below it."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield str(key), ""

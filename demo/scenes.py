@@ -43,7 +43,7 @@ SUBJECT_CONTRAST = 0.35  # least RGB distance of the subject's colours from a pl
 def render(
     kind: Kind, seed: int, size: tuple[int, int] = (512, 512), backdrop: Look | Array = "studio"
 ) -> Scene:
-    """One scene: a subject whose edge is of this kind, before this backdrop.
+    """Draw one scene: a subject whose edge is of this kind, before this backdrop.
 
     size: (H, W). backdrop: a look, or a photograph (h, w, 3) float32 in 0..1 of any size, of which
     a random part is shown. The subject's colours keep away from a plain backdrop's.
@@ -84,7 +84,7 @@ def _alpha(kind: Kind, rng: np.random.Generator, size: tuple[int, int]) -> Array
 
 
 def _hairs(rng: np.random.Generator, outline: Points, centre: Points, side: int) -> list[Points]:
-    """Hundreds of curved strokes that leave the outline and taper to nothing."""
+    """Draw hundreds of curved strokes that leave the outline and taper to nothing."""
     step = np.linspace(0, 1, 14)[:, None]
     hairs = []
     for _ in range(420):
@@ -101,7 +101,7 @@ def _hairs(rng: np.random.Generator, outline: Points, centre: Points, side: int)
 
 
 def _wheel(rng: np.random.Generator, centre: Points, side: int) -> list[Points]:
-    """Rims, spokes and loose wires of 1 to 3 pixels."""
+    """Draw rims, spokes and loose wires of 1 to 3 pixels."""
     lines = []
     angle = np.linspace(0, 2 * math.pi, 200)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -124,7 +124,7 @@ def _wheel(rng: np.random.Generator, centre: Points, side: int) -> list[Points]:
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array:
-    """Smooth noise in 0..1 with this many cells along the shorter side."""
+    """Make smooth noise in 0..1 with this many cells along the shorter side."""
     height, width = size
     unit = min(height, width) / cells
     grid = rng.random((math.ceil(height / unit) + 1, math.ceil(width / unit) + 1), np.float32)
@@ -133,7 +133,7 @@ def _noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array
 
 
 def _texture(rng: np.random.Generator, size: tuple[int, int], colours: Array) -> Array:
-    """Two colours (2, 3) mixed by noise of three grain sizes."""
+    """Mix two colours (2, 3) by noise of three grain sizes."""
     cells = int(rng.integers(4, 10))
     parts = ((0.5, cells), (0.3, cells * 3), (0.2, cells * 9))
     blend = sum((share * _noise(rng, size, grain) for share, grain in parts), np.float32(0))
@@ -142,7 +142,7 @@ def _texture(rng: np.random.Generator, size: tuple[int, int], colours: Array) ->
 
 
 def _slope(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """A plane from 0 to 1 in a random direction, (H, W)."""
+    """Make a plane from 0 to 1 in a random direction, (H, W)."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = rng.uniform(0, 2 * math.pi)
@@ -151,7 +151,7 @@ def _slope(rng: np.random.Generator, size: tuple[int, int]) -> Array:
 
 
 def _subject_paint(rng: np.random.Generator, size: tuple[int, int], avoid: Array | None) -> Array:
-    """The subject's colour everywhere, (H, W, 3): solid, a gradient or a texture."""
+    """Return the subject's colour everywhere, (H, W, 3): solid, a gradient or a texture."""
     colours = rng.uniform(0.05, 0.95, (64, 3)).astype(np.float32)
     if avoid is not None:
         far = np.linalg.norm(colours - avoid, axis=1) > SUBJECT_CONTRAST
@@ -170,7 +170,8 @@ def _subject_paint(rng: np.random.Generator, size: tuple[int, int], avoid: Array
 def _backdrop(
     look: Look, rng: np.random.Generator, size: tuple[int, int], base: Array, alpha: Array
 ) -> Array:
-    """The background for a look, (H, W, 3) in 0..1; a shadow falls below the subject's alpha."""
+    """Draw the background for a look, (H, W, 3) in 0..1; a shadow falls below the subject's
+    alpha."""
     if look == "texture":
         return _texture(rng, size, rng.uniform(0.1, 0.9, (2, 3)).astype(np.float32))
     height, width = size
@@ -188,7 +189,7 @@ def _backdrop(
 
 
 def _photograph(photo: Array, rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """A random part of a photograph with the frame's aspect, resized to it."""
+    """Cut out a random part of a photograph with the frame's aspect, resized to it."""
     height, width = size
     tall, wide = photo.shape[:2]
     reach = min(tall / height, wide / width) * rng.uniform(0.7, 1.0)

@@ -22,16 +22,16 @@ SUPERSAMPLE = 4
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what it was made of.
-
-    image: (H, W, 3) float32 in 0..1, on the 8-bit grid. alpha: (H, W) float32 in 0..1, 1 = subject.
-    foreground, background: (H, W, 3) float32 in 0..1, defined everywhere.
-    """
+    """A picture and what it was made of, all float32 in 0..1."""
 
     image: Array
+    """(H, W, 3), on the 8-bit grid."""
     alpha: Array
+    """(H, W), 1 = subject."""
     foreground: Array
+    """(H, W, 3), defined everywhere."""
     background: Array
+    """(H, W, 3), defined everywhere."""
 
 
 def composed(alpha: Array, foreground: Array, background: Array) -> Scene:
@@ -42,7 +42,7 @@ def composed(alpha: Array, foreground: Array, background: Array) -> Scene:
 
 
 def coverage(size: tuple[int, int], polygons: Sequence[tuple[Points, bool]]) -> Array:
-    """Area coverage (H, W) of polygons; True paints, False cuts a hole."""
+    """Return the area coverage (H, W) of polygons; True paints, False cuts a hole."""
     height, width = size
     sheet = Image.new("L", (width * SUPERSAMPLE, height * SUPERSAMPLE), 0)
     pen = ImageDraw.Draw(sheet)
@@ -53,7 +53,7 @@ def coverage(size: tuple[int, int], polygons: Sequence[tuple[Points, bool]]) -> 
 
 
 def stroke(points: Points, widths: Points) -> Points:
-    """The outline of a line of changing width: points (n, 2), widths (n,) -> (2 n, 2)."""
+    """Return the outline of a line of changing width: points (n, 2), widths (n,) -> (2 n, 2)."""
     along: Points = np.gradient(points, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1) * widths[:, None] / 2
@@ -61,7 +61,7 @@ def stroke(points: Points, widths: Points) -> Points:
 
 
 def blob(rng: np.random.Generator, centre: Points, radius: float, bumps: float = 0.28) -> Points:
-    """A smooth closed outline (360, 2) around a centre."""
+    """Make a smooth closed outline (360, 2) around a centre."""
     angle = np.linspace(0, 2 * math.pi, 360, endpoint=False)
     reach = np.ones_like(angle)
     for wave in range(2, 6):

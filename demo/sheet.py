@@ -23,17 +23,19 @@ FAINT = (120, 120, 126)
 
 @dataclass(frozen=True)
 class Row:
-    """image: (H, W, 3), None where only the cut-out is known. cut: (H, W, 4) straight alpha. words:
-    what to say of it, one line."""
+    """One picture on the sheet."""
 
     name: str
     words: str
+    """What to say of it, one line."""
     image: Tensor | None
+    """(H, W, 3), None where only the cut-out is known."""
     cut: Tensor
+    """(H, W, 4), straight alpha."""
 
 
 def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
-    """Input (where there is any), mask, and the cut-out on a chequerboard, on white, and on a
+    """Draw input (where there is any), mask, and the cut-out on a chequerboard, on white, and on a
     colour."""
     first = 0 if any(row.image is not None for row in rows) else 1
     heads = ("input", "mask", "cut-out", "on white", "on a colour")[first:]

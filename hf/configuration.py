@@ -61,7 +61,7 @@ class RmbgBiRefNetConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
     def network(self) -> BiRefNetConfig:
-        """The same, as the network takes it."""
+        """Return the same, as the network takes it."""
         backbone = SwinConfig(
             self.embed_dim,
             tuple(self.depths),
@@ -82,10 +82,7 @@ class RmbgIsNetConfig(PreTrainedConfig):
     model_type = "rmbg-isnet"
 
     def __init__(
-        self,
-        stem: int = 64,
-        stages: Mapping[str, Sequence[int]] | None = None,
-        **kwargs: object,
+        self, stem: int = 64, stages: Mapping[str, Sequence[int]] | None = None, **kwargs: object
     ) -> None:
         given = _RMBG_1_4 if stages is None else stages
         if set(given) != set(STAGES) or any(len(triple) != 3 for triple in given.values()):
@@ -95,7 +92,7 @@ class RmbgIsNetConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
     def network(self) -> IsNetConfig:
-        """The same, as the network takes it."""
+        """Return the same, as the network takes it."""
         stages = {name: (c[0], c[1], c[2]) for name, c in self.stages.items()}
         return IsNetConfig(self.stem, stages)
 
@@ -103,7 +100,7 @@ class RmbgIsNetConfig(PreTrainedConfig):
 def config_of(
     weights: Weights, patch_order: PatchOrder = "wg hg c"
 ) -> RmbgBiRefNetConfig | RmbgIsNetConfig:
-    """The configuration of a state dict, read from its names and shapes; patch_order matters to
+    """Read the configuration of a state dict from its names and shapes; patch_order matters to
     BiRefNet alone. Raises WeightsUnusable when it is none of these networks'."""
     weights = without_prefixes(weights)
     found = detect(weights, patch_order)

@@ -60,7 +60,7 @@ class RmbgImageProcessor(BaseImageProcessor):
 
     @classmethod
     def for_config(cls, config: RmbgBiRefNetConfig | RmbgIsNetConfig) -> RmbgImageProcessor:
-        """The processor of the model card."""
+        """Return the processor of the model card."""
         recipe = _RECIPES[type(config)]
         return cls(
             size={"height": recipe.resolution, "width": recipe.resolution},
@@ -73,7 +73,7 @@ class RmbgImageProcessor(BaseImageProcessor):
     def preprocess(
         self, images: Picture | Sequence[Picture], return_tensors: str | None = "pt"
     ) -> BatchFeature:
-        """One picture or several of any sizes -> pixel_values (B, 3, side, side) float32.
+        """Convert pictures of any sizes to pixel_values (B, 3, side, side) float32.
 
         Grey becomes RGB, an alpha is left out. Raises BadPicture for what is no picture, BadOption
         for return_tensors other than "pt".
@@ -90,8 +90,8 @@ class RmbgImageProcessor(BaseImageProcessor):
         outputs: RmbgBiRefNetOutput | RmbgIsNetOutput,
         target_sizes: Sequence[tuple[int, int]] | None = None,
     ) -> list[Tensor]:
-        """The model's output as alpha, (H, W) float32 in 0..1 for each picture, at its (H, W) of
-        target_sizes, or at the model's size.
+        """Return the model's output as alpha, (H, W) float32 in 0..1 for each picture, at its (H,
+        W) of target_sizes, or at the model's size.
 
         Raises ValueError when the counts differ, BadPicture when values are not numbers.
         """

@@ -16,7 +16,7 @@ _NEAR = 15  # pixels around the subject whose image gradients are still asked fo
 
 
 def as_target(labels: Tensor, images: Tensor) -> Tensor:
-    """Labels (B, H, W) or (B, 1, H, W), alpha in 0..1, as (B, 1, H, W) float32.
+    """Convert labels (B, H, W) or (B, 1, H, W), alpha in 0..1, to (B, 1, H, W) float32.
 
     Raises ValueError when their shape is not that of `images` (B, 3, H, W).
     """
@@ -32,8 +32,8 @@ def as_target(labels: Tensor, images: Tensor) -> Tensor:
 def birefnet_loss(
     masks: Sequence[Tensor], gradients: Sequence[Tensor], images: Tensor, target: Tensor
 ) -> Tensor:
-    """BiRefNet's supervision of every scale: binary cross-entropy, soft intersection over union
-    and structural similarity on the masks, binary cross-entropy on the gradient maps.
+    """Return BiRefNet's supervision of every scale: binary cross-entropy, soft intersection over
+    union and structural similarity on the masks, binary cross-entropy on the gradient maps.
 
     masks, gradients: logits (B, 1, h, w) of any sizes. images: (B, 3, H, W) as the network saw
     them. target: (B, 1, H, W). The paper filters the picture's gradients by the predicted mask;
@@ -52,8 +52,8 @@ def birefnet_loss(
 
 
 def isnet_loss(logits: Sequence[Tensor], target: Tensor) -> Tensor:
-    """Binary cross-entropy of every scale, added up (Qin et al. 2022, arXiv:2203.03041, section
-    4.2). logits: (B, 1, H, W) each, target: (B, 1, H, W)."""
+    """Return the binary cross-entropy of every scale, added up (Qin et al. 2022, arXiv:2203.03041,
+    section 4.2). logits: (B, 1, H, W) each, target: (B, 1, H, W)."""
     terms = [F.binary_cross_entropy_with_logits(scale.float(), target) for scale in logits]
     return torch.stack(terms).sum()
 
@@ -63,14 +63,14 @@ def _at_size_of(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _iou_loss(alpha: Tensor, target: Tensor) -> Tensor:
-    """1 - soft intersection over union, picture by picture."""
+    """Return 1 - soft intersection over union, picture by picture."""
     both = (alpha * target).sum((1, 2, 3))
     either = (alpha + target - alpha * target).sum((1, 2, 3))
     return (1 - both / either.clamp(min=1e-6)).mean()
 
 
 def _ssim_loss(alpha: Tensor, target: Tensor) -> Tensor:
-    """1 - mean structural similarity, with a square window."""
+    """Return 1 - mean structural similarity, with a square window."""
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, _SSIM_WINDOW, stride=1)
@@ -84,7 +84,8 @@ def _ssim_loss(alpha: Tensor, target: Tensor) -> Tensor:
 
 
 def _image_gradients(images: Tensor, target: Tensor) -> Tensor:
-    """How much the picture changes at each pixel on or near the subject: (B, 1, H, W) in 0..1."""
+    """Return how much the picture changes at each pixel on or near the subject: (B, 1, H, W) in
+    0..1."""
     grey = F.pad(images.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     across = grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]
     down = grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]

@@ -26,22 +26,24 @@ _SPREAD = 0.02  # of Swin's linear layers and position biases before training
 
 @dataclass
 class RmbgBiRefNetOutput(ModelOutput):
-    """loss: with labels only. logits: (B, 1, H, W), always the last, so that the model card's
-    `model(images)[-1].sigmoid()` is the alpha."""
+    """What a BiRefNet answers."""
 
     loss: Tensor | None = None
+    """With labels only."""
     logits: Tensor | None = None
+    """(B, 1, H, W), the last, so that the model card's `model(images)[-1].sigmoid()` is alpha."""
 
 
 @dataclass
 class RmbgIsNetOutput(ModelOutput):
-    """alphas: six scales, the finest first, each (B, 1, H, W) in 0..1, always the first, so that
-    the model card's `model(images)[0][0]` is the alpha. logits: (B, 1, H, W) of the finest. loss:
-    with labels only."""
+    """What an IS-Net answers; the model card's `model(images)[0][0]` is alpha."""
 
     alphas: tuple[Tensor, ...] | None = None
+    """Six scales, the finest first, each (B, 1, H, W) in 0..1."""
     logits: Tensor | None = None
+    """(B, 1, H, W) of the finest."""
     loss: Tensor | None = None
+    """With labels only."""
 
 
 class _RmbgModel(PreTrainedModel):
@@ -54,8 +56,8 @@ class _RmbgModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as theirs
-        """transformers' own; only the table of relative positions, which is no weight, is made here
-        instead of believed: whatever a file says, an index stays in its range."""
+        """Load by transformers' own; only the table of relative positions, which is no weight, is
+        made here instead of believed: whatever a file says, an index stays in its range."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         with torch.no_grad():
@@ -76,8 +78,8 @@ class _RmbgModel(PreTrainedModel):
         )
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Values before training. transformers calls it for what a weight file lacks, too; its own
-        `init` functions leave alone what was loaded."""
+        """Set values before training. transformers calls it for what a weight file lacks, too; its
+        own `init` functions leave alone what was loaded."""
         if any(module is conv for conv in self._steering):
             for value in module.parameters():  # it starts as an ordinary convolution
                 init.zeros_(value)
@@ -112,8 +114,10 @@ class RmbgBiRefNet(_RmbgModel):
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, return_dict: bool | None = None
     ) -> RmbgBiRefNetOutput | tuple[object, ...]:
-        """pixel_values: (B, 3, H, W) normalised with ImageNet's mean and deviation, H and W
-        multiples of 32, any floating dtype. labels: (B, H, W) or (B, 1, H, W) alpha in 0..1.
+        """Compute logits and, with labels, the loss.
+
+        pixel_values: (B, 3, H, W) normalised with ImageNet's mean and deviation, H and W multiples
+        of 32, any floating dtype. labels: (B, H, W) or (B, 1, H, W) alpha in 0..1.
 
         Raises ValueError for other shapes.
         """
@@ -145,8 +149,10 @@ class RmbgIsNet(_RmbgModel):
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, return_dict: bool | None = None
     ) -> RmbgIsNetOutput | tuple[object, ...]:
-        """pixel_values: (B, 3, H, W) normalised to -0.5 .. 0.5, H and W multiples of 32, any
-        floating dtype. labels: (B, H, W) or (B, 1, H, W) alpha in 0..1.
+        """Compute alphas, logits and, with labels, the loss.
+
+        pixel_values: (B, 3, H, W) normalised to -0.5 .. 0.5, H and W multiples of 32, any floating
+        dtype. labels: (B, H, W) or (B, 1, H, W) alpha in 0..1.
 
         Raises ValueError for other shapes.
         """

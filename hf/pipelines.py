@@ -25,10 +25,12 @@ _PIL = Kind("pil", False, False, np.dtype(np.uint8), torch.device("cpu"))
 
 @dataclass(frozen=True)
 class _Source:
-    """The picture that a result is made for. colours: (H, W, 3). alpha: (H, W) or None."""
+    """The picture that a result is made for."""
 
     colours: Tensor
+    """(H, W, 3)."""
     alpha: Tensor | None
+    """(H, W)."""
 
 
 class _Prepared(TypedDict):
@@ -75,7 +77,7 @@ class BackgroundRemovalPipeline(Pipeline):
         return those("timeout"), {}, those("return_mask", "decontaminate")
 
     def preprocess(self, picture: str | Image.Image, timeout: float | None = None) -> _Prepared:
-        """Raises BadPicture for a picture that cannot be used."""
+        """Load and prepare a picture. Raises BadPicture for one that cannot be used."""
         image = load_image(picture, timeout=timeout) if isinstance(picture, str) else picture
         colours, alpha, _ = split_pixels(to_images(image)[0][0], "The picture")
         pixel_values = self.image_processor(colours)["pixel_values"]
@@ -88,7 +90,7 @@ class BackgroundRemovalPipeline(Pipeline):
     def postprocess(
         self, answered: _Answered, return_mask: bool = False, decontaminate: float = 1.0
     ) -> Image.Image:
-        """Mode L with return_mask, else RGBA, at the picture's size."""
+        """Make an image of mode L with return_mask, else RGBA, at the picture's size."""
         source = answered["source"]
         assert isinstance(source, _Source)  # transformers has taken the batch apart
         height, width, _ = source.colours.shape

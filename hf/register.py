@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModelForImageSegmentation,
-)
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageSegmentation
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration import RmbgBiRefNetConfig, RmbgIsNetConfig

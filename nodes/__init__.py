@@ -19,7 +19,7 @@ class NoNodes(ComfyExtension):
 
 
 def extension() -> ComfyExtension:
-    """The nodes' extension, or an empty one and a warning in the log."""
+    """Return the nodes' extension, or an empty one and a warning in the log."""
     # Asked of the API, not of the version: forks number themselves. `search_aliases` came last of
     # all that the nodes use (0.11.0).
     if "search_aliases" in inspect.signature(io.Schema).parameters:

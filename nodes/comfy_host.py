@@ -56,8 +56,8 @@ class ComfyJob(Job):
 
 @contextmanager
 def comfy_job(total: int) -> Iterator[ComfyJob]:
-    """The node's job; a Cancelled inside ends the prompt the way ComfyUI does it, as interrupted
-    and not as failed."""
+    """Make the node's job; a Cancelled inside ends the prompt the way ComfyUI does it, as
+    interrupted and not as failed."""
     try:
         yield ComfyJob(total)
     except Cancelled:
@@ -104,8 +104,8 @@ def input_folder() -> Path:
 
 
 def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
-    """Where the next picture of this name goes: the folder, the name with what %year% and the like
-    stand for, the first free number, and the folder as the frontend calls it."""
+    """Return where the next picture of this name goes: the folder, the name with what %year% and
+    the like stand for, the first free number, and the folder as the frontend calls it."""
     from folder_paths import get_output_directory, get_save_image_path
 
     folder, name, counter, subfolder, _ = get_save_image_path(
@@ -115,8 +115,8 @@ def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, st
 
 
 def workflow_of(hidden: io.HiddenHolder) -> dict[str, str]:
-    """What ComfyUI writes into the pictures it saves: name -> JSON. Nothing when it was started
-    with --disable-metadata."""
+    """Return what ComfyUI writes into the pictures it saves: name -> JSON. Nothing when it was
+    started with --disable-metadata."""
     from comfy.cli_args import args
 
     if args.disable_metadata:
@@ -143,8 +143,8 @@ class ComfyHost:
             folder_names_and_paths[_KEY] = (folders, set(SUFFIXES))
 
     def model_folders(self) -> list[Path]:
-        """background_removal first, then other packs' folders where there are any, then those
-        outside ComfyUI, where the command line puts what it fetches."""
+        """Return background_removal first, then other packs' folders where there are any, then
+        those outside ComfyUI, where the command line puts what it fetches."""
         from folder_paths import folder_names_and_paths, get_folder_paths, models_dir
 
         legacy = {name.casefold() for name in _LEGACY}
@@ -155,11 +155,13 @@ class ComfyHost:
         return list(dict.fromkeys([*registered, *there, *PlainHost().model_folders()]))
 
     def data_folder(self) -> Path:
-        """The user's own, not ComfyUI's: a journal of paid jobs in two places would pay twice."""
+        """Return the user's own, not ComfyUI's: a journal of paid jobs in two places would pay
+        twice."""
         return PlainHost().data_folder()
 
     def precision(self) -> torch.dtype:
-        """What ComfyUI would compute in on this device; --force-fp32 and the like are obeyed."""
+        """Return what ComfyUI would compute in on this device; --force-fp32 and the like are
+        obeyed."""
         import torch
         from comfy.model_management import get_torch_device, should_use_bf16, should_use_fp16
 
@@ -169,7 +171,8 @@ class ComfyHost:
         return torch.float16 if should_use_fp16(device) else torch.float32
 
     def room(self, bytes_each: int) -> int:
-        """What fits into the device's free memory; on a CPU one, because more are not faster."""
+        """Return how many fit into the device's free memory; on a CPU one, because more are not
+        faster."""
         from comfy.model_management import get_free_memory, get_torch_device, is_device_cpu
 
         device = get_torch_device()
@@ -178,11 +181,12 @@ class ComfyHost:
         return max(1, int(get_free_memory(device)) * 4 // 5 // bytes_each)
 
     def adopt(self, network: nn.Module) -> ComfyResident:
-        """Under ComfyUI's memory management: loaded, offloaded and counted like its own models."""
+        """Put a network under ComfyUI's memory management: loaded, offloaded and counted like its
+        own models."""
         return ComfyResident(network)
 
     def free_memory(self) -> None:
-        """Everything else leaves the device before a smaller batch is tried."""
+        """Unload everything else before a smaller batch is tried."""
         from comfy.model_management import soft_empty_cache, unload_all_models
 
         unload_all_models()
@@ -201,7 +205,7 @@ class ComfyResident:
         )
 
     def on_device(self, working_bytes: int) -> nn.Module:
-        """Loaded whole: a network of plain layers cannot be streamed, and fits where half of it
+        """Load it whole: a network of plain layers cannot be streamed, and fits where half of it
         would."""
         from comfy.model_management import load_models_gpu
 
@@ -211,5 +215,5 @@ class ComfyResident:
         return self._patcher.model
 
     def release(self) -> None:
-        """Off the device. ComfyUI drops the rest with its last reference."""
+        """Take it off the device. ComfyUI drops the rest with its last reference."""
         self._patcher.detach()

@@ -9,8 +9,7 @@ from ..core.composite import CompositeOptions, compose
 from ..core.layers import BLENDS, Blend
 from ..core.placement import ANCHORS, FITS, Anchor, Fit
 from .comfy_host import comfy_job, tell
-from .masks import fit_masks, nothing_left
-from .tensors import check_batch, check_range
+from .tensors import check_batch, check_range, fit_masks, nothing_left
 from .widgets import ALIASES, CATEGORY, share
 
 
@@ -28,8 +27,7 @@ class Composite(io.ComfyNode):
             search_aliases=(*ALIASES, "blend", "paste", "overlay"),
             inputs=[
                 io.Image.Input(
-                    "foreground",
-                    tooltip="The cut-out: RGBA, or RGB together with a mask.",
+                    "foreground", tooltip="The cut-out: RGBA, or RGB together with a mask."
                 ),
                 io.Mask.Input(
                     "mask",
@@ -145,11 +143,11 @@ class Composite(io.ComfyNode):
             blend=blend,
             shadow=shadow,
         )
-        fitted = fit_masks(foreground, {"mask": mask})
-        chosen = fitted.masks.get("mask")
+        masks, warnings = fit_masks(foreground, {"mask": mask})
+        chosen = masks.get("mask")
         behind = color if background is None else background
         with comfy_job(max(len(foreground), 1 if background is None else len(background))) as job:
             image, coverage = compose(foreground, chosen, behind, options, job)
         empty = () if chosen is None else nothing_left(chosen)
-        told = tell("Composite (RMBG)", *fitted.warnings, *empty)
+        told = tell("Composite (RMBG)", *warnings, *empty)
         return io.NodeOutput(image, coverage, ui={"text": told} if told else None)

@@ -37,8 +37,8 @@ class CoreModel(Protocol):
     """The object that core's loader node puts on the socket."""
 
     def encode_image(self, image: Tensor, image_size: int | None = None) -> Tensor:
-        """(B, H, W, 3) -> (B, H, W), 1 = subject. image_size: the side of the model's square, None
-        for its own; ComfyUI up to 0.33 has no such argument."""
+        """Compute the mask (B, H, W), 1 = subject, of (B, H, W, 3). image_size: the side of the
+        model's square, None for its own; ComfyUI up to 0.33 has no such argument."""
 
 
 def _takes_a_size(model: CoreModel) -> bool:
@@ -63,7 +63,7 @@ class CoreModelBackend:
         return None
 
     def at(self, resolution: int) -> CoreModelBackend:
-        """The same model on squares of this side; 0 is its own."""
+        """Return the same model on squares of this side; 0 is its own."""
         return CoreModelBackend(self._model, resolution)
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
@@ -85,4 +85,4 @@ class CoreModelBackend:
             job.check()
 
     def close(self) -> None:
-        """The model belongs to ComfyUI's memory management."""
+        """Leave the model to ComfyUI's memory management."""

@@ -87,7 +87,7 @@ def _model_input(rows: list[BackendSpec]) -> io.Input:
 
 
 def _price(row: BackendSpec) -> str:
-    """The catalogue's, which the user's own price may replace when it is opened."""
+    """Say the catalogue's price; the user's own may replace it when it is opened."""
     if row.price is None:
         return ""
     return f"; {'about ' if unconfirmed(row.price) else ''}{row.price} a picture"
@@ -98,14 +98,14 @@ def _licensed() -> str:
 
 
 def _prices() -> str:
-    """From the lowest to the highest; one where they are the same."""
+    """Say the prices from the lowest to the highest; one where they are the same."""
     amounts = [row.price.amount for row in BACKENDS.values() if row.price]
     ends = dict.fromkeys((plain(min(amounts)), plain(max(amounts))))
     return f"about {' to '.join(ends)} USD"
 
 
 def _widget(option: Option) -> io.Input:
-    """A menu, a switch, a number or a text, by what the option's default is.
+    """Make a menu, a switch, a number or a text, by what the option's default is.
 
     Optional, so that a prompt saved before the option existed is not refused.
     """

@@ -12,8 +12,7 @@ from ..core.checks import common_batch
 from ..core.cutout import cutout
 from ..pipeline.collect import name_of
 from .comfy_host import comfy_job, tell
-from .masks import fit_masks, nothing_left
-from .tensors import check_batch, own_alpha, pick, rgb
+from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
 from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input, share
 
 
@@ -130,8 +129,7 @@ class ApplyMask(io.ComfyNode):
         )
         backdrop = background_of(background, color)
         height, width = image.shape[1:3]
-        fitted = fit_masks(image, {"mask": mask, "keep": keep, "drop": drop})
-        masks = fitted.masks
+        masks, warnings = fit_masks(image, {"mask": mask, "keep": keep, "drop": drop})
         if "mask" not in masks:
             masks["mask"] = own_alpha(image)
             options = replace(options, invert=False)
@@ -152,5 +150,5 @@ class ApplyMask(io.ComfyNode):
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
-        told = tell("Apply Mask (RMBG)", *fitted.warnings, *nothing_left(alphas))
+        told = tell("Apply Mask (RMBG)", *warnings, *nothing_left(alphas))
         return io.NodeOutput(images, alphas, ui={"text": told} if told else None)

@@ -23,7 +23,8 @@ def run_batches(
     on_failure: OnFailure = "stop",
     max_cost: Decimal | None = None,
 ) -> list[Batch]:
-    """`remove_batches` of ComfyUI's tensors; Cancel ends the prompt the way ComfyUI does it."""
+    """Call `remove_batches` on ComfyUI's tensors; Cancel ends the prompt the way ComfyUI does
+    it."""
     check_on_failure(on_failure)
     for number, batch in enumerate(images, 1):
         check_batch(batch, f"image {number}")

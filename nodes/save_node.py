@@ -24,8 +24,7 @@ from ..pictures.write import encode, write_atomic
 from ..pipeline.collect import name_of
 from ..pipeline.context import open_user_records
 from .comfy_host import comfy_job, save_place, tell, workflow_of
-from .masks import fit_masks, nothing_left
-from .tensors import check_batch, pick
+from .tensors import check_batch, fit_masks, nothing_left, pick
 from .widgets import ALIASES, CATEGORY
 
 
@@ -126,8 +125,8 @@ class SaveCutout(io.ComfyNode):
         check_batch(image, "image")
         height, width = image.shape[1:3]
         sizes = {"image": len(image)}
-        fitted = fit_masks(image, {"mask": mask})
-        masks = fitted.masks.get("mask")
+        fitted, warnings = fit_masks(image, {"mask": mask})
+        masks = fitted.get("mask")
         if masks is not None:
             sizes["mask"] = len(masks)
         count = common_batch(sizes)
@@ -158,12 +157,13 @@ class SaveCutout(io.ComfyNode):
                 saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
                 job.step(1)
         empty = () if masks is None else nothing_left(masks)
-        told = tell("Save Cut-out (RMBG)", *fitted.warnings, *empty, *trouble)
+        told = tell("Save Cut-out (RMBG)", *warnings, *empty, *trouble)
         return io.NodeOutput(ui={"images": saved, "text": told})
 
 
 def _ready(picture: Tensor, mask: Tensor | None, kind: _Kind, color: str, name: str) -> Tensor:
-    """(H, W, C) and a mask (H, W) to what the file holds: (H, W, 3), or 4 with straight alpha."""
+    """Bring (H, W, C) and a mask (H, W) to what the file holds: (H, W, 3), or 4 with straight
+    alpha."""
     colours, own, _ = split_pixels(picture, name)
     alpha = own if mask is None else mask.float()
     if alpha is None:
@@ -182,7 +182,7 @@ def _ready(picture: Tensor, mask: Tensor | None, kind: _Kind, color: str, name: 
 
 
 def _said(report: str | None, source_type: str, count: int) -> list[Provenance | None]:
-    """What each of `count` files says of itself.
+    """Say what each of `count` files says of itself.
 
     A picture that failed and was passed through says nothing; one that was left out has no file.
     """
@@ -205,7 +205,7 @@ def _said(report: str | None, source_type: str, count: int) -> list[Provenance |
 
 
 def _rows(report: str) -> Sequence[dict[str, JsonValue]]:
-    """The last line of a report: one object for each picture."""
+    """Read the last line of a report: one object for each picture."""
     try:
         rows = json.loads(report.strip().rpartition("\n")[2])
     except (ValueError, RecursionError):

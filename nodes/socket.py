@@ -31,7 +31,7 @@ class Remover:
     def encode_image(
         self, image: Tensor, image_size: int | None = None, **unknown: object
     ) -> Tensor:
-        """(B, H, W, C) float 0..1 -> MASK (B, H, W), 1 = subject.
+        """Compute the MASK (B, H, W), 1 = subject, of (B, H, W, C) float 0..1.
 
         image_size: the `resolution` of core's node, the side of the model's square. Core's node
         always has one, so a resolution that was chosen in Load RMBG comes before it. unknown: what
@@ -58,7 +58,7 @@ class Remover:
 
 
 def at_resolution(backend: Backend, side: int) -> tuple[Backend, str]:
-    """The backend on squares of this side, and a sentence where that is nothing to it.
+    """Return the backend on squares of this side, and a sentence where that is nothing to it.
 
     side: pixels; 0 leaves it as it is. Raises BadOption for a side that the model cannot have.
     """
@@ -76,7 +76,7 @@ def _log_once(words: str, level: int = logging.INFO) -> None:
 
 
 def as_remover(plugged: Remover | CoreModel) -> Remover:
-    """Our own remover as it is; core's model as a backend whose licence is not established.
+    """Return our own remover as it is, core's model as a backend whose licence is not established.
 
     Told apart by what they have, not by class: the package may be loaded twice in one process.
     """

@@ -44,7 +44,7 @@ _SET, _UNSET = "set", "not set"
 
 
 def versions() -> Rows:
-    """What is installed; nothing is imported for it."""
+    """List what is installed; nothing is imported for it."""
     rows = {
         "rmbg-nodes": __version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
@@ -58,7 +58,7 @@ def versions() -> Rows:
 
 
 def settings_of(environment: Mapping[str, str], findings: Findings) -> Settings:
-    """The settings in force, with a row for every variable.
+    """Return the settings in force, with a row for every variable.
 
     What is set wrongly becomes a problem. The rest is in force then, and nothing leaves the
     machine: each command would refuse as a whole.
@@ -84,8 +84,8 @@ def settings_of(environment: Mapping[str, str], findings: Findings) -> Settings:
 
 
 def keys(environment: Mapping[str, str], findings: Findings) -> Rows:
-    """Per hosted backend which keys are set, in the environment and in the key file. A key file
-    that cannot be read is a problem."""
+    """Say for each hosted backend which keys are set, in the environment and in the key file. A key
+    file that cannot be read is a problem."""
     specs = [spec for spec in BACKENDS.values() if spec.location == "hosted"]
     try:
         found = list_keys(specs, environment=environment)
@@ -110,8 +110,8 @@ def _where(key: Listed) -> str:
 
 
 def scrubbed(text: str, environment: Mapping[str, str], home: Path) -> str:
-    """The text without the home folder, and without any key, wherever one got into it: one that
-    was put into a variable for something else, too."""
+    """Return the text without the home folder, and without any key, wherever one got into it: one
+    that was put into a variable for something else, too."""
     for name in (*SECRETS, *VARIABLES):
         value = environment.get(name, "").strip()
         if len(value) >= _SHORTEST_KEY and (name in SECRETS or may_hold_key(value)):

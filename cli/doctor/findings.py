@@ -29,7 +29,7 @@ class Findings:
     """Sentences."""
 
     def text(self) -> str:
-        """Plain lines, for an issue or a message."""
+        """Write plain lines, for an issue or a message."""
         lines = [f"rmbg doctor, {_today()}"]
         for title, rows in self.sections.items():
             lines += ["", title, *_columns([*rows.items()])]
@@ -39,7 +39,7 @@ class Findings:
         return "\n".join(lines)
 
     def data(self, clean: Callable[[str], str]) -> JsonValue:
-        """The same for programs, every text cleaned."""
+        """Return the same for programs, every text cleaned."""
         return _cleaned(
             {
                 "date": _today(),
@@ -52,7 +52,7 @@ class Findings:
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Labels and facts, with a gap behind the longest label."""
+    """Align labels and facts, with a gap behind the longest label."""
     width = max([_NARROWEST, *(len(label) + 2 for label, _ in rows)])
     return [f"  {label:<{width}}{fact}" for label, fact in rows]
 

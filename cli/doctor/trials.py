@@ -57,13 +57,14 @@ _BROKEN = (RmbgError, RuntimeError, TypeError, ValueError, OSError, ImportError)
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file that may be a model's. state: "verified", or why it is not used."""
+    """A file that may be a model's."""
 
     model: str
     name: str
     path: Path
     sha256: str
     state: str
+    """"verified", or why it is not used."""
 
     @property
     def verified(self) -> bool:
@@ -72,21 +73,24 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Trial:
-    """One picture through one backend. seconds: the picture alone, after warming up where that is
-    quick; whole: with opening and loading. iou, mae: against the true alpha."""
+    """One picture through one backend."""
 
     backend: str
     state: Literal["works", "wrong", "failed", "not tried"]
     words: str
     device: str = ""
     seconds: float = 0.0
+    """The picture alone, after warming up where that is quick."""
     whole: float = 0.0
+    """Seconds with opening and loading."""
     iou: float = 0.0
+    """Against the true alpha."""
     mae: float = 0.0
+    """Against the true alpha."""
 
 
 def device_rows() -> Rows:
-    """Every device that torch can compute on here."""
+    """List every device that torch can compute on here."""
     rows = {
         "CPU": f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"{torch.backends.cpu.get_cpu_capability()}",
@@ -106,8 +110,8 @@ def device_rows() -> Rows:
 
 
 def choice_rows(host: PlainHost) -> Rows:
-    """The device that is used, and the dtype that "auto" means there. Raises BadOption for a named
-    one that is not there."""
+    """Return the device that is used, and the dtype that "auto" means there. Raises BadOption for a
+    named one that is not there."""
     return {
         "used": str(host.device()),
         "precision auto": str(host.precision()).removeprefix("torch."),
@@ -115,12 +119,9 @@ def choice_rows(host: PlainHost) -> Rows:
 
 
 def weight_files(
-    host: Host,
-    rows: Sequence[Released],
-    environment: Mapping[str, str],
-    package: Path = _PACKAGE,
+    host: Host, rows: Sequence[Released], environment: Mapping[str, str], package: Path = _PACKAGE
 ) -> list[WeightFile]:
-    """What lies in the model folders, read and compared with the released sha256.
+    """Read what lies in the model folders, compared with the released sha256.
 
     package: where we lie. In ComfyUI's custom_nodes its `models` are looked through as well; of
     extra_model_paths.yaml only ComfyUI itself knows.
@@ -143,18 +144,14 @@ def weight_files(
 
 
 def known_scene() -> Scene:
-    """The demo's product shot, small; its true alpha is known."""
+    """Draw the demo's product shot, small; its true alpha is known."""
     return product_shot((SIDE, SIDE))
 
 
 def reason_against(
-    spec: BackendSpec,
-    files: Sequence[WeightFile],
-    environment: Mapping[str, str],
-    *,
-    spend: bool,
+    spec: BackendSpec, files: Sequence[WeightFile], environment: Mapping[str, str], *, spend: bool
 ) -> str:
-    """Why this backend is not tried; empty where it can be."""
+    """Say why this backend is not tried; empty where it can be."""
     if spec.location == "hosted":
         try:
             find_key(spec, "", environment=environment)
@@ -167,8 +164,8 @@ def reason_against(
 
 
 def own_file_rows(path: str) -> list[BackendSpec]:
-    """The rows to try a user's own weights with: one for a file, whose network is read from it, all
-    for a folder, which holds released ones; none for an empty path."""
+    """Return the rows to try a user's own weights with: one for a file, whose network is read from
+    it, all for a folder, which holds released ones; none for an empty path."""
     local = [spec for spec in BACKENDS.values() if spec.provider == "local"]
     if Path(path).is_dir():
         return local if path else []
@@ -176,7 +173,7 @@ def own_file_rows(path: str) -> list[BackendSpec]:
 
 
 def options_for(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
-    """Those of the given options that this backend has."""
+    """Return those of the given options that this backend has."""
     known = {option.name for option in spec.options}
     return {name: value for name, value in given.items() if name in known}
 
@@ -190,7 +187,7 @@ def try_backend(
     *,
     options: Mapping[str, OptionValue] | None = None,
 ) -> Trial:
-    """One picture through this backend; whatever goes wrong becomes the trial's words."""
+    """Run one picture through this backend; whatever goes wrong becomes the trial's words."""
     file = _weights_of(spec, files)
     found: dict[str, OptionValue] = {} if file is None else {"weights": str(file.path)}
     options = {**found, **(options or {})}
@@ -255,7 +252,7 @@ def _one(backend: Backend, image: Tensor, settings: Settings) -> Done:
 
 
 def _processor() -> str:
-    """The processor's name. On Linux the platform knows only the family."""
+    """Return the processor's name. On Linux the platform knows only the family."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
