@@ -108,13 +108,12 @@ class PaidJob(Job):
             return ticket
         try:
             ticket = self._journal.known(work)
+            if ticket is None:
+                self._cache.look(work)
         except sqlite3.Error as error:
             raise _not_known(
                 f"the journal of paid work cannot be read ({self._journal.path}: {error})", error
             ) from error
-        try:
-            if ticket is None:
-                self._cache.look(work)
         except OSError as error:
             raise _not_known(
                 f"the cache of paid results cannot be read ({error})", error

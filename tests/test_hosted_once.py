@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from rmbg_nodes.backends.hosted.http import runtime as hosted_runtime
+from rmbg_nodes.backends.hosted.http.wire import SendState
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Cancelled, MayBeBilled, OverBudget
@@ -307,8 +308,10 @@ def test_cancelled_in_the_moment_in_which_the_submit_ends(
     """Its id is noted, and the errand that waits for it has not heard of it yet."""
     detach = hosted_runtime.Runtime.detach
 
-    def cancelling(self: hosted_runtime.Runtime, task: asyncio.Task[object]) -> None:
-        detach(self, task)
+    def cancelling(
+        self: hosted_runtime.Runtime, task: asyncio.Task[object], departure: SendState
+    ) -> None:
+        detach(self, task, departure)
         errands = [t for t in asyncio.all_tasks() if "carry" in repr(t.get_coro())]
         assert len(errands) == 1
         task.add_done_callback(lambda _: errands[0].cancel())

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from rmbg_nodes.backends.hosted.http.runtime import Runtime, runtime
+from rmbg_nodes.backends.hosted.http.wire import SendState
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,7 +80,7 @@ def test_closing_waits_for_what_is_detached() -> None:
         ended.append(True)
 
     async def begin() -> None:
-        here.detach(asyncio.ensure_future(submit()))
+        here.detach(asyncio.ensure_future(submit()), SendState())
 
     here.start(begin()).result(5)
     here.close()
@@ -115,7 +116,7 @@ def test_a_detached_task_is_kept_and_its_error_seen() -> None:
         raise ValueError("nobody is left to hear it")
 
     async def begin() -> None:
-        here.detach(asyncio.ensure_future(fail()))
+        here.detach(asyncio.ensure_future(fail()), SendState())
         gc.collect()
 
     complaints: list[object] = []
@@ -216,7 +217,8 @@ async def submit():
     print("id", flush=True)
 async def begin():
     [here.sessions.get(name) for name in ("submit", "api", "public")]
-    here.detach(asyncio.ensure_future(submit()))
+    wire = importlib.import_module("rmbg_nodes.backends.hosted.http.wire")
+    here.detach(asyncio.ensure_future(submit()), wire.SendState())
 here.start(begin()).result(5)
 here.start(asyncio.sleep(3600))
 """

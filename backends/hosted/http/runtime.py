@@ -20,7 +20,6 @@ from collections.abc import Coroutine, Mapping
 from types import ModuleType
 from typing import TypeVar
 
-from ....core.types import Ticket
 from .rate_limits import RateLimits
 from .resolver import Lookup
 from .sessions import Sessions
@@ -48,10 +47,8 @@ class Runtime:
         self.loop.set_exception_handler(_note)
         #: Pictures that are on their way, by what they are; only touched on the loop.
         self.flights: dict[str, asyncio.Future[object]] = {}
-        #: Tasks that outlive their run.
-        self.detached: set[asyncio.Task[object]] = set()
-        #: Submits, and how far each has come.
-        self.leaving: dict[asyncio.Task[Ticket], SendState] = {}
+        #: Submits, which outlive their run, and how far each has come.
+        self.detached: dict[asyncio.Task[object], SendState] = {}
         self._rate_limits: dict[str, tuple[tuple[int, int, int], RateLimits]] = {}
         self.sessions = Sessions(lookup)
         self._lock = threading.Lock()
@@ -80,25 +77,21 @@ class Runtime:
                 self._rate_limits[name] = sizes, RateLimits(*sizes)
             return self._rate_limits[name][1]
 
-    def detach(self, task: asyncio.Task[T]) -> None:
-        """Keep a task alive until it is done. Its exception counts as seen: nobody may be left."""
-        self.detached.add(task)
+    def detach(self, task: asyncio.Task[T], departure: SendState) -> None:
+        """Keep a submit alive until it is done. Its exception counts as seen: nobody may be left.
+        On the loop, like `under_way`."""
+        self.detached[task] = departure
 
         def done(ended: asyncio.Task[T]) -> None:
-            self.detached.discard(ended)
+            del self.detached[ended]
             if not ended.cancelled():
                 ended.exception()
 
         task.add_done_callback(done)
 
-    def under_way(self, home: str) -> list[asyncio.Task[Ticket]]:
-        """The submits to this server of which bytes may have left and no answer is in yet. On the
-        loop."""
-        return [
-            task
-            for task, departure in self.leaving.items()
-            if departure.under_way and departure.home == home
-        ]
+    def under_way(self, home: str) -> list[asyncio.Task[object]]:
+        """The submits to this server of which bytes may have left and no answer is in yet."""
+        return [task for task, at in self.detached.items() if at.under_way and at.home == home]
 
     def close(self) -> None:
         """End it, from any thread but its own; submits under way have 10 seconds to bring their id.

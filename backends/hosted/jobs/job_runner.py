@@ -102,8 +102,12 @@ class JobRunner:
         except PictureError as error:
             return Failure(messages.about(request.name, error))
         if ticket is not None and ticket.request_id is not None:
+            self._paid.add(request.work)
             waiter = ResultWaiter(context, request, ticket, self._queued)
-            result = await self._resumed(request, ticket, waiter)
+            started = asyncio.get_running_loop().time()
+            ready = await waiter.ready(resumed=True)
+            note = "resumed: it was sent and paid for earlier"
+            result = await waiter.matte(ready, ticket.sent or request.size, started, note)
             useless = waiter.nothing_there or _is_unusable(result)
             if not (context.resubmit and request.frame and useless):
                 return await self._settled(request, result)
@@ -112,16 +116,6 @@ class JobRunner:
         if request.frame is None:
             return Failure(BackendFailed(f"{request.name}: there is no picture to send."))
         return await self._sent(request, request.frame)
-
-    async def _resumed(
-        self, request: HostedRequest, ticket: Ticket, waiter: ResultWaiter
-    ) -> Matte | Failure:
-        self._paid.add(request.work)
-        started = asyncio.get_running_loop().time()
-        ready = await waiter.ready(resumed=True)
-        size = ticket.sent or request.size
-        note = "resumed: it was sent and paid for earlier"
-        return await waiter.matte(ready, size, started, note)
 
     async def _sent(self, request: HostedRequest, frame: Frame) -> Matte | Failure:
         context = self._context
@@ -148,10 +142,7 @@ class JobRunner:
         return await self._settled(request, await self._undisputed(request, ticket, result))
 
     async def _undisputed(
-        self,
-        request: HostedRequest,
-        ticket: Ticket,
-        result: Matte | Failure,
+        self, request: HostedRequest, ticket: Ticket, result: Matte | Failure
     ) -> Matte | Failure:
         """The result, unless another submit got the same id meanwhile: it may be either's."""
         try:
@@ -204,13 +195,11 @@ class JobRunner:
     ) -> Ticket:
         """The submit, which goes on to its end when this request is cancelled."""
         self._paid.add(request.work)
-        departure, leaving = SendState(home=self._context.home), self._context.runtime.leaving
+        departure = SendState(home=self._context.home)
         task = asyncio.ensure_future(self._submit(request, image, size, departure))
         self._submits[request.work] = task
-        leaving[task] = departure
         task.add_done_callback(lambda _: self._submits.pop(request.work))
-        task.add_done_callback(leaving.pop)
-        self._context.runtime.detach(task)
+        self._context.runtime.detach(task, departure)
         return await asyncio.shield(task)
 
     async def _submit(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ....config.hosted import hosting_of
 from ....core.errors import PictureError, UnusableResult
@@ -21,6 +21,8 @@ from .run_context import HostedRequest, RunContext
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
+
 # What the provider should still have may not be on every one of its servers yet, or not at this
 # moment: it is asked again after so many seconds, each time a multiple of these.
 _UNKNOWN_PAUSE = 1.0
@@ -31,15 +33,12 @@ _NOTHING = (404, 410)
 
 
 class ResultWaiter:
-    """Wait for the result of one ticket.
-
-    queued: work -> ticket of jobs that wait in the provider's queue, by its last word; shared by
-    the run.
-    """
+    """Wait for the result of one ticket."""
 
     def __init__(
         self, context: RunContext, request: HostedRequest, ticket: Ticket, queued: dict[str, Ticket]
     ) -> None:
+        """queued: work -> ticket of the run's jobs that wait in the provider's queue."""
         self._context = context
         self._request = request
         self._ticket = ticket
@@ -49,30 +48,22 @@ class ResultWaiter:
 
     async def ready(self, *, resumed: bool) -> Ready | Failure:
         """Ask until the job is done, for as long as one job may take."""
-        seconds, name = self._context.limits.job_seconds, self._request.name
-        try:
-            return await asyncio.wait_for(self._asked(resumed=resumed), seconds)
-        except asyncio.TimeoutError:
-            late = f"its job was not finished after {seconds:.0f} s"
-            error: PictureError = messages.unfinished(name, self._ticket, late)
-        except Unreachable as problem:
-            lame = f"its job could not be asked for ({problem})"
-            error = messages.unfinished(name, self._ticket, lame)
-        except NotKnown as problem:
-            error = self._unknown(problem)
-        except PictureError as problem:
-            error = messages.unusable(name, self._ticket, problem)
+        asked = asyncio.wait_for(self._asked(resumed=resumed), self._context.limits.job_seconds)
+        result = await self._tried(asked, "its job could not be asked for")
         self._queued.pop(self._request.work, None)
-        return Failure(error, self._ticket.request_id)
+        return result
 
     async def matte(
         self, ready: Ready | Failure, size: tuple[int, int], started: float, note: str
     ) -> Matte | Failure:
-        """What the provider made of the picture. size: (width, height) as it was sent. started: on
-        the loop's clock."""
+        """Fetch what the provider made of the picture. size: (width, height) as it was sent.
+        started: on the loop's clock."""
         if isinstance(ready, Failure):
             return ready
-        fetched = await self._fetched(ready, size, started + self._context.limits.job_seconds)
+        until = started + self._context.limits.job_seconds
+        fetched = await self._tried(
+            self._fetched(ready, size, until), "its result could not be fetched"
+        )
         if isinstance(fetched, Failure):
             return fetched
         data, values = fetched
@@ -80,6 +71,25 @@ class ResultWaiter:
         facts = _facts(self._context.spec, self._ticket, seconds, note)
         marked = bool(hosting_of(self._context.spec).marks)
         return Matte(values, "alpha", facts, original=data if marked else None)
+
+    async def _tried(self, work: Awaitable[T], what: str) -> T | Failure:
+        """The result of this work. what: what messages say when no answer came."""
+        name, ticket = self._request.name, self._ticket
+        try:
+            return await work
+        except asyncio.TimeoutError:
+            late = f"its job was not finished after {self._context.limits.job_seconds:.0f} s"
+            error: PictureError = messages.unfinished(name, ticket, late)
+        except Unreachable as problem:
+            if problem.status in (_REFUSED, *_NOTHING):
+                error = self._no_file(problem)
+            else:
+                error = messages.unfinished(name, ticket, f"{what} ({problem})")
+        except NotKnown as problem:
+            error = self._unknown(problem)
+        except PictureError as problem:
+            error = messages.unusable(name, ticket, problem)
+        return Failure(error, ticket.request_id)
 
     async def _asked(self, *, resumed: bool) -> Ready:
         context, clock = self._context, asyncio.get_running_loop().time
@@ -98,7 +108,6 @@ class ResultWaiter:
                 continue
             elapsed = clock() - accepted
             if isinstance(state, Ready):
-                self._queued.pop(self._request.work, None)
                 if not resumed:
                     context.schedule.learn(last_working, elapsed)
                 return state
@@ -140,24 +149,11 @@ class ResultWaiter:
 
     async def _fetched(
         self, ready: Ready, size: tuple[int, int], until: float
-    ) -> tuple[bytes, Tensor] | Failure:
+    ) -> tuple[bytes, Tensor]:
         """The provider's file and the alpha in it. until: on the loop's clock; what is not there is
         not waited for after that."""
-        name = self._request.name
-        try:
-            data = await self._downloaded(ready, size, until)
-            return data, await self._context.pool.run(codec.decode_alpha, data, size)
-        except Unreachable as problem:
-            if problem.status in (_REFUSED, *_NOTHING):
-                error = self._no_file(problem)
-            else:
-                why = f"its result could not be fetched ({problem})"
-                error = messages.unfinished(name, self._ticket, why)
-        except NotKnown as problem:
-            error = self._unknown(problem)
-        except PictureError as problem:
-            error = messages.unusable(name, self._ticket, problem)
-        return Failure(error, self._ticket.request_id)
+        data = await self._downloaded(ready, size, until)
+        return data, await self._context.pool.run(codec.decode_alpha, data, size)
 
     async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:
         """The file. For a link that is no longer good the provider is asked for a new one, at once
