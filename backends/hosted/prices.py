@@ -44,13 +44,16 @@ _PICTURES = frozenset(
 
 @dataclass(frozen=True)
 class Quote:
-    """One line of a provider's price list. amount: of one `unit`. read: UTC. source: the host."""
+    """One line of a provider's price list."""
 
     amount: Decimal
+    """Of one `unit`."""
     currency: str
     unit: str
     read: datetime
+    """UTC."""
     source: str
+    """The host that said so."""
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.currency} per {self.unit or 'unnamed unit'}"

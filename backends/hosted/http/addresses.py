@@ -110,9 +110,10 @@ def check_url(url: str, gateways: frozenset[Origin], *, plain_http: bool = False
 
 @dataclass(frozen=True)
 class Base:
-    """Scheme, host, port and path prefix of a server. text: as it was configured."""
+    """One of the provider's servers: what lies on it may be asked with the key."""
 
     text: str
+    """As it was configured."""
     origin: Origin
     path: str
 

@@ -51,32 +51,35 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 @dataclass(frozen=True)
 class Request:
-    """url: as it goes on the wire. most_bytes: of the answer's body. wants_json: an answer that is
-    no JSON object is of no use. read_seconds: from the last byte of the request to the first of the
-    answer, and between two of them. total_seconds: for all of it, so that an upload ends which
-    nobody takes."""
+    """One HTTP request, as it goes on the wire."""
 
     method: str
     url: URL
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     most_bytes: int
+    """Of the answer's body."""
     connect_seconds: float
     read_seconds: float
+    """From the last byte of the request to the first of the answer, and between two of them."""
     total_seconds: float
+    """For all of it, so that an upload ends that the server does not take."""
     wants_json: bool = False
+    """An answer that is no JSON object is of no use."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one request. answer: None when it did not come to its end. trouble: what went
-    wrong, for people. barred: trying it again changes nothing."""
+    """What came of one request."""
 
     host: str
     seen: Seen
     answer: Answer | None = None
+    """None when it did not come to its end."""
     trouble: str = ""
+    """What went wrong, for people."""
     barred: bool = False
+    """Trying it again changes nothing."""
 
     @classmethod
     def never_made(cls, host: str, why: Barred) -> Attempt:

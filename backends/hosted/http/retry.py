@@ -38,19 +38,18 @@ class Backoff:
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of one attempt.
-
-    status: None when no answer began. retry_after, date: the answer's headers. bytes_left: bytes of
-    the request may have left this machine. json_ok: the body is what was asked for, a JSON object
-    where that matters. transport_error: the answer did not come, or not to its end.
-    """
+    """What came of one attempt."""
 
     status: int | None
+    """None when no answer began."""
     retry_after: str | None
     date: str | None
     bytes_left: bool
+    """Bytes of the request may have left this machine."""
     json_ok: bool
+    """The body is what was asked for, a JSON object where that matters."""
     transport_error: bool
+    """The answer did not come, or not to its end."""
 
 
 @dataclass(frozen=True)

@@ -34,16 +34,12 @@ _MOST_OF_AN_ANSWER = 64_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _USUAL = Backoff()
+# Seconds between two looks at whether a stopped submit has its answer.
+_LOOK = 0.02
 
 
 class Transport:
-    """See wire.Wire. One run's way to one provider; its methods run on the runtime's loop.
-
-    bases, official: role -> scheme, host and path prefix, as configured and as documented.
-    key_headers: what identifies the account. submit_seconds: for one attempt of a submit, beside
-    the time its bytes take. again_seconds: how long one request is repeated at most.
-    plain_http: downloads may be of http. Raises BadOption for a base that is no address.
-    """
+    """See wire.Wire. One run's way to one provider; its methods run on the runtime's loop."""
 
     def __init__(
         self,
@@ -61,6 +57,10 @@ class Transport:
         backoff: Backoff = _USUAL,
         plain_http: bool = False,
     ) -> None:
+        """bases, official: role -> scheme, host and path prefix, as configured and as documented.
+        key_headers: what identifies the account. submit_seconds: for one attempt of a submit,
+        beside the time its bytes take. again_seconds: how long one request is repeated at most.
+        plain_http: downloads may be of http. Raises BadOption for a base that is no address."""
         self._runtime = runtime
         self._rate_limits = rate_limits
         self._bases = {role: Base.of(text) for role, text in bases.items()}
@@ -234,3 +234,47 @@ class Transport:
 
     def _is_ours(self, url: str) -> bool:
         return any(base.rest_of(url) is not None for base in self._bases.values())
+
+
+class CancellableSubmit:
+    """The transport for one submit of a run that may be stopped.
+
+    A stop ends every wait before the first byte: for the account's limit, after a 429, for the
+    connection. Once bytes may have left it waits for the answer, whatever it is: the answer holds
+    the id of something that is paid for.
+    """
+
+    def __init__(self, transport: Transport, stop: asyncio.Event, departure: SendState) -> None:
+        """departure: learns when bytes may have left."""
+        self._transport = transport
+        self._stop = stop
+        self._departure = departure
+
+    async def submit(self, call: Call) -> Answer:
+        """See `Wire.submit`. Raises NotSent when stopped in time."""
+        sending = asyncio.ensure_future(self._transport.submit(call, self._departure))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            while not sending.done() and self._departure.under_way:
+                await asyncio.wait({sending}, timeout=_LOOK)
+            if not sending.done():
+                sending.cancel()
+                await asyncio.wait({sending})
+            if sending.cancelled():
+                raise NotSent("the run was stopped")
+            return sending.result()
+        finally:
+            stopping.cancel()
+
+    async def ask(self, call: Call) -> Answer:
+        """See `Wire.ask`."""
+        return await self._transport.ask(call)
+
+    async def put(self, call: Call) -> Answer:
+        """See `Wire.put`."""
+        return await self._transport.put(call)
+
+    def rebase(self, role: str, url: str) -> str | None:
+        """See `Wire.rebase`."""
+        return self._transport.rebase(role, url)

@@ -30,20 +30,21 @@ class Upload:
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request. At most one of data, content and upload is given.
+    """One HTTP request; at most one of data, content and upload is given.
 
-    data: sent as JSON. content: sent as it is. The account's key is added by the transport, and
-    only where the URL belongs to the provider's configured servers. final_header: a response header
-    with which even a 5xx is the provider's last word, and not worth a repetition.
+    The transport adds the account's key, and only where the URL is on a configured server.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     url: str
     data: JsonObject | None = None
+    """Sent as JSON."""
     content: bytes | None = None
+    """Sent as it is."""
     upload: Upload | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     final_header: str = ""
+    """A response header with which even a 5xx is the last word, and not worth a repetition."""
 
 
 @dataclass(frozen=True)

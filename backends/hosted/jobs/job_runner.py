@@ -19,10 +19,10 @@ from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError,
 from ....core.specs import Price
 from ....core.types import Failure, Frame, Matte, Outcome, Ticket
 from .. import codec
+from ..http.transport import CancellableSubmit
 from ..http.wire import AnswerLost, NotKnown, NotSent, SendState, Unreachable
 from . import messages
 from .run_context import HostedRequest, RunContext
-from .submit import CancellableSubmit
 from .wait import ResultWaiter
 
 Result = TypeVar("Result", bound="Matte | Failure")

@@ -24,14 +24,12 @@ _NOT_LONG = 0.8
 
 @dataclass
 class PollSchedule:
-    """What one run has learnt about how long a job takes.
-
-    seconds: the first guess. share: seconds a call, if every job in flight is asked for in turn at
-    the account's limit.
-    """
+    """What one run has learnt about how long a job takes."""
 
     seconds: float
+    """A job's usual time; at first a guess."""
     share: float
+    """Seconds a call, if every job in flight is asked for in turn at the account's limit."""
     learned: bool = False
 
     @classmethod

@@ -82,11 +82,11 @@ class ResultWaiter:
             error: PictureError = messages.unfinished(name, ticket, late)
         except Unreachable as problem:
             if problem.status in (_REFUSED, *_NOTHING):
-                error = self._no_file(problem)
+                error = self._absent(problem)
             else:
                 error = messages.unfinished(name, ticket, f"{what} ({problem})")
         except NotKnown as problem:
-            error = self._unknown(problem)
+            error = self._absent(problem)
         except PictureError as problem:
             error = messages.unusable(name, ticket, problem)
         return Failure(error, ticket.request_id)
@@ -129,23 +129,16 @@ class ResultWaiter:
         """Seconds before each new attempt at what is not there; none once it may be deleted."""
         return (_UNKNOWN_PAUSE * times for times in (_MULTIPLES if self._is_young() else ()))
 
-    def _unknown(self, problem: NotKnown) -> PictureError:
-        """The provider has no job of this id."""
+    def _absent(self, problem: NotKnown | Unreachable) -> PictureError:
+        """The provider has no job of this id, or no file at the address that it gave."""
         self.nothing_there = True
-        name, spec = self._request.name, self._context.spec
-        if self._is_young():
-            return messages.missing(name, spec, self._ticket, str(problem))
-        return messages.gone(name, spec, self._ticket)
-
-    def _no_file(self, problem: Unreachable) -> PictureError:
-        """The provider has no file at the address that it gave."""
-        self.nothing_there = True
-        name, spec = self._request.name, self._context.spec
+        name, spec, ticket = self._request.name, self._context.spec, self._ticket
+        status = problem.status if isinstance(problem, Unreachable) else None
         if not self._is_young():
-            return messages.expired(name, spec, self._ticket)
-        if problem.status == _REFUSED:
-            return messages.refused_link(name, spec, self._ticket)
-        return messages.missing(name, spec, self._ticket, str(problem))
+            return (messages.expired if status else messages.gone)(name, spec, ticket)
+        if status == _REFUSED:
+            return messages.refused_link(name, spec, ticket)
+        return messages.missing(name, spec, ticket, str(problem))
 
     async def _fetched(
         self, ready: Ready, size: tuple[int, int], until: float
