@@ -53,7 +53,7 @@ def _settled(given: list[str], *, own_process: bool) -> int:
         say("stopped. What was written is whole.")
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone (`rmbg backends | head`); there is nobody to tell.
+        # The reader of our output has gone (`rmbg backends | head`); nothing can be said to it.
         return 1
     except OSError as error:  # of folders, devices and libraries that every picture needs
         where = f"{error.filename}: " if error.filename else ""

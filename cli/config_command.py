@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..catalogue.licences import LICENCES
-from ..config.file import PREFIX, SettingsFile, key_of, may_hold_key
+from ..config.file import SettingsFile, key_of, may_hold_key
 from ..config.host import DATA_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 from ..config.invocation import command
 from ..config.private_files import make_private, private
-from ..config.settings import DEFAULTS, KEYS, VARIABLES, check_file, problem_with
+from ..config.settings import DEFAULTS, KEYS, VARIABLES, check_file, misspelt, problem_with
 from ..core.errors import BadOption
 from .terminal import markdown
 
@@ -178,11 +178,7 @@ def _check(host: PlainHost) -> int:
         found = found if file.exists else " (not there)"
     except BadOption as error:
         problems.append(str(error))
-    problems += [
-        f"{name} is read by nothing; is it misspelt?"
-        for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in VARIABLES
-    ]
+    problems += misspelt(os.environ).values()
     print("\n".join(problems) or f"No mistakes. {host.settings_path()}{found}.")
     return 1 if problems else 0
 

@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -85,14 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
         rows = [_row(one, arguments.max_megapixels) for one in worst]
         sheet = contact_sheet(title, rows)
         highest = next(row.max_side for row in FORMATS if row.id == format)
-        if sheet.height > highest:
+        if len(sheet) > highest:
             raise BadOption(
-                f"{out} can be {highest} pixels high, and {len(rows)} rows need {sheet.height}. "
+                f"{out} can be {highest} pixels high, and {len(rows)} rows need {len(sheet)}. "
                 "Lower --worst, or name a .jpg."
             )
-        pixels = torch.from_numpy(np.asarray(sheet, np.float32) / 255)
         quality = _QUALITY if format in ("jpeg", "webp") else None
-        write_atomic(out, encode(pixels, format, quality=quality, metadata=signature()))
+        write_atomic(out, encode(sheet, format, quality=quality, metadata=signature()))
     if arguments.json:
         objects = [one.data() for one in everything]
         objects += [{"picture": one.name, "not_read": one.unread} for one in looked.unread]

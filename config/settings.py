@@ -18,7 +18,7 @@ from ..core.errors import BackendUnknown, BadOption
 from ..core.money import BUDGET_VARIABLE, Budget, read_budget
 from ..core.types import Usage
 from . import hosted as hosted
-from .file import SettingsFile, key_of
+from .file import PREFIX, SettingsFile, key_of
 from .host import DATA_VARIABLE, DEVICE_VARIABLE, MODELS_VARIABLE, SETTINGS_VARIABLE, PlainHost
 
 BACKEND_VARIABLE = "RMBG_BACKEND"
@@ -133,6 +133,15 @@ def problem_with(name: str, value: str) -> str:
         words = str(error)
         return words.replace(value, "...") if len(value) >= _SHORTEST_KEY else words
     return ""
+
+
+def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that begin as ours and are no setting, each with a sentence about it."""
+    return {
+        name: f"{name} is read by nothing; is it misspelt?"
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in VARIABLES
+    }
 
 
 def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Settings:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..catalogue.backends import BACKENDS
+from ..config.settings import Settings
 from ..core.composite import CompositeOptions, compose
 from ..core.errors import Refusal
+from ..core.metrics import iou, mean_absolute_error
+from ..core.types import Backend
 from ..pictures.read import read_picture
 from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
@@ -36,10 +38,11 @@ _NO_MODEL = (
 
 @dataclass(frozen=True)
 class Made:
-    """One picture of the demo. words: what was done and how good it is."""
+    """One picture of the demo."""
 
     name: str
     words: str
+    """What was done and how good it is."""
     image: Tensor
     done: Done
 
@@ -68,13 +71,12 @@ def run_demo(folder: Path, backend_id: str | None = None) -> Iterator[str]:
     sheet = contact_sheet(
         "rmbg demo", [Row(one.name, one.words, one.image, one.done.image) for one in made]
     )
-    pixels = torch.from_numpy(np.asarray(sheet, np.float32) / 255)
-    write_atomic(folder / "contact-sheet.png", encode(pixels, "png", metadata=signature()))
+    write_atomic(folder / "contact-sheet.png", encode(sheet, "png", metadata=signature()))
     yield f"Written to {folder.resolve()}; look at {(folder / 'contact-sheet.png').resolve()}"
 
 
 def _ready_model() -> OpenBackend | None:
-    """The first local model that this machine may use and has the weights of."""
+    """Open the first local model that this machine may use and has the weights of."""
     for row in BACKENDS.values():
         if row.location == "local" and row.model:
             with suppress(Refusal):
@@ -85,29 +87,29 @@ def _ready_model() -> OpenBackend | None:
 def _product(studio: Studio) -> Made:
     scene = product_shot((PRODUCT_SIDE, PRODUCT_SIDE), studio)
     image, truth = torch.from_numpy(scene.image), torch.from_numpy(scene.alpha)
-    done = _cut(studio.name, image, open_backend("keyer"))
-    error = float((done.mask - truth).abs().mean())
+    done = cut_out(studio.name, image, open_backend("keyer"))
     band = (truth > 0) & (truth < 1)
     edge = float((done.mask - truth).abs()[band].mean())
-    both = ((done.mask > 0.5) & (truth > 0.5)).sum()
-    either = ((done.mask > 0.5) | (truth > 0.5)).sum()
     words = (
-        f"keyer; against the true alpha: IoU {float(both / either):.3f}, mean error {error:.4f}, "
-        f"in the soft edge {edge:.3f}; {done.report.facts.seconds:.2f} s"
+        f"keyer; against the true alpha: IoU {iou(done.mask, truth):.3f}, mean error "
+        f"{mean_absolute_error(done.mask, truth):.4f}, in the soft edge {edge:.3f}; "
+        f"{done.report.facts.seconds:.2f} s"
     )
     return Made(studio.name, words, image, done)
 
 
 def _photograph(photo: Photo, backend: OpenBackend) -> Made:
     image = read_picture(photo.path, name=photo.name).pixels
-    done = _cut(photo.name, image, backend)
+    done = cut_out(photo.name, image, backend)
     facts = done.report.facts
     words = f"{facts.backend}; {facts.seconds:.2f} s ({photo.credit})"
     return Made(photo.name, words, image, done)
 
 
-def _cut(name: str, image: Tensor, backend: OpenBackend) -> Done:
-    (result,) = remove([Input(0, name, partial(image.clone))], backend, Finishing(refine=True))
+def cut_out(name: str, image: Tensor, backend: Backend, settings: Settings | None = None) -> Done:
+    """Run one picture (H, W, C) through a backend. Raises the PictureError of one that failed."""
+    item = Input(0, name, partial(image.clone))
+    (result,) = remove([item], backend, Finishing(refine=True), settings=settings)
     if isinstance(result, Failed):
         raise result.failure.error
     return result

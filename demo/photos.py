@@ -11,7 +11,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "web" / "samples" / "rmbg-phot
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph that may be shown to anybody."""
+    """A photograph that may be shown to anyone."""
 
     name: str
     credit: str

@@ -34,7 +34,7 @@ class Row:
     """(H, W, 4), straight alpha."""
 
 
-def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
+def contact_sheet(title: str, rows: Sequence[Row]) -> Tensor:
     """Draw input (where there is any), mask, and the cut-out on a chequerboard, on white, and on a
     colour."""
     first = 0 if any(row.image is not None for row in rows) else 1
@@ -56,7 +56,7 @@ def contact_sheet(title: str, rows: Sequence[Row]) -> Image.Image:
             if column:
                 draw.text((left + CELL, top), head, fill=FAINT, font=small, anchor="ra")
         top += CELL + CAPTION + GAP
-    return sheet
+    return torch.from_numpy(np.asarray(sheet, np.float32) / 255)
 
 
 def _cells(row: Row) -> tuple[Tensor | None, ...]:

@@ -13,7 +13,7 @@ from ...catalogue.backends import BACKENDS
 from ...catalogue.licences import LICENCES
 from ...config.file import may_hold_key
 from ...config.keys import DEFAULT_PROFILE, ENVIRONMENT, Listed, list_keys
-from ...config.settings import VARIABLES, Settings, problem_with, read_settings
+from ...config.settings import VARIABLES, Settings, misspelt, problem_with, read_settings
 from ...core.errors import KeyMissing
 from ...core.specs import BackendSpec
 from ...version import __version__
@@ -74,10 +74,9 @@ def settings_of(environment: Mapping[str, str], findings: Findings) -> Settings:
             findings.problems.append(problem if name in problem else f"{name}: {problem}")
         else:
             usable[name] = value
-    for name in sorted(environment):
-        if name.startswith("RMBG_") and name not in VARIABLES:
-            rows[name] = "set, but no setting has this name"
-            findings.problems.append(f"{name} is read by nothing; is it misspelt?")
+    for name, sentence in misspelt(environment).items():
+        rows[name] = "set, but no setting has this name"
+        findings.problems.append(sentence)
     findings.sections["Settings"] = rows
     settings = read_settings(usable)
     return replace(settings, offline=True) if findings.problems else settings

@@ -7,12 +7,10 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ...backends.local.find import search_places, sightings
 from ...backends.local.released import Released
@@ -34,16 +32,15 @@ from ...core.errors import (
 )
 from ...core.metrics import iou, mean_absolute_error
 from ...core.specs import BackendSpec, OptionValue
-from ...core.types import Backend, Host
+from ...core.types import Host
+from ...demo.make_demo import cut_out
 from ...demo.product import product_shot
 from ...demo.shapes import Scene
-from ...pipeline.finishing import Done, Finishing
 from ...pipeline.gate import open_backend
-from ...pipeline.inputs import Input
-from ...pipeline.remove import remove
 from .findings import Rows
 
 SIDE = 512
+_NAME = "the test picture"
 _PACKAGE = Path(__file__).absolute().parent.parent.parent
 #: A mask that agrees less with the true one comes from wrong weights or a broken device.
 _LEAST_IOU = 0.5
@@ -218,11 +215,11 @@ def _tried(
     started = time.perf_counter()
     backend = open_backend(spec.id, settings=settings, options=options, host=host)
     try:
-        done = _one(backend, image, settings)
+        done = cut_out(_NAME, image, backend, settings)
         whole = time.perf_counter() - started
         seconds = done.report.facts.seconds
         if seconds < _QUICK and spec.location == "local":
-            seconds = min(seconds, _one(backend, image, settings).report.facts.seconds)
+            seconds = min(seconds, cut_out(_NAME, image, backend, settings).report.facts.seconds)
     finally:
         backend.close()
     agreement, error = iou(done.mask, truth), mean_absolute_error(done.mask, truth)
@@ -241,14 +238,6 @@ def _tried(
         agreement,
         error,
     )
-
-
-def _one(backend: Backend, image: Tensor, settings: Settings) -> Done:
-    item = Input(0, "the test picture", partial(image.clone))
-    (result,) = remove([item], backend, Finishing(refine=True), settings=settings)
-    if isinstance(result, Done):
-        return result
-    raise result.failure.error
 
 
 def _processor() -> str:
