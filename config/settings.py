@@ -23,8 +23,10 @@ from .host import DATA_VARIABLE, DEVICE_VARIABLE, MODELS_VARIABLE, SETTINGS_VARI
 
 BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"
+MATTES_VARIABLE = "RMBG_MATTES"
 
 _CACHE_MEGABYTES = 2000
+_MATTE_MEGABYTES = 256
 
 VARIABLES: Mapping[str, str] = {
     "RMBG_USAGE": "commercial or non-commercial; overrides what the graph or command says",
@@ -35,6 +37,8 @@ VARIABLES: Mapping[str, str] = {
     DATA_VARIABLE: "the folder for the journal of paid jobs, their results and fetched weights",
     CACHE_VARIABLE: f"megabytes that paid results may take on disk (default {_CACHE_MEGABYTES}); "
     "0 keeps none",
+    MATTES_VARIABLE: "megabytes of memory in which a Load RMBG node keeps its local model's last "
+    f"answers, for runs with other edges or background (default {_MATTE_MEGABYTES}); 0 keeps none",
     BUDGET_VARIABLE: "what hosted pictures may cost in USD: 5/day, 100/month, or 5/day,100/month "
     "(UTC); what would pass it is not sent",
     BRIA_LICENCE_VARIABLE: "the number of your licence agreement with BRIA for local RMBG 2.0 or "
@@ -51,6 +55,7 @@ DEFAULTS: Mapping[str, str] = {
     "RMBG_OFFLINE": "0",
     DATA_TERMS_VARIABLE: "0",
     CACHE_VARIABLE: str(_CACHE_MEGABYTES),
+    MATTES_VARIABLE: str(_MATTE_MEGABYTES),
     **hosted.DEFAULTS,
 }
 
@@ -77,6 +82,8 @@ class Settings:
     """Licence id -> number of an agreement."""
     cache_bytes: int = _CACHE_MEGABYTES * 1_000_000
     """What paid results may take on disk."""
+    matte_bytes: int = _MATTE_MEGABYTES * 1_000_000
+    """What the kept answers of one local model may take in memory."""
     weights: Mapping[str, OwnWeights] = field(default_factory=dict)
     """sha256 -> the licence that the user has established for a file of their own."""
     budget: Budget = field(default_factory=Budget)
@@ -156,7 +163,8 @@ def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Sett
             for row in LICENCES.values()
             if row.grant_variable and values[row.grant_variable]
         },
-        cache_bytes=_megabytes(values[CACHE_VARIABLE]),
+        cache_bytes=_megabytes(CACHE_VARIABLE, values[CACHE_VARIABLE]),
+        matte_bytes=_megabytes(MATTES_VARIABLE, values[MATTES_VARIABLE]),
         weights=weights,
         budget=read_budget(values[BUDGET_VARIABLE]),
         data_terms=DATA_TERMS_VARIABLE if accepted else "",
@@ -180,7 +188,7 @@ def _switch(name: str, text: str) -> bool:
     raise BadOption(f"{name} is {text!r}; set it to 1 or 0, or leave it unset.")
 
 
-def _megabytes(text: str) -> int:
+def _megabytes(name: str, text: str) -> int:
     if text and not text.isdecimal():
-        raise BadOption(f"{CACHE_VARIABLE} is {text!r}; set it to whole megabytes, 0 for none.")
-    return int(text or _CACHE_MEGABYTES) * 1_000_000
+        raise BadOption(f"{name} is {text!r}; set it to whole megabytes, 0 for none.")
+    return int(text or DEFAULTS[name]) * 1_000_000

@@ -58,6 +58,7 @@ class CoreModelBackend:
         taken = not resolution or _takes_a_size(model)
         self._size = {"image_size": resolution} if resolution and taken else {}
         self._notes = () if taken else (_OWN_SIZE,)
+        self.options = {"resolution": resolution if taken else 0}
 
     def work(self, frame: Frame) -> str | None:
         return None

@@ -136,7 +136,7 @@ class RemoveBackground(io.ComfyNode):
         side = only(resolution, "resolution") if resolution else 0
         backend, left_aside = at_resolution(plugged.backend, side)
         told = tell("Remove Background (RMBG)", *filter(None, [left_aside]))
-        work = (backend, plugged.usage, image, finishing, policy, limit)
+        work = (backend, plugged.usage, image, finishing, policy, limit, plugged.kept)
         if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)

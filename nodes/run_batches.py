@@ -11,6 +11,7 @@ from ..core.report import OnFailure, check_on_failure
 from ..core.types import Backend, Usage
 from ..pipeline.collect import Batch, remove_batches
 from ..pipeline.finishing import Finishing
+from ..pipeline.matte_memory import MatteMemory
 from .comfy_host import comfy_job
 from .tensors import check_batch
 
@@ -22,6 +23,7 @@ def run_batches(
     finishing: Finishing,
     on_failure: OnFailure = "stop",
     max_cost: Decimal | None = None,
+    kept: MatteMemory | None = None,
 ) -> list[Batch]:
     """Call `remove_batches` on ComfyUI's tensors; Cancel ends the prompt the way ComfyUI does
     it."""
@@ -30,5 +32,13 @@ def run_batches(
         check_batch(batch, f"image {number}")
     with comfy_job(sum(map(len, images))) as job:
         return remove_batches(
-            images, "image", backend, finishing, on_failure, usage=usage, job=job, max_cost=max_cost
+            images,
+            "image",
+            backend,
+            finishing,
+            on_failure,
+            usage=usage,
+            job=job,
+            max_cost=max_cost,
+            kept=kept,
         )

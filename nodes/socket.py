@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -12,9 +13,13 @@ from ..config.settings import read_settings
 from ..core.types import Backend, Sizable, Usage
 from ..pipeline.finishing import Finishing
 from ..pipeline.gate import open_backend
+from ..pipeline.matte_memory import MatteMemory
 from .comfy_host import ComfyHost
 from .core_model import CoreModel, CoreModelBackend
 from .run_batches import run_batches
+
+# Core's model -> its answers, as long as ComfyUI holds the model.
+_OF_CORE: WeakKeyDictionary[CoreModel, MatteMemory] = WeakKeyDictionary()
 
 
 class Remover:
@@ -24,9 +29,13 @@ class Remover:
     through the same gate and Cancel, as our own node.
     """
 
-    def __init__(self, backend: Backend, usage: Usage | None) -> None:
+    def __init__(
+        self, backend: Backend, usage: Usage | None, kept: MatteMemory | None = None
+    ) -> None:
         self.backend = backend
         self.usage = usage
+        #: Goes with this object, and so when ComfyUI frees its execution cache.
+        self.kept = kept or MatteMemory(read_settings().matte_bytes)
 
     def encode_image(
         self, image: Tensor, image_size: int | None = None, **unknown: object
@@ -52,7 +61,11 @@ class Remover:
         elif image_size and image_size != chosen:
             _log_once(f"Load RMBG says resolution {chosen}, which comes before {image_size}.")
         batches = run_batches(
-            backend, self.usage, [image], Finishing(refine=True, decontaminate=0.0)
+            backend,
+            self.usage,
+            [image],
+            Finishing(refine=True, decontaminate=0.0),
+            kept=self.kept,
         )
         return batches[0].mask
 
@@ -85,4 +98,6 @@ def as_remover(plugged: Remover | CoreModel) -> Remover:
     pinned = read_settings().backend
     if pinned:  # a pinned deployment runs nothing else, whatever the graph says
         return Remover(open_backend(pinned, host=ComfyHost()), usage=None)
-    return Remover(CoreModelBackend(plugged), usage=None)
+    if plugged not in _OF_CORE:
+        _OF_CORE[plugged] = MatteMemory(read_settings().matte_bytes)
+    return Remover(CoreModelBackend(plugged), usage=None, kept=_OF_CORE[plugged])

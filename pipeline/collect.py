@@ -15,6 +15,7 @@ from ..core.types import Backend, Job, Usage
 from .finishing import Done, Finishing
 from .hand_over import Held
 from .inputs import Failed, Input
+from .matte_memory import MatteMemory
 from .remove import remove
 
 
@@ -45,6 +46,7 @@ def remove_batches(
     usage: Usage | None = None,
     job: Job | None = None,
     max_cost: Decimal | None = None,
+    kept: MatteMemory | None = None,
 ) -> list[Batch]:
     """Cut the subject out of a list of batches (B, H, W, C), without batches of which nothing is
     left.
@@ -52,7 +54,7 @@ def remove_batches(
     When pictures fail the others are finished first. Then `on_failure` decides: an error that names
     the failed ones, or a result without them, or with them as they were. A failed picture never
     becomes a blank one, and nothing at all is an error. noun: what messages call a picture.
-    max_cost: USD for the whole list.
+    max_cost: USD for the whole list. kept: see `remove`.
     """
     pictures = [picture for batch in images for picture in batch]
     count = len(pictures)
@@ -65,7 +67,14 @@ def remove_batches(
     failed: list[Failed] = []
     held = Held()
     for result in remove(
-        inputs, backend, finishing, usage=usage, job=job, max_cost=max_cost, hand_over=held
+        inputs,
+        backend,
+        finishing,
+        usage=usage,
+        job=job,
+        max_cost=max_cost,
+        kept=kept,
+        hand_over=held,
     ):
         if isinstance(result, Done):
             places.fill(result.index, result.image, result.mask)

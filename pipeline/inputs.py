@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from ..records.paid_job import PaidJob
 from ..records.run_budget import RunBudget
 from ..records.store import Records
 from .executor import Executor
+from .matte_memory import MatteMemory
 
 R = TypeVar("R")
 
@@ -92,7 +93,7 @@ class InputStream:
     """The pictures of one run, on their way to the backend and back.
 
     executor: loads them. records: where paid work is kept; None where nothing costs anything.
-    budget: the money of this run.
+    budget: the money of this run. kept: earlier answers of a model on this machine.
     """
 
     def __init__(
@@ -103,8 +104,12 @@ class InputStream:
         records: Records | None,
         executor: Executor,
         budget: RunBudget | None = None,
+        kept: MatteMemory | None = None,
     ) -> None:
-        prepare = partial(_prepare, priced=backend if records else None)
+        # What was paid for has its cache on disk, and needs no other.
+        self._kept = None if records else kept
+        work_of = partial(self._kept.work, backend) if self._kept else _no_work
+        prepare = partial(_prepare, work_of=backend.work if records else work_of)
         self._prepared = executor.ahead(inputs, prepare)
         self._backend = backend
         self._records = records
@@ -128,6 +133,7 @@ class InputStream:
                 for outcome in self._backend.run(self._frames(), self.job):
                     yield from self._without_backend()
                     picture = self._in_flight.pop(outcome.index)
+                    self._keep(picture, outcome)
                     yield picture, self._delivered_elsewhere(picture, outcome)
                     del picture
                 yield from self._without_backend()
@@ -150,7 +156,7 @@ class InputStream:
                 self.job.step(1)
                 continue
             busy = bool(self._in_flight)
-            if prepared.work is not None:
+            if self.paid is not None and prepared.work is not None:
                 with self._counting:
                     self._copies[prepared.work] += 1
             hit = self._earlier(prepared)
@@ -175,6 +181,10 @@ class InputStream:
             return outcome
         return Outcome(outcome.index, self._records.cache.get(picture.work) or outcome.result)
 
+    def _keep(self, picture: Prepared, outcome: Outcome) -> None:
+        if self._kept is not None and picture.work is not None and outcome.error is None:
+            self._kept.put(picture.work, cast("Matte", outcome.result))
+
     def handed_over(self, work: str | None) -> None:
         """One result has reached its place. When all pictures in hand that are the same have, it
         need not be kept to be fetched again. Any thread may say so, also when the run is over."""
@@ -192,7 +202,11 @@ class InputStream:
             self.paid.close()
 
     def _earlier(self, prepared: Prepared) -> Matte | None:
-        if self.paid is None or self._records is None or prepared.work is None:
+        if prepared.work is None:
+            return None
+        if self._kept is not None:
+            return self._kept.get(prepared.work)
+        if self.paid is None or self._records is None:
             return None
         height, width, _ = prepared.frame.pixels.shape
         self.paid.expect(prepared.work, (width, height), prepared.frame.name)
@@ -211,10 +225,13 @@ def load(item: Input) -> Loaded:
     return Loaded(*loaded) if isinstance(loaded, tuple) else Loaded(loaded)
 
 
-def _prepare(item: Input, priced: Backend | None) -> Prepared:
+def _no_work(_frame: Frame) -> None:
+    """The identity of what nobody keeps."""
+
+
+def _prepare(item: Input, work_of: Callable[[Frame], str | None]) -> Prepared:
     image, said, origin = load(item)
     pixels, alpha, warnings = split_pixels(image, item.name)
     frame = Frame(item.index, pixels, item.name)
-    work = priced.work(frame) if priced else None
     of_file = (Remark(words, "file") for words in said)
-    return Prepared(frame, alpha, image.dtype, (*of_file, *warnings), origin, work)
+    return Prepared(frame, alpha, image.dtype, (*of_file, *warnings), origin, work_of(frame))

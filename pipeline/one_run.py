@@ -25,6 +25,7 @@ from .executor import Executor
 from .finishing import Done, Finishing
 from .gate import allow
 from .inputs import Failed, Input, InputStream, Prepared
+from .matte_memory import MatteMemory
 
 # Of a path that leads to no file: nothing of the name, a file in the place of a folder, links in a
 # circle, and what can be no name.
@@ -48,6 +49,7 @@ class Run:
         job: Job | None = None,
         records: Records | None = None,
         max_cost: Decimal | None = None,
+        kept: MatteMemory | None = None,
     ) -> None:
         self._settings = settings or read_settings()
         opened_for: Usage | None = getattr(backend, "usage", None)
@@ -57,6 +59,7 @@ class Run:
         self.finishing = finishing
         self.job = job or Job()
         self._backend = backend
+        self._kept = kept
         self._records = records or open_user_records(self._settings)
         self._budget = RunBudget(self._records.spending, self._settings.budget, max_cost)
         about = circumstances(backend, finishing.data(), asked, self._settings, self.allowed)
@@ -76,7 +79,9 @@ class Run:
     ) -> Iterator[tuple[Prepared | Input, Outcome]]:
         """Every picture with its outcome, as they complete; see `InputStream.outcomes`."""
         paid = self._records if self._backend.spec.price else None
-        stream = InputStream(inputs, self._backend, self.job, paid, executor, self._budget)
+        stream = InputStream(
+            inputs, self._backend, self.job, paid, executor, self._budget, self._kept
+        )
         self._stream, self.job = stream, stream.job
         return stream.outcomes()
 

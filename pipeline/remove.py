@@ -14,6 +14,7 @@ from .executor import executor_for
 from .finishing import Done, Finishing, finish
 from .hand_over import Settle, as_it_is, at_once
 from .inputs import Failed, Input, Prepared
+from .matte_memory import MatteMemory
 from .one_run import Run
 
 R = TypeVar("R")
@@ -30,6 +31,7 @@ def remove(
     job: Job | None = None,
     records: Records | None = None,
     max_cost: Decimal | None = None,
+    kept: MatteMemory | None = None,
     hand_over: Callable[[Done | Failed, Settle], None] = at_once,
 ) -> Iterator[Done | Failed]: ...
 @overload
@@ -45,6 +47,7 @@ def remove(
     job: Job | None = None,
     records: Records | None = None,
     max_cost: Decimal | None = None,
+    kept: MatteMemory | None = None,
     hand_over: Callable[[R, Settle], None] = at_once,
     ending: Callable[[], None] = lambda: None,
 ) -> Iterator[R]: ...
@@ -60,6 +63,7 @@ def remove(
     job: Job | None = None,
     records: Records | None = None,
     max_cost: Decimal | None = None,
+    kept: MatteMemory | None = None,
     hand_over: Callable[..., None] = at_once,
     ending: Callable[[], None] = lambda: None,
 ) -> Iterator[object]:
@@ -72,6 +76,7 @@ def remove(
     usage: None keeps the one that the backend was opened for.
     records: where paid work and receipts are kept, the user's own by default.
     max_cost: USD that this run may cost; None = no limit.
+    kept: answers of a model on this machine, to be used again; None = none are.
     hand_over: told of each result when the caller asks for the next one; it calls `Settle` when the
         result is where it belongs: at once, by default, or later. What is never settled, and is not
         in the cache, stays in the journal, and the next run fetches it free.
@@ -85,7 +90,9 @@ def remove(
     later. In memory are at most the backend's window of pictures, as many again that were paid for
     earlier, and as many as the workers work on.
     """
-    run = Run(backend, finishing, usage, settings, job, records, max_cost)  # or refused, for good
+    run = Run(
+        backend, finishing, usage, settings, job, records, max_cost, kept
+    )  # or refused, for good
     run.afford(inputs)
     executor = executor_for(workers, backend.spec)
     try:

@@ -264,6 +264,31 @@ def test_a_local_network_lives_in_comfyuis_memory_management(
     np.testing.assert_array_equal(masks("local-b"), first)
 
 
+def test_other_edges_take_no_new_run_of_a_local_network(server: Server, scene, small: Path) -> None:
+    """Until ComfyUI's execution cache is freed."""
+    local = LOCAL | {"backend.resolution": 256, "backend.weights": str(small)}
+
+    def report(**settings: object) -> str:
+        graph = cut_graph() | {
+            "2": node("RMBG_Load", **local),
+            "3": node(
+                "RMBG_RemoveBackground", remover=["2", 0], image=["1", 0], **REMOVE | settings
+            ),
+            "6": node("PreviewAny", source=["3", 2]),
+        }
+        entry = server.run(graph)
+        assert entry["status"]["status_str"] == "success", entry["status"]
+        return json.dumps(entry["outputs"]["6"])
+
+    again = "the model's answer of an earlier run was used again"
+    report(decontaminate=0.25)
+    assert again in report(decontaminate=0.5)
+    assert again in report(background="white")
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(1)
+    assert again not in report(decontaminate=0.75)
+
+
 def test_missing_weights_are_told_with_folder_and_command(server: Server, scene) -> None:
     load = {"usage": "non-commercial", "backend": "local", "backend.model": "rmbg-2.0"}
     defaults = {
