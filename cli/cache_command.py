@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 
 from ..pipeline.context import open_user_records
 from ..records.cache import CacheInfo
@@ -24,17 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"removed": removed}) if arguments.json else f"{removed} results removed.")
         return 0
     info = cache.info()
-    print(json.dumps(_facts(info), indent=2) if arguments.json else _sentence(info))
+    facts = {**asdict(info), "folder": str(info.folder)}
+    print(json.dumps(facts, indent=2) if arguments.json else _sentence(info))
     return 0
-
-
-def _facts(info: CacheInfo) -> dict[str, int | str]:
-    return {
-        "entries": info.entries,
-        "bytes": info.bytes,
-        "most_bytes": info.most_bytes,
-        "folder": str(info.folder),
-    }
 
 
 def _sentence(info: CacheInfo) -> str:

@@ -35,12 +35,6 @@ class _Scored:
     curve: Tensor
 
 
-@dataclass(frozen=True)
-class _Unscored:
-    pair: Pair
-    reason: str
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prediction", metavar="PRED", help="a mask or cut-out, or a folder of them")
@@ -56,16 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
     files = [file for pair in pairs for file in (pair.truth, pair.prediction)]
     check_not_read(arguments.csv, files)
     scored: list[_Scored] = []
-    unscored: list[_Unscored] = []
+    unscored: list[tuple[Pair, str]] = []
     for pair in tqdm(pairs, unit="picture", disable=None, file=sys.stderr):
         result = _evaluated(pair, arguments.max_megapixels, resize=arguments.resize)
         if isinstance(result, _Scored):
             scored.append(result)
         else:
-            unscored.append(result)
+            unscored.append((pair, result))
     scored.sort(key=lambda one: (one.scores.iou, -one.scores.mae, one.pair.name))
     rows = [_row(one.pair, one.scores, None) for one in scored]
-    rows += [_row(one.pair, None, one.reason) for one in unscored]
+    rows += [_row(pair, None, reason) for pair, reason in unscored]
     if arguments.csv is not None:
         heading = ["picture", "prediction", "truth", *COLUMNS, "error"]
         table = csv_text(heading, ([row[name] for name in heading] for row in rows))
@@ -76,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(scored, len(pairs))))
-    for one in unscored:
-        fail(one.pair.name, one.reason)
+    for pair, reason in unscored:
+        fail(pair.name, reason)
     return 1 if unscored else 0
 
 
@@ -96,9 +90,10 @@ def mask_of(picture: Picture) -> Tensor:
     return colours.mean(dim=-1).clamp(0, 1)
 
 
-def _evaluated(pair: Pair, max_megapixels: float, *, resize: bool) -> _Scored | _Unscored:
+def _evaluated(pair: Pair, max_megapixels: float, *, resize: bool) -> _Scored | str:
+    """Score one prediction, or say why it cannot be."""
     if pair.prediction is None:
-        return _Unscored(pair, pair.reason)
+        return pair.reason
     try:
         alpha, truth = (
             mask_of(read_picture(path, name=str(path), max_megapixels=max_megapixels))
@@ -114,7 +109,7 @@ def _evaluated(pair: Pair, max_megapixels: float, *, resize: bool) -> _Scored | 
             )
         return _Scored(pair, score(alpha, truth), f_curve(alpha, truth))
     except PictureError as error:
-        return _Unscored(pair, str(error))
+        return str(error)
 
 
 def _means(scored: Sequence[_Scored]) -> dict[str, float]:

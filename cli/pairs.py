@@ -41,7 +41,10 @@ def make_pairs(prediction: str, truth: str) -> list[Pair]:
     stems = {path.stem for path in truths}
     unread = {Path(source.name).stem: source for source in unread_predictions}
     pairs = [_pair(path, by_stem, stems, unread) for path in truths]
-    pairs += [_unread_truth(source) for source in unread_truths]
+    pairs += [
+        Pair(Path(source.name).name, Path(source.name), reason=source.reason or "")
+        for source in unread_truths
+    ]
     if not any(pair.prediction for pair in pairs):
         raise BadOption(
             f"No picture in {prediction} has the name of one in {truth}. They pair by name without "
@@ -56,11 +59,6 @@ def _sorted(argument: str) -> tuple[list[Path], list[Source]]:
     sources = expand([argument])
     unread = [source for source in sources if source.unread]
     return [_path(source) for source in sources if not source.unread], unread
-
-
-def _unread_truth(source: Source) -> Pair:
-    path = Path(source.name)
-    return Pair(path.name, path, reason=source.reason or "")
 
 
 def _path(source: Source) -> Path:

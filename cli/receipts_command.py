@@ -116,7 +116,7 @@ def _export(receipts: Receipts, arguments: argparse.Namespace) -> int:
     rows = [_data(receipt) for receipt in receipts.each()]
     count, head = (rows[-1]["number"], rows[-1]["hash"]) if rows else receipts.head()
     if arguments.csv:
-        text = _as_csv(rows)
+        text = csv_text(_CSV, ([_cell(_at(row, path)) for path in _CSV] for row in rows))
     else:
         named = sorted({str(_at(row, "licence.text_sha256")) for row in rows})
         texts: dict[str, JsonValue] = {digest: receipts.licence_text(digest) for digest in named}
@@ -217,10 +217,6 @@ def _at(row: dict[str, JsonValue], path: str) -> JsonValue:
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _as_csv(rows: list[dict[str, JsonValue]]) -> str:
-    return csv_text(_CSV, ([_cell(_at(row, path)) for path in _CSV] for row in rows))
 
 
 def _cell(value: JsonValue) -> Cell:

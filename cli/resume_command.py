@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..config.settings import read_settings
-from ..core.errors import BadOption, RmbgError
+from ..core.errors import BadOption
 from ..core.types import Job
 from ..pipeline.context import open_user_records, resume
 from ..pipeline.gate import open_backend
@@ -58,8 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         these = [job for job in jobs if job.backend == backend_id]
         try:
             for job, error in resume(these, backend, records, Job()):
-                failed += error is not None
-                _tell(job, error)
+                if error is None:
+                    print(f"{job.backend} {job.request_id}: fetched")
+                else:
+                    failed += 1
+                    print(error, file=sys.stderr)
         finally:
             backend.close()
     print(f"{len(jobs) - failed} of {len(jobs)} fetched. Run their pictures again to use them.")
@@ -74,10 +77,3 @@ def _chosen(pending: Sequence[OpenJob], requests: Sequence[str]) -> list[OpenJob
             f"No paid job is waiting under {', '.join(unknown)}. `rmbg pending` lists them."
         )
     return [fetchable[request] for request in dict.fromkeys(requests)] or [*fetchable.values()]
-
-
-def _tell(job: OpenJob, error: RmbgError | None) -> None:
-    if error is None:
-        print(f"{job.backend} {job.request_id}: fetched")
-    else:
-        print(error, file=sys.stderr)
