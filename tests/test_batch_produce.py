@@ -19,8 +19,7 @@ from torch import Tensor
 from rmbg_nodes.batch import Canvas, Output, Recipe
 from rmbg_nodes.batch.produce import produce as encoded
 from rmbg_nodes.batch.produce import take
-from rmbg_nodes.batch.recipe.background_picture import open_backdrop
-from rmbg_nodes.batch.recipe.placing import on_canvas
+from rmbg_nodes.batch.recipe.placing import on_canvas, open_backdrop
 from rmbg_nodes.batch.recipe.post_process import open_treatment
 from rmbg_nodes.batch.recipe.presets import PRESETS
 from rmbg_nodes.batch.recipe.recipe_file import read_recipe

@@ -53,7 +53,7 @@ class Naming:
 
     @property
     def suffix(self) -> str:
-        """Of every result: ".png", ".jpg", ..."""
+        """Return that of every result: ".png", ".jpg", ..."""
         return self._suffixes[0]
 
     def check(self, columns: Collection[str]) -> None:
@@ -65,19 +65,19 @@ class Naming:
                 raise self._bad(f"has the unknown field {{{field}}}; there are {choice}")
 
     def missing(self, columns: Mapping[str, str]) -> list[str]:
-        """The columns that the pattern asks for, and that a row leaves empty."""
+        """Return the columns that the pattern asks for, and that a row leaves empty."""
         asked = dict.fromkeys(field for _, field, _ in self._parts if field not in (None, *_FIELDS))
         return [name for name in asked if name and not columns.get(name, "").strip()]
 
     def target(self, folder: str, stem: str, columns: Mapping[str, str]) -> str:
-        """The path under DEST. A number in it stands open until `numbered` gives it.
+        """Return the path under DEST. A number in it stands open until `numbered` gives it.
 
         Raises BadOption when a column that the pattern asks for is missing or empty.
         """
         return _path("".join(self._piece(part, folder, stem, columns) for part in self._parts))
 
     def stated(self, path: str) -> str:
-        """The path under DEST that a manifest's `output` asks for; the suffix may be left out.
+        """Return the path under DEST of a manifest's `output`; the suffix may be left out.
 
         Raises BadOption for a path that leaves DEST and for another format.
         """
@@ -143,13 +143,13 @@ class Naming:
 
 
 def numbered(target: str, number: int) -> str:
-    """The target with its number in it, which may make a name of Windows's: com1."""
+    """Return the target with its number in it, which may make a name of Windows's: com1."""
     whole = _NUMBER.sub(lambda match: f"{number:{match[1]}d}", target)
     return "/".join(map(portable, whole.split("/")))
 
 
 def variant(target: str, count: int) -> str:
-    """The count-th name for one target: a.png, a-2.png, a-3.png. None is too long for a file."""
+    """Return the count-th name for a target: a.png, a-2.png, a-3.png; none is too long."""
     *folders, name = target.split("/")
     stem, dot, suffix = name.rpartition(".")
     mark = "" if count == 1 else f"-{count}"
@@ -157,19 +157,19 @@ def variant(target: str, count: int) -> str:
 
 
 def mask_of(target: str) -> str:
-    """The mask's path beside its result: a-2-mask.png beside a-2.webp."""
+    """Return the mask's path beside its result: a-2-mask.png beside a-2.webp."""
     folder, slash, name = target.rpartition("/")
     return f"{folder}{slash}{_shortened(name.rpartition('.')[0], _MASK)}"
 
 
 def place(target: str) -> str:
-    """One string for all the paths that some file system takes for the same file."""
+    """Return one string for all the paths that some file system takes for the same file."""
     folded = unicodedata.normalize("NFC", target).casefold()
     return unicodedata.normalize("NFC", folded)
 
 
 def _path(text: str) -> str:
-    """Without empty names; one of dots alone, as a column or an odd file name may give, is none."""
+    """Return a path without empty names; one of dots alone, as a column may give, is none."""
     names = [portable(name) for name in _encodable(text).split("/") if name]
     if place(names[0]) == OWN_FOLDER:
         names[0] = f"_{names[0]}"
@@ -179,12 +179,12 @@ def _path(text: str) -> str:
 
 
 def _name(value: str) -> str:
-    """A value as one name, without what Windows allows in none."""
+    """Return a value as one name, without what Windows allows in none."""
     return _FORBIDDEN.sub("_", value).strip().rstrip(". ") or "_"
 
 
 def _shortened(name: str, end: str) -> str:
-    """name + end, cut so that it is no longer than a file's name may be."""
+    """Return name + end, cut so that it is no longer than a file's name may be."""
     whole = os.fsencode(name)
     if len(whole) + len(end) <= _LONGEST:
         return name + end
@@ -196,7 +196,7 @@ def _shortened(name: str, end: str) -> str:
 
 
 def _encodable(name: str) -> str:
-    """Without what no file name can hold: a JSON text may have half a character."""
+    """Return a name without what no file's can hold: a JSON text may have half a character."""
     try:
         os.fsencode(name)
     except UnicodeEncodeError:

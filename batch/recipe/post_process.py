@@ -13,17 +13,16 @@ from ...core.inspect import softness
 from ...core.layers import SUBJECT_LEVEL, subject_box
 from ...core.report import JsonValue
 from ...pipeline.finishing import Done, Finishing, Part
-from .background_picture import Backdrop, open_backdrop
 from .canvas import Canvas
 from .model import Recipe
-from .placing import no_subject, on_canvas
+from .placing import Backdrop, no_subject, on_canvas, open_backdrop
 
 # Beyond the subject's box: what lies around it tells which colours at its border are its own.
 _AROUND = 32
 
 
 def open_treatment(recipe: Recipe) -> Finishing:
-    """What the pipeline does with every picture of a batch.
+    """Return what the pipeline does with every picture of a batch.
 
     A colour that takes no canvas is put behind the subject by the cut-out itself, where it costs
     least. Raises BadOption for a background picture that cannot be used.
@@ -35,23 +34,24 @@ def open_treatment(recipe: Recipe) -> Finishing:
 
 @dataclass(frozen=True)
 class Arranged:
-    """The post-process of a batch; see `finishing.PostProcess`. digest: the recipe's."""
+    """The post-process of a batch; see `finishing.PostProcess`."""
 
     recipe: Recipe
     backdrop: Backdrop | None
     digest: str
+    """The recipe's."""
 
     @property
     def opaque(self) -> bool:
-        """Of all backgrounds but none."""
+        """Return whether there is a background."""
         return not self.recipe.transparent
 
     def data(self) -> Mapping[str, JsonValue]:
-        """What receipts say of it."""
+        """Return what receipts say of it."""
         return {"recipe_sha256": self.digest}
 
     def part(self, alpha: Tensor) -> Part:
-        """Of a subject that is moved, what is around it."""
+        """Return the part that is needed: of a subject that is moved, what is around it."""
         height, width = alpha.shape
         canvas = self.recipe.canvas
         moved = canvas is not None and canvas.fit == "subject" and canvas.size != "source"
@@ -65,8 +65,10 @@ class Arranged:
 
     @torch.no_grad()
     def __call__(self, done: Done) -> Done:
-        """Raises BadPicture for a picture without a subject, and for one that the canvas cannot
-        hold."""
+        """Set a cut-out on its canvas.
+
+        Raises BadPicture for a picture without a subject, and for one that the canvas cannot hold.
+        """
         if not bool((done.mask > SUBJECT_LEVEL).any()):
             raise no_subject(done.name)
         stands = self.recipe.transparent or done.image.shape[-1] == 3

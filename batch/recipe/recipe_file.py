@@ -33,12 +33,14 @@ _LONGEST_SHOWN = 60
 
 @dataclass
 class _Layer:
-    """What one place says. name: how messages call it. mistakes: sentences."""
+    """What one place says."""
 
     name: str
+    """As messages call it."""
     folder: Path
     values: _Values = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    """Sentences."""
 
     def wrong(self, words: str) -> None:
         """Note a mistake."""
@@ -51,7 +53,7 @@ def read_recipe(
     *,
     over_name: str = "the command line",
 ) -> Recipe:
-    """The recipe of a TOML file, or the default one, with the keys of `over` in its place.
+    """Return the recipe of a TOML file, or the default one, with the keys of `over` in its place.
 
     over: tables and keys as the file has them ({"preset": "amazon", "output": {"quality": 90}}),
     with paths relative to the working folder; over_name: how messages call it. A key of `over` wins
@@ -103,7 +105,7 @@ def _layer(given: Mapping[str, object], place: Path | str) -> _Layer:
 
 
 def _take(layer: _Layer, table: str, name: str, value: object) -> None:
-    """One key of a file: read, or noted as a mistake."""
+    """Read one key of a file, or note a mistake."""
     if table == OPTIONS:
         plain = float(value) if isinstance(value, Decimal) else value
         if isinstance(plain, (str, int, float)):
@@ -131,7 +133,7 @@ def _take(layer: _Layer, table: str, name: str, value: object) -> None:
 
 
 def _over(below: _Values, above: _Values) -> _Values:
-    """`above` wins; what belongs to a value that it overrides goes with that."""
+    """Return both, where `above` wins; what belongs to a value that it overrides goes with that."""
     gone = set()
     if _FILL in above or _MARGIN in above:
         gone |= {_FILL, _MARGIN}
@@ -151,7 +153,7 @@ def _over(below: _Values, above: _Values) -> _Values:
 
 
 def _held(format: FormatId, key: tuple[str, str], values: _Values) -> bool:
-    """Whether this format has such a setting."""
+    """Return whether this format has such a setting."""
     try:
         replace(Output(format), **{key[1]: values[key]})
     except BadOption:
@@ -206,21 +208,19 @@ def _raise(mistakes: Iterable[str]) -> None:
 
 
 def _unknown(table: str, name: str, value: object) -> str:
-    """What is said of a key that there is not, with the one that was probably meant."""
+    """Return the sentence for a key that there is not, with the one that was probably meant."""
     places = {key.place: key.name for key in ROWS.values()} | {f"[{one}]": one for one in TABLES}
     here = place_of(table, name)
     if table == "" and isinstance(value, Mapping):
         here = f"[{name}]"
-    same = [place for place, known in places.items() if known == name]
     near = difflib.get_close_matches(name, [*places.values()], n=1, cutoff=0.6)
     # Of the same table first: two tables may have keys alike.
     close = sorted(
         (place for place, known in places.items() if known in near),
         key=lambda place: not place.startswith(f"[{table}]"),
     )
-    meant = next(iter((*same, *close)), None)
-    if meant:
-        return f"{here} is no key of a recipe; did you mean {meant}?"
+    if close:
+        return f"{here} is no key of a recipe; did you mean {close[0]}?"
     keys = [key.name for key in ROWS.values() if key.table == table] if table else []
     listed = ", ".join(keys or (*(key.name for key in ROWS.values() if not key.table), *TABLES))
     return f"{here} is no key of a recipe. There are: {listed}."
@@ -232,7 +232,7 @@ def _near(key: Key, value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as the file writes it, not longer than a line can take."""
+    """Return a value as the file writes it, not longer than a line can take."""
     if isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, str):
