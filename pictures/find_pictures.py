@@ -186,7 +186,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def _by_value(run: re.Match[str]) -> str:
-    """More digits are a larger number; a zero byte comes before all that is no digit."""
+    """Return digits that sort by value; a zero byte comes before all that is no digit."""
     digits = run[0].lstrip("0")
     return f"\0{chr(len(digits))}{digits}"
 

@@ -97,7 +97,7 @@ class Taken:
 
 
 class Places:
-    """Tells whether files can be written, looking at each folder once. Any thread may ask.
+    """Tells whether files can be written; looks at each folder once. Any thread may ask.
 
     trying: files are made in the folders for a moment, because rights, quotas and network disks are
     only known by that; without, nothing is touched.

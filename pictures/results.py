@@ -33,11 +33,11 @@ _GREY = ("1", "L", "LA", "I", "I;16", "I;16B")
 
 
 def made_here(path: Path) -> str:
-    """How a picture file says that it is a result: one of the three texts above; empty where it
-    does not. Of a file at most 256 KiB are read where it does not speak of this package.
+    """Return how a picture file says that it is a result; empty where it does not.
 
-    A name counts where the format is written here: `shoe-cutout.png`, `shoe-cutout-2.webp`, and
-    `shoe-mask.png` where it has no colours: a photograph of a mask has some.
+    One of the three texts above. Of a file that does not speak of this package at most 256 KiB are
+    read. A name counts where the format is written here: `shoe-cutout.png`, `shoe-cutout-2.webp`,
+    and `shoe-mask.png` where it has no colours: a photograph of a mask has some.
     """
     if _says_so(path):
         return IN_FILE
@@ -47,8 +47,11 @@ def made_here(path: Path) -> str:
 
 
 def is_mask(path: Path, said: Provenance | None) -> bool:
-    """Whether a picture file says that it is a mask of ours: by its name, `shoe-mask.png`, or as a
-    grey one with provenance and no source type. Grey alone says nothing. said: its provenance."""
+    """Return whether a picture file says that it is a mask of ours.
+
+    By its name, `shoe-mask.png`, or as a grey one with provenance and no source type; grey alone
+    says nothing. said: its provenance.
+    """
     named = _NAMED.fullmatch(path.stem)
     if named is not None and named[1] == MASK:
         return True
@@ -56,12 +59,12 @@ def is_mask(path: Path, said: Provenance | None) -> bool:
 
 
 def is_signed_only(path: Path) -> bool:
-    """Whether a file says that it was made here and not from which picture: a contact sheet."""
+    """Return whether a file says it was made here and not from which picture: a contact sheet."""
     return _says_so(path) and read_provenance(metadata_of(path.read_bytes())) is None
 
 
 def signature(fields: Fields = NO_FIELDS) -> Metadata:
-    """What a file that this package makes says at least: its maker, and its source's fields."""
+    """Return what a file made here says at least: its maker, and its source's fields."""
     maker = f"{_SOFTWARE} {__version__}"
     packet = write_xmp({"xmp:CreatorTool": maker, **fields.properties()})
     return Metadata(packet, {"Software": maker}, fields=fields)

@@ -32,7 +32,7 @@ class Item:
     mask: str | None
     """The mask's path under DEST."""
     named: bool = False
-    """As a file, so that it is cut out even where it is a result of this package."""
+    """Whether it is named as a file, and so cut out even where it is a result of this package."""
     trouble: str = ""
     """Why its result must not be written; may be empty."""
 

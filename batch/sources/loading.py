@@ -13,11 +13,12 @@ from .items import Item
 
 
 class Inputs(Sequence[Input]):
-    """load: makes the pixels of an item; it is told the item's number, too."""
+    """The inputs of a run, made as they are asked for."""
 
     def __init__(self, items: Sequence[Item], load: Callable[[int, Item], Tensor | Loaded]) -> None:
         self._items = items
         self._load = load
+        """Makes the pixels of an item; it is told the item's number, too."""
 
     def __len__(self) -> int:
         return len(self._items)
