@@ -23,8 +23,7 @@ from .produce import check_place, land, load, noted
 from .recipe.model import Recipe
 from .recipe.post_process import open_treatment
 from .result import Landed
-from .sources.items import Item
-from .sources.loading import Inputs
+from .sources.items import Inputs, Item
 from .state.progress import State
 
 

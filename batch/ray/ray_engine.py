@@ -35,8 +35,7 @@ from ...records.run_budget import RunBudget
 from ..recipe.model import Recipe
 from ..result import Landed
 from ..session import Opener, open_for
-from ..sources.items import Item
-from ..sources.loading import Inputs
+from ..sources.items import Inputs, Item
 from .actor_pool import ActorPool, divided
 from .ray_pages import Refused, read_results, stop_file, write_pages
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -115,17 +116,10 @@ def no_subject(name: str) -> BadPicture:
 
 def _places(source: Size, canvas: Canvas, picture: Size, name: str) -> tuple[Size, Box]:
     """Return the canvas's size, and the foreground's box on it."""
+    put = partial(place, source, anchor=canvas.anchor, scale=canvas.scale)
     if canvas.size != "square":
         size = picture if canvas.size == "source" else Size(canvas.size[1], canvas.size[0])
-        return size, place(
-            source,
-            size,
-            fit=canvas.fit,
-            anchor=canvas.anchor,
-            offset=canvas.offset,
-            scale=canvas.scale,
-            margin=canvas.margin,
-        )
+        return size, put(size, fit=canvas.fit, offset=canvas.offset, margin=canvas.margin)
     side = max(source)
     border = round(side * canvas.margin / (1 - 2 * canvas.margin))
     if (side + 2 * border) ** 2 > MOST_PIXELS:
@@ -133,15 +127,8 @@ def _places(source: Size, canvas: Canvas, picture: Size, name: str) -> tuple[Siz
             f"{name}: its square canvas would have {side + 2 * border} pixels a side. "
             "Choose a smaller margin, or a canvas of a size."
         )
-    box = place(
-        source,
-        Size(side, side),
-        fit="none",
-        anchor=canvas.anchor,
-        offset=(canvas.offset[0] + border, canvas.offset[1] + border),
-        scale=canvas.scale,
-        margin=0,
-    )
+    offset = canvas.offset[0] + border, canvas.offset[1] + border
+    box = put(Size(side, side), fit="none", offset=offset, margin=0)
     return Size(side + 2 * border, side + 2 * border), box
 
 

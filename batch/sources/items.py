@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import overload
+
+from torch import Tensor
 
 from ...core.errors import BadOption
 from ...pictures.find_pictures import Tree, resolve, within
 from ...pictures.formats import READ_LABELS
 from ...pictures.unread import Unreads, say_unread, why_unread
 from ...pictures.web import Address, Web, address, located
+from ...pipeline.inputs import Input, Loaded
 from ..recipe.naming import Naming, mask_of
 from .manifest import Manifest, Row, is_manifest
 
@@ -35,6 +39,33 @@ class Item:
     """Whether it is named as a file, and so cut out even where it is a result of this package."""
     trouble: str = ""
     """Why its result must not be written; may be empty."""
+
+
+class Inputs(Sequence[Input]):
+    """The inputs of a run, made as they are asked for."""
+
+    def __init__(self, items: Sequence[Item], load: Callable[[int, Item], Tensor | Loaded]) -> None:
+        self._items = items
+        self._load = load
+        """Makes the pixels of an item; it is told the item's number, too."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Input: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Input]: ...
+    def __getitem__(self, index: int | slice) -> Input | Sequence[Input]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return self._input(index, self._items[index])
+
+    def __iter__(self) -> Iterator[Input]:
+        return (self._input(index, item) for index, item in enumerate(self._items))
+
+    def _input(self, index: int, item: Item) -> Input:
+        return Input(index, item.key, partial(self._load, index, item))
 
 
 def find_items(
