@@ -5,7 +5,6 @@ Pillow opens a 16-bit RGBA PNG as 8 bits, and so does it with RGB; FFmpeg's deco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -19,57 +18,30 @@ from .png import with_profile
 from .still import DAMAGED, Samples, Still, Unusable
 
 _PNG_FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where FFmpeg keeps the channels."""
-
-    samples: int
-    """Side by side in every plane."""
-    planes: tuple[int, ...] = (0,)
-    """In the order of the channels."""
-
-
-_LAYOUTS = {
-    "gray16": _Layout(1),
-    "ya16": _Layout(2),
-    "rgb48": _Layout(3),
-    "rgba64": _Layout(4),
-    "gbrp16": _Layout(1, (2, 0, 1)),
-    "gbrap16": _Layout(1, (2, 0, 1, 3)),
-}
+_SAMPLES = {"gray16": 1, "ya16": 2, "rgb48": 3, "rgba64": 4}  # of a pixel, by FFmpeg's names
 
 
 def decode_deep_png(still: Still) -> Samples:
-    """Decode a 16-bit PNG. Raises Unusable. Planes of FFmpeg end in padding, which is cut off."""
-    frame = _first_frame(still.data)
-    name = frame.format.name
-    layout = _LAYOUTS.get(name[:-2])
-    if layout is None or (frame.width, frame.height) != still.size:
-        raise Unusable("it holds 16-bit colours of an unusual kind; save it as a 16-bit RGB PNG")
-    order = ">u2" if name.endswith("be") else "<u2"
-    columns = frame.width * layout.samples
-    parts = [
-        np.frombuffer(bytes(plane), order).reshape(frame.height, plane.line_size // 2)[:, :columns]
-        for plane in (frame.planes[index] for index in layout.planes)
-    ]
-    shape = (frame.height, frame.width, layout.samples)
-    levels = np.concatenate([part.reshape(shape) for part in parts], axis=2).astype(np.uint16)
-    channels = levels.shape[2]
-    if channels in (1, 3):
-        return Samples(levels, None)
-    return Samples(levels[..., :-1], levels[..., -1])
-
-
-def _first_frame(data: bytes) -> av.VideoFrame:
+    """Decode a 16-bit PNG. Raises Unusable."""
     try:
-        frames = decode_strictly("png", data)
+        frames = decode_strictly("png", still.data)
     except (av.error.FFmpegError, ValueError) as error:
         raise Unusable(DAMAGED) from error
     if not frames:
         raise Unusable(DAMAGED)
-    return frames[0]
+    frame = frames[0]
+    name = frame.format.name
+    samples = _SAMPLES.get(name[:-2])
+    if samples is None or (frame.width, frame.height) != still.size:
+        raise Unusable("it holds 16-bit colours of an unusual kind; save it as a 16-bit RGB PNG")
+    plane = frame.planes[0]  # its lines end in padding
+    order = ">u2" if name.endswith("be") else "<u2"
+    lines = np.frombuffer(bytes(plane), order).reshape(frame.height, plane.line_size // 2)
+    pixels = lines[:, : frame.width * samples].reshape(frame.height, frame.width, samples)
+    levels = pixels.astype(np.uint16)
+    if samples in (1, 3):
+        return Samples(levels, None)
+    return Samples(levels[..., :-1], levels[..., -1])
 
 
 def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -43,11 +43,10 @@ def to_images(value: InMemory, name: str = "picture") -> tuple[Tensor, Kind]:
 
     value: a float tensor (B, H, W, C) or (H, W, C), as ComfyUI has it; a numpy array (H, W),
     (H, W, C) or (B, H, W, C) of uint8, uint16, bool or floats in 0..1; a PIL image of any mode, or
-    a list of them of one size. What is bool comes back as uint8, or float32 where it is a tensor.
-    A PIL image is turned upright and converted to sRGB by its profile, as its file would be; a
-    mixed list gets the channels of its richest picture.
-    name: what messages call it. Values just outside 0..1 are clamped. The value is never written
-    to; a float32 tensor is returned without a copy.
+    a list of them of one size, which gets the channels of its richest picture. PIL images are
+    turned upright and converted to sRGB, as their files would be. What is bool comes back as uint8,
+    or float32 where it is a tensor. name: what messages call it. Values just outside 0..1 are
+    clamped. The value is never written to; a float32 tensor is returned without a copy.
 
     Raises BadOption for a type that is no picture, BadPicture for wrong shapes, dtypes and values.
     """
@@ -117,17 +116,15 @@ def _opened(value: InMemory, what: What) -> tuple[Tensor, Kind]:
                 f"A {what} tensor holds floats in 0..1, not {value.dtype}; "
                 f"{way_to_floats(value.dtype)}."
             )
+        is_bool = what == "picture" and value.dtype == torch.bool
+        floats = torch.float32 if is_bool else value.dtype
         batched = value.ndim > unbatched
-        kind = Kind("tensor", batched, False, value.dtype, value.device)
-        if what == "picture" and value.dtype == torch.bool:
-            kind = replace(kind, dtype=torch.float32)
-        return value.to(torch.float32), kind
+        return value.to(torch.float32), Kind("tensor", batched, False, floats, value.device)
     if isinstance(value, np.ndarray):
         flat = what == "picture" and value.ndim == 2
-        kind = Kind("array", value.ndim > unbatched, flat, value.dtype, cpu)
-        if what == "picture" and value.dtype == np.bool_:
-            kind = replace(kind, dtype=np.dtype(np.uint8))
-        return _from_array(value, what), kind
+        is_bool = what == "picture" and value.dtype == np.bool_
+        kept = np.dtype(np.uint8) if is_bool else value.dtype
+        return _from_array(value, what), Kind("array", value.ndim > unbatched, flat, kept, cpu)
     images = [value] if isinstance(value, Image.Image) else value
     if not isinstance(images, Sequence) or not all(isinstance(one, Image.Image) for one in images):
         raise BadOption(

@@ -8,7 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .locks import ProcessLock
@@ -39,8 +39,8 @@ class Database:
         self._closed = False
         self._happened: list[str] = []
         self._trouble = ""
-        with self._lock:
-            self._try_to_open()
+        with suppress(sqlite3.Error):  # each use says so again
+            self._opened()
         if sys.platform != "win32":
             here = weakref.ref(self)
 
@@ -136,12 +136,6 @@ class Database:
         self._let_go()
         self._file = file
         self._happened += happened
-
-    def _try_to_open(self) -> None:
-        try:
-            self._opened()
-        except sqlite3.Error:
-            return  # each use says so again
 
     def _give_up(self, file: OpenFile) -> None:
         """Its path leads to another file now, or to none: what it lists is not known there."""

@@ -79,11 +79,9 @@ class PaidJob(Job):
             self._run_budget.close()
 
     def check(self) -> None:
-        """See `Job.check`."""
         self._inner.check()
 
     def step(self, done: int) -> None:
-        """See `Job.step`."""
         self._inner.step(done)
 
     def reserve(self, work: str, price: Price) -> None:

@@ -103,7 +103,7 @@ class Spending:
             sums = [
                 amount_of(_sum(connection, table, *period))
                 for table in ("spending", "reservations")
-                for period in (_day(day), _month(day))
+                for period in ((day, day), _month(day))
             ]
         return Spent(*sums)
 
@@ -137,7 +137,7 @@ class Spending:
 
 def _over(connection: sqlite3.Connection, day: str, more: int, budget: Budget) -> str:
     for name, cap, period in (
-        ("day", budget.day, _day(day)),
+        ("day", budget.day, (day, day)),
         ("month", budget.month, _month(day)),
     ):
         if cap is None:
@@ -160,10 +160,6 @@ def _sum(connection: sqlite3.Connection, table: str, first: str, last: str) -> i
     if not isinstance(total, int) or least < 0:
         raise sqlite3.DatabaseError(f"the table {table} holds what was never spent")
     return total
-
-
-def _day(day: str) -> tuple[str, str]:
-    return day, day
 
 
 def _month(day: str) -> tuple[str, str]:

@@ -213,6 +213,15 @@ def test_only_the_layout_files_permute_axes() -> None:
     assert set(found) <= allowed
 
 
+def test_only_one_file_reads_and_writes_png_chunks() -> None:
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE_FILES
+        if re.search(r"crc32|\\x89PNG", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["pictures/formats.py", "pictures/png.py"]
+
+
 def test_nothing_runs_code_from_a_file_or_touches_the_path() -> None:
     danger = re.compile(
         r"(?<![.\w])(exec|eval)\(|trust_remote_code|spec_from_file_location|sys\.path\b|pickle\.(load|Unpick)|__import__"
