@@ -108,13 +108,13 @@ class PaidJob(Job):
             ticket = self._journal.known(work)
             if ticket is None:
                 self._cache.look(work)
-        except sqlite3.Error as error:
-            raise _not_known(
-                f"the journal of paid work cannot be read ({self._journal.path}: {error})", error
-            ) from error
-        except OSError as error:
-            raise _not_known(
-                f"the cache of paid results cannot be read ({error})", error
+        except (sqlite3.Error, OSError) as error:
+            what = f"the cache of paid results cannot be read ({error})"
+            if isinstance(error, sqlite3.Error):
+                what = f"the journal of paid work cannot be read ({self._journal.path}: {error})"
+            raise BackendFailed(
+                f"{what}, so it is not known whether this picture was paid for before. It was not "
+                f"sent. {remedy(error)}"
             ) from error
         self._known[work] = ticket
         return ticket
@@ -154,7 +154,7 @@ class PaidJob(Job):
         """See `Job.submitted`. Raises MayBeBilled for an id that stands for other work."""
         self._inner.submitted(work, ticket)
         self._note(work, ticket)
-        if ticket.request_id is None:  # nobody works on it, and its row says why
+        if ticket.request_id is None:  # its row says why it is open
             return
         self._sent.add(work)
         if self._over:  # Cancel does not interrupt a submit: its answer comes after the run
@@ -190,7 +190,7 @@ class PaidJob(Job):
             self._try(self._journal.delivered, work)
         else:
             self._in_hand.add(work)
-            if self._over:  # nobody is left to take it
+            if self._over:  # its caller is gone
                 self._leave(work)
 
     def _keep(self, work: str, trouble: str) -> None:
@@ -252,13 +252,6 @@ class PaidJob(Job):
         text = str(error).replace(name, "the picture") if name else str(error)
         short = text[: _TROUBLE_CHARACTERS - 1]
         return text if len(text) < _TROUBLE_CHARACTERS else f"{short}…"
-
-
-def _not_known(what: str, error: Exception) -> BackendFailed:
-    return BackendFailed(
-        f"{what}, so it is not known whether this picture was paid for before. It was not sent. "
-        f"{remedy(error)}"
-    )
 
 
 def _backend_of(work: str) -> str:

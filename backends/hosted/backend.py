@@ -182,11 +182,11 @@ class _Run:
         self._runtime.start(self._job_runner.carry(request)).add_done_callback(self._ended.put)
 
     def idle(self) -> bool:
-        """Nothing waits to be handed out, so there is time to pull more pictures."""
+        """Say whether nothing waits to be handed out, so that more pictures can be pulled."""
         return self._ended.empty()
 
     def next(self, seconds: float) -> Outcome | Refusal | None:
-        """The next outcome, a refusal instead of one, or None when nothing came in time.
+        """Return the next outcome, a refusal instead of one, or None when nothing came in time.
 
         Anything else that a request raised is a fault of ours and is raised.
         """
@@ -203,7 +203,7 @@ class _Run:
         return ended.result()
 
     def send_no_more(self) -> None:
-        """Requests of which nothing was sent end without an outcome; the others go on."""
+        """End the requests of which nothing was sent, without an outcome; the others go on."""
         self._runtime.start(self._job_runner.send_no_more())
 
     def stop(self) -> None:

@@ -46,8 +46,10 @@ class Fetcher:
         self._stopped = False
 
     def __call__(self, name: str, url: str) -> bytes:
-        """The bytes at this address. name: what messages call it. Raises NotFetched, Cancelled or
-        Offline."""
+        """Return the bytes at this address. name: what messages call it.
+
+        Raises NotFetched, Cancelled or Offline.
+        """
         with self._guard:
             if self._stopped:
                 raise Cancelled("The run was stopped.")
@@ -69,7 +71,7 @@ class Fetcher:
                 self._under_way.discard(future)
 
     def go_on(self) -> None:
-        """After `stop`, for the next pass."""
+        """Begin anew after `stop`, for the next pass."""
         with self._guard:
             self._stopped = False
 
@@ -82,7 +84,7 @@ class Fetcher:
             future.cancel()
 
     def _transport(self, url: str) -> Transport:
-        """Plain http is left for https by a redirect, and never the other way."""
+        """Make the way to this address. A redirect may lead from http to https, never back."""
         bases: dict[str, str] = {}
         official: dict[str, str] = {}
         for spec in ROWS:

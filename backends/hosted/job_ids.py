@@ -28,13 +28,13 @@ _MOST_WORDS = 100
 
 
 def same_id(one: str, other: str) -> bool:
-    """Whether two spellings are of one id: addresses escape it, and some gateways change case."""
+    """Say whether two spellings are of one id: addresses escape it, gateways change its case."""
     return _plain(one) == _plain(other)
 
 
 def id_in(url: str | None, before: str) -> str | None:
-    """The id in the address of a job: the part of its path that follows this one. None: there is
-    none."""
+    """Return the id in the address of a job, the part of its path that follows this one, or
+    None."""
     try:
         parts = parse_url(url or "").raw_path.split("/")
     except Unreachable:
@@ -44,7 +44,7 @@ def id_in(url: str | None, before: str) -> str | None:
 
 
 def words_in(url: str) -> list[str]:
-    """Every part of an address that could be an id; none of a data URI."""
+    """Return every part of an address that could be an id; none of a data URI."""
     if url[:5].lower() == "data:":
         return []
     try:

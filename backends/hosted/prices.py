@@ -69,12 +69,12 @@ class Quote:
 
 
 def has_price_list(spec: BackendSpec) -> bool:
-    """Whether the provider can be asked what this model costs."""
+    """Say whether the provider can be asked what this model costs."""
     return spec.hosting is not None and ROLE in spec.hosting.bases
 
 
 def remembered_quote(spec: BackendSpec, folder: Path | None = None) -> Quote | None:
-    """What the provider said within the last day; opens no socket. None when it was not asked.
+    """Return what the provider said within the last day, or None; opens no socket.
 
     folder: the data folder, the user's own by default.
     """
@@ -92,7 +92,7 @@ def remembered_quote(spec: BackendSpec, folder: Path | None = None) -> Quote | N
 
 
 def live_quote(spec: BackendSpec, profile: str = "", folder: Path | None = None) -> Quote:
-    """What the provider says that this model costs; asked at most once a day. Blocks.
+    """Ask what this model costs, at most once a day. Blocks.
 
     profile: see `find_key`. Raises Unreachable when it does not say, KeyMissing and Offline.
     """
@@ -136,7 +136,7 @@ def _asked(spec: BackendSpec, profile: str) -> Quote:
 
 
 def _line(data: JsonObject | None, endpoint: str) -> JsonValue:
-    """The line of a price list that is about this model."""
+    """Return the line of a price list that is about this model."""
     lines = (data or {}).get("prices")
     for line in lines if isinstance(lines, list) else [data]:
         if isinstance(line, dict) and line.get("endpoint_id", endpoint) == endpoint:
@@ -164,7 +164,7 @@ def _quote(line: JsonValue, host: str, read: datetime) -> Quote:
 
 
 def _plain_unit(unit: str) -> str:
-    """Without "per", underscores and the plural."""
+    """Return the unit without "per", underscores and the plural."""
     words = unit.lower().replace("_", " ").replace("-", " ").split()
     return " ".join(words[1:] if words[:1] in (["per"], ["1"]) else words).removesuffix("s")
 

@@ -23,8 +23,8 @@ IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 Origin: TypeAlias = "tuple[str, str, int | None]"
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Not public, though some versions of Python's is_global say so: not to be reached by anybody, or
-# only from inside a cloud.
+# Not public, though some versions of Python's is_global say so: not to be reached at all, or only
+# from inside a cloud.
 _NEVER = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -35,7 +35,7 @@ _NEVER = tuple(
         "192.88.99.0/24",  # 6to4 relays
         "64:ff9b:1::/48",  # NAT64 of a network's own choice
         "2001::/23",  # IETF protocol assignments; Teredo holds an IPv4 address
-        "2002::/16",  # 6to4: holds an IPv4 address of anybody's choice
+        "2002::/16",  # 6to4: holds an IPv4 address of the sender's choice
         "3fff::/20",  # documentation
         "fec0::/10",  # site-local
     )
@@ -58,7 +58,7 @@ class AddressRefused(Barred):
 
 
 def is_public(address: str) -> bool:
-    """Whether anybody on the internet could reach this address."""
+    """Say whether this address can be reached from anywhere on the internet."""
     ip: IpAddress = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped
@@ -71,7 +71,7 @@ def is_public(address: str) -> bool:
 
 
 def parse_url(url: str) -> URL:
-    """The address as aiohttp will use it. Raises Unreachable for what is none.
+    """Return the address as aiohttp will use it. Raises Unreachable for what is none.
 
     A URL that is ready for the wire is not quoted anew: that would break its signature.
     """
@@ -88,7 +88,7 @@ def parse_url(url: str) -> URL:
 
 
 def origin_of(url: URL) -> Origin:
-    """Scheme, host and port, the port also where the address leaves it out."""
+    """Return scheme, host and port, the port also where the address leaves it out."""
     return url.scheme.lower(), _host(url), url.port
 
 
@@ -119,7 +119,7 @@ class Base:
 
     @classmethod
     def of(cls, text: str) -> Base:
-        """From an address such as https://gateway.example/prefix. Raises BadOption."""
+        """Read an address such as https://gateway.example/prefix. Raises BadOption."""
         try:
             url = parse_url(text.rstrip("/"))
         except Unreachable:
@@ -130,7 +130,7 @@ class Base:
         return cls(text.rstrip("/"), origin_of(url), url.raw_path.rstrip("/"))
 
     def rest_of(self, url: str) -> str | None:
-        """What follows this base in the URL, its query included; None when it lies elsewhere.
+        """Return what follows this base in the URL, with its query; None when it lies elsewhere.
 
         Compared as a server would read it: the port explicit, the prefix at a "/", and no segment
         that leads out of it again.

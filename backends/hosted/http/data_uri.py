@@ -12,7 +12,7 @@ _BLANKS = re.compile(rb"\s+")
 
 
 def decode_data_uri(uri: str, most_bytes: int) -> bytes:
-    """The file. Raises Unreachable when it is damaged or larger than most_bytes."""
+    """Return the file. Raises Unreachable when it is damaged or larger than most_bytes."""
     header, comma, text = uri[len("data:") :].partition(",")
     if not comma:
         raise Unreachable("its data URI holds no data")

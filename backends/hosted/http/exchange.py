@@ -83,7 +83,7 @@ class Attempt:
 
     @classmethod
     def never_made(cls, host: str, why: Barred) -> Attempt:
-        """A request that there was no point in sending."""
+        """Return the outcome of a request that there was no point in sending."""
         seen = Seen(None, None, None, bytes_left=False, json_ok=False, transport_error=True)
         return cls(host, seen, trouble=str(why), barred=True)
 
@@ -94,7 +94,7 @@ class Attempt:
 
 
 def packed(call: Call, key_headers: Mapping[str, str]) -> tuple[CIMultiDict[str], bytes | None]:
-    """Headers, with what identifies the account, and body; None when there is none.
+    """Return the headers, with what identifies the account, and the body or None.
 
     No compression is asked for: answers are small or pictures, and a bomb needs a fuse.
     """
@@ -115,7 +115,7 @@ def packed(call: Call, key_headers: Mapping[str, str]) -> tuple[CIMultiDict[str]
 
 
 def _form(upload: Upload, boundary: str) -> bytes:
-    """A form with one file in it (RFC 7578)."""
+    """Return a form with one file in it (RFC 7578)."""
     head = (
         f"--{boundary}\r\n"
         f'Content-Disposition: form-data; name="{upload.field}"; filename="{upload.file_name}"\r\n'
@@ -210,7 +210,7 @@ def _failed(host: str, error: BaseException, seen: Seen) -> Attempt:
 
 
 def _detail(error: BaseException) -> str:
-    """The system's own word for it, where it helps and can hold nothing secret."""
+    """Return the system's own word for it, where it helps and can hold nothing secret."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f" ({_named(error.status)})"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -226,7 +226,7 @@ def _detail(error: BaseException) -> str:
 
 
 def _seen(status: int | None, headers: Mapping[str, str], departure: SendState) -> Seen:
-    """What is known while the answer has not come to its end."""
+    """Return what is known while the answer has not come to its end."""
     return Seen(
         status,
         headers.get("retry-after"),
@@ -238,7 +238,7 @@ def _seen(status: int | None, headers: Mapping[str, str], departure: SendState) 
 
 
 def _named(status: int) -> str:
-    """The status with its name: 503 Service Unavailable."""
+    """Return the status with its name: 503 Service Unavailable."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -36,7 +36,7 @@ class Redactor:
         return body
 
     def clean(self, text: str) -> str:
-        """The text with secrets as "[key]" and queries as "?...", in at most 500 characters."""
+        """Return the text with secrets as "[key]", queries as "?...", in at most 500 characters."""
         if self._secrets is not None:
             text = self._secrets.sub(_HIDDEN, text)
         text = _USERINFO.sub(r"\1", text)

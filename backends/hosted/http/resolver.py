@@ -49,7 +49,7 @@ class PlainResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """See aiohttp: nothing is kept."""
 
     def _addresses(self, host: str, port: int, family: int) -> list[tuple[str, int]]:
         try:

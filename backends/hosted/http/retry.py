@@ -32,7 +32,7 @@ class Backoff:
     longest: float = 15.0
 
     def pause(self, attempt: int, jitter: float) -> float:
-        """Seconds after the attempt with this number, counted from 1."""
+        """Return the seconds to wait after the attempt with this number, counted from 1."""
         return jitter * min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
 
 
@@ -81,7 +81,7 @@ def decide(
     jitter: float,
     backoff: Backoff = _USUAL,
 ) -> Verdict:
-    """What to do after an attempt.
+    """Decide what to do after an attempt.
 
     attempt: how many attempts in a row met this trouble, this one included. jitter: 0.5..1.0, the
     share of the back-off that is waited. A 429 of a submit or a poll is always repeated, since
@@ -104,7 +104,7 @@ def decide(
 
 
 def parse_retry_after(value: str | None, date: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for; None when it is missing or makes no sense.
+    """Return the seconds that a Retry-After header asks for; None when they make no sense.
 
     Whole or decimal seconds, or an HTTP date (RFC 9110, 10.2.3). A date is measured against the
     answer's own Date header, because the server's clock and ours may differ.

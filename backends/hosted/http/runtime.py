@@ -67,7 +67,7 @@ class Runtime:
     def rate_limits(
         self, name: str, *, in_flight: int, requests_a_minute: int, pictures: int
     ) -> RateLimits:
-        """The limits under this name, from any thread: one object while they are asked for alike.
+        """Return the limits of this name, from any thread: one object while they are alike.
 
         Other limits are other limiters: runs that began under the earlier ones keep those.
         """
@@ -78,8 +78,8 @@ class Runtime:
             return self._rate_limits[name][1]
 
     def detach(self, task: asyncio.Task[T], departure: SendState) -> None:
-        """Keep a submit alive until it is done. Its exception counts as seen: nobody may be left.
-        On the loop, like `under_way`."""
+        """Keep a submit alive until it is done. Its exception counts as seen, since its run
+        may have ended. On the loop, like `under_way`."""
         self.detached[task] = departure
 
         def done(ended: asyncio.Task[T]) -> None:
@@ -90,7 +90,8 @@ class Runtime:
         task.add_done_callback(done)
 
     def under_way(self, home: str) -> list[asyncio.Task[object]]:
-        """The submits to this server of which bytes may have left and no answer is in yet."""
+        """Return the submits to this server of which bytes may have left and no answer is in
+        yet."""
         return [task for task, at in self.detached.items() if at.under_way and at.home == home]
 
     def close(self) -> None:
@@ -125,7 +126,8 @@ class Runtime:
 
 
 def _note(loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
-    """Log what nobody waited for by its kind alone: its text could hold an address or a header.
+    """Log an error that was not awaited by its kind alone: its text could hold an address or a
+    header.
 
     aiohttp leaves futures behind when a connection breaks, which is no news here.
     """
@@ -135,7 +137,7 @@ def _note(loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> Non
 
 
 def runtime() -> Runtime:
-    """The process's runtime, made when it is first needed, and anew in a forked child."""
+    """Return the process's runtime, made when first needed, and anew in a forked child."""
     fresh = ModuleType(_NAME, "What rmbg-nodes shares between its identities in one process.")
     vars(fresh).update(runtime=None, inherited=[])
     shared = vars(sys.modules.setdefault(_NAME, fresh))

@@ -97,7 +97,7 @@ class Sessions:
         self._certificates: ssl.SSLContext | None = None
 
     def get(self, name: SessionName) -> aiohttp.ClientSession:
-        """The session. Raises Barred when the certificates cannot be read."""
+        """Return the session. Raises Barred when the certificates cannot be read."""
         if name not in self._made:
             self._made[name] = self._make(_KINDS[name])
         return self._made[name]
@@ -127,7 +127,7 @@ class Sessions:
 
 
 def _departures() -> aiohttp.TraceConfig:
-    """Tells a request's SendState when its connection stands, from when on bytes may leave. That is
+    """Tell a request's SendState when its connection stands, from when on bytes may leave. That is
     a moment too early, never too late."""
 
     async def connected(
@@ -144,7 +144,7 @@ def _departures() -> aiohttp.TraceConfig:
 
 
 def _trusted() -> ssl.SSLContext:
-    """The system's certificates, and the user's own: many companies inspect TLS with theirs."""
+    """Load the system's certificates and the user's own: many companies inspect TLS with theirs."""
     context = ssl.create_default_context()
     for variable in CERTIFICATE_VARIABLES:
         place = os.environ.get(variable, "").strip()

@@ -119,8 +119,8 @@ class Transport:
         return await self._asked(request, "public", paced=self._is_ours(call.url))
 
     async def download(self, url: str, most_bytes: int) -> bytes:
-        """The file at this address: https, or a data URI. Redirects are followed to public hosts;
-        the key is never sent. Raises Unreachable or Offline."""
+        """Return the file at this address, https or a data URI. Redirects are followed to public
+        hosts; the key is never sent. Raises Unreachable or Offline."""
         if url[:5].lower() == "data:":
             return decode_data_uri(url, most_bytes)
         last, answer = await self._repeat(
@@ -154,7 +154,7 @@ class Transport:
         return replace(answer, body=self._redactor.hide(answer.body))
 
     async def _followed(self, url: str, most_bytes: int, number: int) -> Attempt:
-        """The answer at the end of the redirects, each judged like the first address."""
+        """Return the answer at the end of the redirects, each judged like the first address."""
         for _ in range(_MOST_REDIRECTS + 1):
             check_url(url, self._gateways, plain_http=self._plain_http)
             request = self._request(Call("GET", url), most_bytes, {})
@@ -173,7 +173,7 @@ class Transport:
         once: Callable[[int], Awaitable[Attempt]],
         final_header: str = "",
     ) -> tuple[Attempt, Answer | None]:
-        """The last attempt, and its answer if that counts."""
+        """Return the last attempt, and its answer if that counts."""
         clock = asyncio.get_running_loop().time
         until = clock() + self._again_seconds
         number, streak, was_throttled = 0, 0, False

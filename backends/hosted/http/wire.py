@@ -56,7 +56,7 @@ class Answer:
     body: bytes
 
     def data(self) -> JsonObject | None:
-        """The body as a JSON object; None when it is none."""
+        """Return the body as a JSON object; None when it is none."""
         try:
             parsed = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -108,24 +108,24 @@ class Wire(Protocol):
     """What the transport offers to a provider's file. Every wait can be cancelled at once."""
 
     async def submit(self, call: Call) -> Answer:
-        """A request that starts paid work: repeated only after a 429 or while no byte has left.
+        """Send what starts paid work: repeated only after a 429 or while no byte has left.
 
         Returns any answer but a 429, whatever its status. Raises NotSent or AnswerLost.
         """
 
     async def ask(self, call: Call) -> Answer:
-        """A request that is free to repeat: a poll, an upload, a cancel.
+        """Send what is free to repeat: a poll, an upload, a cancel.
 
         Repeats with back-off on transport errors, 408, 429, 5xx and on a 200 that is no JSON
         object. Returns every other answer. Raises Unreachable when it gives up.
         """
 
     async def put(self, call: Call) -> Answer:
-        """The content of a file to an address that the provider named, without the key and
-        without reading the answer as JSON; repeated like `ask`."""
+        """Send a file to an address that the provider named, without the key and without reading
+        the answer as JSON; repeated like `ask`."""
 
     def rebase(self, role: str, url: str) -> str | None:
-        """A URL that the provider returned, on the configured server of this role (a gateway
+        """Return a URL of the provider's, on the configured server of this role (a gateway
         stands in for the official address); None when it belongs to neither, for then the key
         must not go there."""
 
@@ -153,10 +153,11 @@ class Provider(Protocol):
     """
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """What identifies the account."""
+        """Return the headers that identify the account."""
 
     async def hand_over(self, wire: Wire, png: bytes) -> str:
-        """What stands in the request for the picture: its bytes as text, or an upload's URL."""
+        """Return what stands for the picture in the request: its bytes as text, or an upload's
+        URL."""
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
         """Start the paid work. Raises NotSent, or AnswerLost when the answer is no ticket."""

@@ -52,7 +52,7 @@ class JobRunner:
         self._queued: dict[str, Ticket] = {}
 
     async def carry(self, request: HostedRequest) -> Outcome:
-        """The picture's outcome. Raises a Refusal, or CancelledError.
+        """Return the picture's outcome. Raises a Refusal, or CancelledError.
 
         Of equal pictures, in whatever run of this process, one is sent; the others wait for it.
         """
@@ -77,7 +77,7 @@ class JobRunner:
             del self._requests[task]
 
     async def send_no_more(self) -> None:
-        """Requests of which nothing was sent end without an outcome; the others go on."""
+        """End the requests of which nothing was sent, without an outcome; the others go on."""
         for task, request in list(self._requests.items()):
             if request.work not in self._paid:
                 task.cancel()
@@ -144,7 +144,7 @@ class JobRunner:
     async def _undisputed(
         self, request: HostedRequest, ticket: Ticket, result: Matte | Failure
     ) -> Matte | Failure:
-        """The result, unless another submit got the same id meanwhile: it may be either's."""
+        """Return the result, or a Failure if another submit got the same id: it may be either's."""
         try:
             held = await self._context.pool.run(self._context.job.known, request.work)
         except PictureError:  # it cannot be looked up: what was paid for is delivered
@@ -193,7 +193,7 @@ class JobRunner:
     async def _uninterrupted(
         self, request: HostedRequest, image: str, size: tuple[int, int]
     ) -> Ticket:
-        """The submit, which goes on to its end when this request is cancelled."""
+        """Submit; that goes on to its end when this request is cancelled."""
         self._paid.add(request.work)
         departure = SendState(home=self._context.home)
         task = asyncio.ensure_future(self._submit(request, image, size, departure))
@@ -236,7 +236,7 @@ class JobRunner:
         return result
 
     def _free(self, request: HostedRequest) -> None:
-        """Nothing was sent for what was reserved."""
+        """Free what was reserved: nothing was sent for it."""
         stopped = Failure(BackendFailed(f"{request.name} was not sent: the run was stopped."))
         self._context.job.settled(request.work, Outcome(request.index, stopped))
 

@@ -13,13 +13,13 @@ from ....core.types import Failure, Matte, Ticket
 
 
 def about(name: str, error: PictureError) -> PictureError:
-    """The same error, with the picture's name in front."""
+    """Return the same error, with the picture's name in front."""
     text = str(error)
     return error if text.startswith(name) else type(error)(f"{name}: {text}")
 
 
 def second_copy(name: str, result: Matte | Failure) -> Matte | Failure:
-    """What the first of two equal pictures got, for the second: nothing is paid for it."""
+    """Return the result of the first of two equal pictures for the second, which costs nothing."""
     error: PictureError | None = getattr(result, "error", None)
     if error is not None:
         return Failure(type(error)(f"{name}: it equals another picture that failed. {error}"))
@@ -125,7 +125,7 @@ def unfinished(name: str, ticket: Ticket, reason: str) -> PictureError:
 
 
 def fetch_later() -> str:
-    """What to do about a job that has an id."""
+    """Say what to do about a job that has an id."""
     return f"run it again, or `{command('resume')}`; it is not paid again."
 
 

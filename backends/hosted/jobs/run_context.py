@@ -82,7 +82,7 @@ class HostedRequest:
 
     @classmethod
     def of_claim(cls, claim: Claim) -> HostedRequest:
-        """A ticket without its picture."""
+        """Make the request for a ticket without its picture."""
         name = f"request {claim.ticket.request_id}"
         return cls(claim.index, name, claim.work, claim.size, ticket=claim.ticket)
 

@@ -34,11 +34,11 @@ class PollSchedule:
 
     @classmethod
     def of(cls, seconds: float, in_flight: int, requests_a_minute: int) -> PollSchedule:
-        """For a provider that usually takes `seconds`, at these limits."""
+        """Make the schedule for a provider that usually takes `seconds`, at these limits."""
         return cls(seconds, in_flight * 60 / requests_a_minute)
 
     def pause(self, elapsed: float) -> float:
-        """Seconds until a job should be asked for, `elapsed` seconds after it was accepted.
+        """Return the seconds until a job is asked for, `elapsed` seconds after it was accepted.
 
         Before anything is known of this provider today, early where calls are plenty.
         """
@@ -52,7 +52,7 @@ class PollSchedule:
         return min(_LATEST, often)
 
     def learn(self, last_working: float, ready: float) -> None:
-        """A job was still working after one time and ready at the other, both since it began."""
+        """Learn from a job: how long it was seen working, and when it was found ready."""
         seen = (max(last_working, _NOT_LONG * ready) + ready) / 2
         self.seconds = seen if not self.learned else self.seconds + _LEARN * (seen - self.seconds)
         self.learned = True

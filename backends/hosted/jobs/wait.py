@@ -73,7 +73,7 @@ class ResultWaiter:
         return Matte(values, "alpha", facts, original=data if marked else None)
 
     async def _tried(self, work: Awaitable[T], what: str) -> T | Failure:
-        """The result of this work. what: what messages say when no answer came."""
+        """Return the result, or what went wrong. what: what messages say when no answer came."""
         name, ticket = self._request.name, self._ticket
         try:
             return await work
@@ -119,18 +119,18 @@ class ResultWaiter:
             await asyncio.sleep(context.schedule.pause(elapsed))
 
     def _is_young(self) -> bool:
-        """The provider should still have the result."""
+        """Say whether the provider should still have the result."""
         if self._ticket.created is None:
             return True
         age = datetime.now(timezone.utc) - datetime.fromisoformat(self._ticket.created)
         return age < timedelta(hours=hosting_of(self._context.spec).retention.hours)
 
     def _pauses(self) -> Iterator[float]:
-        """Seconds before each new attempt at what is not there; none once it may be deleted."""
+        """Return the seconds before each new attempt at what is not there; none once it is old."""
         return (_UNKNOWN_PAUSE * times for times in (_MULTIPLES if self._is_young() else ()))
 
     def _absent(self, problem: NotKnown | Unreachable) -> PictureError:
-        """The provider has no job of this id, or no file at the address that it gave."""
+        """Return the error for a job or a file that the provider does not have."""
         self.nothing_there = True
         name, spec, ticket = self._request.name, self._context.spec, self._ticket
         status = problem.status if isinstance(problem, Unreachable) else None
@@ -143,14 +143,14 @@ class ResultWaiter:
     async def _fetched(
         self, ready: Ready, size: tuple[int, int], until: float
     ) -> tuple[bytes, Tensor]:
-        """The provider's file and the alpha in it. until: on the loop's clock; what is not there is
-        not waited for after that."""
+        """Return the provider's file and the alpha in it. until: on the loop's clock; what is not
+        there is not waited for after that."""
         data = await self._downloaded(ready, size, until)
         return data, await self._context.pool.run(codec.decode_alpha, data, size)
 
     async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:
-        """The file. For a link that is no longer good the provider is asked for a new one, at once
-        and, where nothing is found, for a while."""
+        """Return the file. For a link that is no longer good the provider is asked for a new one,
+        at once and, where nothing is found, for a while."""
         context, most = self._context, codec.most_bytes(size)
         clock = asyncio.get_running_loop().time
         pauses = [0.0, *self._pauses()]

@@ -30,7 +30,7 @@ _MODERATION = re.compile(r"(?i)moderat|content.?policy|nsfw|unsafe|flagged|inapp
 
 
 def text_at(data: JsonValue, *path: str | int) -> str | None:
-    """The text at this place, without blanks around it; None when there is none, or it is empty."""
+    """Return the text at this place, stripped; None when there is none, or it is empty."""
     found = data
     for step in path:
         if isinstance(found, dict) and isinstance(step, str):
@@ -43,7 +43,7 @@ def text_at(data: JsonValue, *path: str | int) -> str | None:
 
 
 def id_at(data: JsonValue, key: str) -> str | None:
-    """The id under this key, which may be a number; None when it cannot be an id."""
+    """Return the id under this key, which may be a number; None when it cannot be an id."""
     found = data.get(key) if isinstance(data, dict) else None
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
@@ -53,7 +53,7 @@ def id_at(data: JsonValue, key: str) -> str | None:
 
 
 def urls_at(data: JsonValue, **keys: str) -> dict[str, str]:
-    """Role -> URL, of those roles whose key holds a text."""
+    """Return role -> URL, of those roles whose key holds a text."""
     found = {role: text_at(data, key) for role, key in keys.items()}
     return {role: url for role, url in found.items() if url}
 
@@ -71,7 +71,7 @@ def said(value: Answer | JsonValue) -> str:
 
 
 def moderated(words: str) -> bool:
-    """Whether the provider means that it does not like what the picture shows."""
+    """Say whether the provider means that it does not like what the picture shows."""
     return _MODERATION.search(words) is not None
 
 

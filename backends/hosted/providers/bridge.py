@@ -61,7 +61,7 @@ class Bridge(httpx.BaseTransport):
         return httpx.Response(answer.status, headers=kept, content=answer.body, request=request)
 
     def drop(self) -> None:
-        """Nobody waits any more: end what is under way and begin nothing new."""
+        """End what is under way and begin nothing new: its caller is gone."""
         self._dropped = True
         if self._pending is not None:
             self._pending.cancel()
@@ -114,14 +114,14 @@ class Replay:
         self._answers = bridge.answers
 
     async def submit(self, call: Call) -> Answer:
-        """The one answer to the submit."""
+        """Return the one answer to the submit."""
         answer = self._answers.get(call.url)
         if answer is None:
             raise NotSent("the provider's SDK did not send it")
         return answer
 
     async def ask(self, call: Call) -> Answer:
-        """What the SDK got from there, else what there is now."""
+        """Return what the SDK got from there, else ask."""
         return self._answers.get(call.url.partition("?")[0]) or await self._wire.ask(call)
 
     async def put(self, call: Call) -> Answer:

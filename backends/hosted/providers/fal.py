@@ -49,7 +49,7 @@ class Fal:
         self._endpoint = hosting_of(spec).endpoint
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """`Key`, not `Bearer`."""
+        """See wire.Provider: `Key`, not `Bearer`."""
         return {"Authorization": f"Key {key}"}
 
     async def hand_over(self, wire: Wire, png: bytes) -> str:
@@ -105,7 +105,7 @@ class Fal:
         raise self._answers.unknown_state(answer)
 
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
-        """200: it was taken out of the queue. 202 says only that somebody will try."""
+        """200: it was taken out of the queue. 202 says only that it will be tried."""
         answer = await wire.ask(Call("PUT", self.url(wire, ticket, "cancel")))
         check_job(ticket, answer)
         return answer.status == 200
@@ -135,15 +135,16 @@ class Fal:
         return Ready(url)
 
     def _verdict(self, answer: Answer, failed: bool) -> PictureError:
-        """failed: the job's status says so too. Where it does not, one answer alone does not show
-        that the job, which is paid for, failed: its id is kept."""
+        """Return the error. failed: the job's status says so too. Where it does not, one answer
+        alone does not show that the job, which is paid for, failed: its id is kept."""
         words = said(answer)
         error = self._answers.refusal(answer.status, words)
         return error if failed or moderated(words) else UnusableResult(str(error))
 
     def url(self, wire: Wire, ticket: Ticket, role: str) -> str:
-        """The returned URL; when it is missing, foreign or another job's, the documented form,
-        which has only the first two parts of the endpoint: /fal-ai/bria/requests/{id}."""
+        """Return the URL that fal gave; when it is missing, foreign or another job's, the
+        documented form, which has only the first two parts of the endpoint:
+        /fal-ai/bria/requests/{id}."""
         ours = own_url(wire, "queue", ticket, role, "requests")
         owner, alias = self._endpoint.split("/")[:2]
         job = f"{self._queue}/{owner}/{alias}/requests/{quote(str(ticket.request_id), safe='')}"
@@ -160,7 +161,7 @@ def check_job(ticket: Ticket, answer: Answer) -> None:
 
 
 def life(seconds: int) -> dict[str, str]:
-    """The header that says how long fal keeps the files of a request."""
+    """Return the header that says how long fal keeps the files of a request."""
     return {_LIFE: json.dumps({"expiration_duration_seconds": seconds})}
 
 

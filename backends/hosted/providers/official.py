@@ -4,7 +4,7 @@ The SDK builds the requests and reads the answers; `bridge.py` carries them, so 
 sent once and the key goes to the provider alone. Where an SDK stumbles (a status code, a state that
 it does not know, HTML), this package's own words judge the same answer, so that both clients fail
 in the same way. Cancel is always in our own words: fal-client does not tell "it never will begin"
-from "somebody will try", and replicate cannot read `aborted`.
+from "it will be tried", and replicate cannot read `aborted`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Replicate:
         )
 
     def headers(self, key: str) -> Mapping[str, str]:
-        """`Bearer`."""
+        """See wire.Provider: `Bearer`."""
         return {"Authorization": f"Bearer {key}"}
 
     async def hand_over(self, wire: Wire, png: bytes) -> str:

@@ -148,14 +148,14 @@ class Unread(Exception):
 
 
 def text_of(value: object) -> str:
-    """The text, or Unread."""
+    """Return the text. Raises Unread for anything else."""
     if not isinstance(value, str) or not value:
         raise Unread
     return value
 
 
 def transport_errors() -> tuple[type[Exception], ...]:
-    """What an SDK may raise of httpx and of the bridge; asked for once an SDK is loaded."""
+    """Return what an SDK may raise of httpx and of the bridge; asked for once an SDK is loaded."""
     import httpx
 
     from .bridge import Repeated
