@@ -1,4 +1,4 @@
-"""The five ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
+"""The ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
 
 from __future__ import annotations
 

@@ -45,6 +45,7 @@ def test_the_catalogue_has_every_promised_id() -> None:
 
 @pytest.mark.parametrize("spec", BACKENDS.values(), ids=lambda spec: spec.id)
 def test_every_row_is_complete(spec) -> None:
+    assert spec.licence in LICENCES, "add the row to catalogue/licences.py"
     licence = LICENCES[spec.licence]
     assert licence.attribution
     assert licence.training_data

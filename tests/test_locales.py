@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import pytest
 
+from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.tests.support.wording import TRANSLATED, inputs_of, schemas
 
 Tree: TypeAlias = "dict[str, Tree | str]"
@@ -76,7 +77,7 @@ def test_english_is_what_the_nodes_say(name: str) -> None:
     if os.environ.get("WRITE_LOCALES"):
         text = json.dumps(english()[name], indent=2, ensure_ascii=False) + "\n"
         (LOCALES / "en" / name).write_text(text, encoding="utf-8", newline="\n")
-    assert read("en", name) == english()[name]
+    assert read("en", name) == english()[name], "run WRITE_LOCALES=1 pytest tests/test_locales.py"
 
 
 def test_every_language_has_these_files_and_no_others() -> None:
@@ -91,7 +92,7 @@ def test_every_language_has_these_files_and_no_others() -> None:
 @pytest.mark.parametrize("name", ["main.json", "nodeDefs.json"])
 def test_a_translation_is_complete(language: str, name: str) -> None:
     ours, theirs = flat(read(language, name)), flat(english()[name])
-    assert list(ours) == list(theirs)
+    assert list(ours) == list(theirs), f"the texts of locales/{language}/{name}, in order"
     left = [key for key, text in ours.items() if text.isascii()]
     assert left == []
 
@@ -108,7 +109,20 @@ def test_a_translation_keeps_numbers_commands_and_choices(language: str) -> None
             kept = LITERAL.findall(text)
             kept += [choice for choice in inputs[key].choices if f"{choice}: " in text]
             lost += [(key, word) for word in kept if word not in ours[key, part]]
-    assert lost == []
+    assert lost == [], f"not in locales/{language}/nodeDefs.json"
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_translation_names_every_backend(language: str) -> None:
+    """Hosted providers are in the tooltip of the menu, models in that of their own."""
+    texts = flat(branch(read(language, "nodeDefs.json"), "RMBG_Load", "inputs"))
+    assert {id for id in DEFAULT_IDS if id not in texts["backend", "tooltip"]} == set(), (
+        f"not in locales/{language}/nodeDefs.json, RMBG_Load, backend"
+    )
+    models = {row.model for row in BACKENDS.values()}
+    assert {name for name in models if name not in texts["backend_model", "tooltip"]} == set(), (
+        f"not in locales/{language}/nodeDefs.json, RMBG_Load, backend_model"
+    )
 
 
 @pytest.mark.parametrize("language", ["en", *TRANSLATED])

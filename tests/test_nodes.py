@@ -134,12 +134,14 @@ def schema_of(nodes: ModuleType) -> list[dict[str, object]]:
 def test_ids_order_and_choices_are_pinned(nodes: ModuleType) -> None:
     """A saved workflow stores widget values by position; a change here breaks users' graphs.
 
-    To pin a new version on purpose: run with WRITE_SNAPSHOT=1, under a new file name.
+    What is appended before a release is pinned with WRITE_SNAPSHOT=1; after it, under a new name.
     """
     current = json.loads(json.dumps(schema_of(nodes)))
     if os.environ.get("WRITE_SNAPSHOT"):
         SNAPSHOT.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
-    assert current == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    assert current == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
+        "if inputs were appended on purpose, run WRITE_SNAPSHOT=1 pytest tests/test_nodes.py"
+    )
 
 
 def test_everything_has_a_tooltip(nodes: ModuleType) -> None:

@@ -381,7 +381,9 @@ def test_the_cache_of_the_hub() -> None:
 
 def test_the_rows_are_whole() -> None:
     local = {spec.model: spec for spec in BACKENDS.values() if spec.provider == "local"}
-    assert {released.model for released in RELEASED} == set(local)
+    assert {released.model for released in RELEASED} == set(local), (
+        "backends/local/released.py and catalogue/backends.py list the same local models"
+    )
     assert len({released.sha256 for released in RELEASED}) == len(RELEASED)
     for released in RELEASED:
         assert released.licence in LICENCES

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import rmbg_nodes
+from rmbg_nodes.backends.local.released import RELEASED
 from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
@@ -29,13 +30,8 @@ from rmbg_nodes.core.specs import BackendSpec, Hosting, Option
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NODES = (
-    "RMBG_Load",
-    "RMBG_RemoveBackground",
-    "RMBG_ApplyMask",
-    "RMBG_Composite",
-    "RMBG_SaveCutout",
-)
+_BLOCK = re.compile(r"(<!-- made: ([\w.-]+) -->)\n.*?<!-- end -->", re.DOTALL)
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # Longer signatures take a line for every parameter.
 _WIDTH = 88
 _ORIGINS = {"document": "in the provider's document", "reseller": "at a reseller"}
@@ -83,6 +79,10 @@ def schema() -> Mapping[str, object]:
         return {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in nodes}
 
 
+#: The ids of the nodes, in the order of their list.
+NODES = tuple(schema())
+
+
 def blocks() -> dict[str, Callable[[], str]]:
     """Every block, by its name."""
     made: dict[str, Callable[[], str]] = {
@@ -93,6 +93,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "options": _options,
         "variables": _variables,
         "settings": config_command.markdown_table,
+        "weights": _weights,
         "keys": _keys,
         "limits": _limits,
         "retention": _retention,
@@ -112,13 +113,13 @@ def renewed(text: str) -> str:
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}\n{made[found[2]]()}\n<!-- end -->"
 
-    return re.sub(r"(<!-- made: ([\w.-]+) -->)\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+    return _BLOCK.sub(block, text)
 
 
 def pages() -> list[Path]:
     """The pages that have blocks."""
     written = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return [page for page in written if "<!-- made: " in page.read_text(encoding="utf-8")]
+    return [page for page in written if _BLOCK.search(_FENCE.sub("", page.read_text("utf-8")))]
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
@@ -154,6 +155,15 @@ def _hosted() -> list[tuple[BackendSpec, Hosting]]:
     """One row for each provider."""
     rows = {row.provider: row for row in reversed(ROWS)}
     return [(rows[name], hosting_of(rows[name])) for name in DEFAULT_IDS if name in rows]
+
+
+def _weights() -> str:
+    rows = (
+        (f"`{row.model}`", row.repo, row.file, f"{row.size:,}", row.dtype,
+         LICENCES[row.licence].name, f"`{row.sha256}`")
+        for row in RELEASED
+    )  # fmt: skip
+    return _table(("model", "Hub repository", "file", "bytes", "dtype", "licence", "sha256"), rows)
 
 
 def _keys() -> str:

@@ -19,7 +19,7 @@ from rmbg_nodes.pipeline.inputs import Failed, Input
 from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records, open_records
 
-from .server import HostedServer
+from .server import SPEECHES, HostedServer
 
 HOSTED_IDS = tuple(row.id for row in BACKENDS.values() if row.hosting)
 PROVIDERS = tuple(dict.fromkeys(id.partition("/")[0] for id in HOSTED_IDS))
@@ -33,6 +33,7 @@ def loopback(
 
     quick: no limit that would make a test wait.
     """
+    assert provider in SPEECHES, f"{provider} has no row in tests/support/hosted/server.py"
     with HostedServer(provider, **given) as server:  # type: ignore[arg-type]
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)

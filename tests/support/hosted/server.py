@@ -39,7 +39,11 @@ from .speech import Handler, Speech
 from .striking import Striker, answer_of
 
 #: The words of each provider: a new one is a file beside this one and a row here.
-SPEECHES: dict[str, type[Speech]] = {"bria": Bria, "fal": Fal, "replicate": Replicate}
+SPEECHES: dict[str, type[Speech]] = {
+    "bria": Bria,
+    "fal": Fal,
+    "replicate": Replicate,
+}
 _MOST = 256 * 2**20
 Twist = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 #: What a twisted answer has under this name is its header.
