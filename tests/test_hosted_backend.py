@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 import torch
@@ -35,8 +34,6 @@ from rmbg_nodes.tests.support.hosted.opening import (
     outcomes,
 )
 from rmbg_nodes.tests.support.hosted.server import HostedServer
-
-FAL_PRICE = Decimal("0.018")
 
 
 class TestHosted(BackendContract, PaidContract):
@@ -286,11 +283,12 @@ def test_after_several_lost_answers_nothing_more_is_sent(
 
 
 def test_over_budget_frees_nothing_that_was_sent(server: HostedServer) -> None:
-    price = FAL_PRICE
-    job = Recorder(limit=3 * price)
+    backend = backend_on(server)
+    assert backend.spec.price is not None
+    job = Recorder(limit=3 * backend.spec.price.amount)
     delivered: list[Outcome] = []
     with pytest.raises(OverBudget):
-        delivered.extend(backend_on(server).run((disc_frame(i) for i in range(9)), job))
+        delivered.extend(backend.run((disc_frame(i) for i in range(9)), job))
     assert len(delivered) == server.bills == 3
 
 
@@ -316,8 +314,8 @@ def test_large_pictures_are_uploaded_first(server: HostedServer, monkeypatch) ->
     hosting = replace(hosting_of(spec), inline_bytes=100)
     monkeypatch.setitem(BACKENDS, spec.id, replace(spec, hosting=hosting))
     assert isinstance(only(outcomes(backend_on(server), [disc_frame(0)])), Matte)
-    uploads = [r for r in server.requests if "upload" in r.path or r.path == "/v1/files"]
-    assert bool(uploads) == (server.provider != "bria")  # Bria takes no uploads of stills
+    uploads = [r for r in server.requests if r.step == "upload"]
+    assert bool(uploads) == ("upload" in server.steps())  # Bria takes no uploads of stills
     assert server.complaints == []
 
 
