@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -18,8 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.batch import run
-from rmbg_nodes.batch.produce import noted
+from rmbg_nodes.batch import Watch, run
 from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch.ray.actor_pool import ActorPool, divided
 from rmbg_nodes.batch.ray.ray_engine import on_ray
@@ -36,7 +36,6 @@ from rmbg_nodes.batch.remover import Remover
 from rmbg_nodes.batch.result import Counts, Landed
 from rmbg_nodes.batch.run import Engine
 from rmbg_nodes.batch.sources.items import Item
-from rmbg_nodes.batch.state.progress import State
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.config.keys import set_key
 from rmbg_nodes.config.settings import Settings
@@ -120,6 +119,20 @@ def note(results: Iterator[Landed], into: list[Landed]) -> None:
         into.append(landed)
 
 
+class Told(Watch):
+    """The keys of pictures that have ended, and the contents of their files."""
+
+    def __init__(self, dest: Path) -> None:
+        self.dest = dest
+        self.keys: list[str] = []
+        self.made: dict[str, bytes] = {}
+
+    def landed(self, picture: Landed, final: bool) -> None:
+        self.keys.append(picture.key)
+        for target in picture.written:
+            self.made[picture.key] = (self.dest / target).read_bytes()
+
+
 def actors() -> list[int]:
     """The processes of the model."""
     found = []
@@ -132,48 +145,35 @@ def actors() -> list[int]:
 
 class TestPictures:
     @pytest.mark.usefixtures("cluster")
-    def test_the_same_files_as_one_machine_and_bad_ones_put_aside(
+    def test_both_engines_make_the_same_of_a_folder_and_put_bad_ones_aside(
         self, source: Path, tmp_path: Path
     ) -> None:
         (source / "bad.png").write_bytes(b"no picture")
-        (source / "sub \udcff").mkdir()
         odd = source / "sub \udcff" / "é.png"
+        odd.parent.mkdir()
         odd.write_bytes((source / "03.png").read_bytes())
-        items = [item for item in items_in(source) if item.source.is_file()]
-        items.append(Item("sub/é.png", odd, "sub/é.png", None))
-        dest = tmp_path / "out"
-        told: list[Landed] = []
-        with State(dest) as state:
-            state.survey(items, "digest")
-            waiting = state.waiting()
-            for landed in on_ray(waiting, plain_recipe(), dest, backend=FakeLocal, pool=TWO):
-                told.append(noted(state, landed))
-            counts = state.counts()
-            (bad,) = state.quarantined()
-        assert (counts.done_now, counts.quarantined, counts.waiting) == (15, 1, 0)
-        assert bad.key == "bad.png"
-        assert '"bad.png"' in (dest / ".rmbg" / "quarantine.jsonl").read_text()
-        assert sorted(landed.key for landed in told) == sorted(item.key for item in items)
-        remover = Remover(plain_recipe(), backend=FakeLocal)
-        here = remover({"path": [str(item.source) for item in items]})["image"]
-        for item, image in zip(items, here, strict=True):
-            file = dest / item.target
-            assert (file.read_bytes() if file.exists() else None) == image
-        assert not (dest / ".rmbg" / "ray").exists()
-
-    @pytest.mark.usefixtures("cluster")
-    def test_both_engines_make_the_same_of_a_folder(self, source: Path, tmp_path: Path) -> None:
-        (source / "bad.png").write_bytes(b"no picture")
+        files = {"bad.png": source / "bad.png", f"{odd.parent.name}/é.png": odd}
+        files |= {f"{number:02}.png": source / f"{number:02}.png" for number in range(14)}
         made: list[dict[str, bytes]] = []
         counts: list[Counts] = []
         for engine in ENGINES:
             dest = tmp_path / engine
-            summary = run(source, dest, plain_recipe(), backend=FakeLocal, engine=engine, pool=TWO)
-            counts.append(summary.counts)
-            made.append({path.name: path.read_bytes() for path in dest.glob("*.png")})
+            told = Told(dest)
+            with_both = partial(run, source, dest, plain_recipe(), backend=FakeLocal, pool=TWO)
+            counts.append(with_both(engine=engine, watch=told).counts)
+            made.append(told.made)
+            assert sorted(told.keys) == sorted(files)
+            assert len([*dest.rglob("*.png")]) == len(told.made)
+            assert not (dest / ".rmbg" / "ray").exists()
+            (bad,) = (dest / ".rmbg" / "quarantine.jsonl").read_text().splitlines()
+            assert json.loads(bad)["key"] == "bad.png"
         assert counts[0] == counts[1]
-        assert (counts[0].quarantined, counts[0].done_now) == (1, len(made[0]))
         assert made[0] == made[1]
+        one = counts[1]
+        assert (one.done_now, one.quarantined, one.waiting) == (15, 1, 0)
+        remover = Remover(plain_recipe(), backend=FakeLocal)
+        images = remover({"path": [str(file) for file in files.values()]})["image"]
+        assert {key: made[1].get(key) for key in files} == dict(zip(files, images, strict=True))
 
     @pytest.mark.usefixtures("cluster")
     def test_an_actor_that_is_killed_and_a_picture_that_kills(
@@ -210,7 +210,8 @@ class TestPictures:
         done: list[Landed] = []
         opener = partial(FakeLocal, seconds=0.3)
         items, dest = items_in(source), tmp_path / "out"
-        results = on_ray(items, plain_recipe(), dest, backend=opener, job=Stop(), pool=TWO)
+        pool = ActorPool(actors=1, cpus_per_actor=1)
+        results = on_ray(items, plain_recipe(), dest, backend=opener, job=Stop(), pool=pool)
         with pytest.raises(Cancelled, match="enough"):
             note(results, done)
         assert 0 < len(done) < 14
@@ -271,9 +272,11 @@ class TestMoney:
             if file.is_file():
                 assert provider.key.encode() not in file.read_bytes(), file
 
+    @pytest.mark.usefixtures("cluster")
     def test_a_driver_that_is_killed(
-        self, home: Path, provider: HostedServer, source: Path, tmp_path: Path
+        self, provider: HostedServer, source: Path, tmp_path: Path
     ) -> None:
+        """The first has a Ray of its own, the second takes up the work on the module's."""
         command = [sys.executable, "-m", "rmbg_nodes.tests.support.batch_ray", str(source)]
         command += [str(tmp_path / "out"), "bria"]
         first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
@@ -283,8 +286,15 @@ class TestMoney:
         first.communicate()
         assert said.endswith(" done\n"), said
         time.sleep(1)  # its actors end with it; what had arrived is billed
+        address = ray.get_runtime_context().gcs_address
         again = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, timeout=90, check=False
+            command,
+            env={**os.environ, "RAY_ADDRESS": address},
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=90,
+            check=False,
         )
         assert again.returncode == 0, again.stderr
         lost = {line.partition(" ")[0] for line in again.stdout.splitlines() if "billed" in line}
