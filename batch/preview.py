@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
-from ..core.errors import BadOption, Refusal
+from ..core.errors import Refusal
 from ..core.report import JsonValue
 from ..pictures.results import OWN_FOLDER, made_here
 from ..pictures.unread import Unreads, why_unread
@@ -39,15 +41,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Preview:
-    """survey: how the pictures stand. ground: why this use is allowed. expected: what the waiting
-    ones cost at most; None where nothing costs anything. refusal: why the run would be refused as
-    things stand, empty where it would not."""
+    """What a run would do."""
 
     survey: Survey
     backend: str
     ground: str
+    """Why this use is allowed."""
     expected: Estimate | None
+    """What the waiting pictures cost at most; None where nothing costs anything."""
     refusal: str = ""
+    """Why the run would be refused as things stand; empty where it would not."""
 
     def text(self) -> str:
         """For people."""
@@ -105,11 +108,8 @@ def preview(
     _, ground = allow_unopened(wanted.backend, wanted.options, wanted.usage, current)
     home = Path(dest)
     web = Web(Fetcher(current)) if fetch else None
-    try:
-        items = find_all(sources, home, wanted, encoding, web)
-    except BadOption:
-        check_recipe(wanted, current, engine)
-        raise
+    ready = partial(check_recipe, wanted, current, engine)
+    items = find_all(sources, home, wanted, ready, encoding, web)
     if (home / OWN_FOLDER / FILE).exists():
         with State(home, kept=wanted.picture) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
@@ -117,22 +117,27 @@ def preview(
         survey = _fresh(items)
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
-    refusal = _refusal(wanted, current, engine, expected) if survey.waiting else ""
+    refusal = _refusal(ready, current, expected, wanted.max_cost) if survey.waiting else ""
     return Preview(survey, spec.id, ground, expected, refusal)
 
 
-def _refusal(recipe: Recipe, settings: Settings, engine: Engine, expected: Estimate | None) -> str:
+def _refusal(
+    ready: Callable[[], None],
+    settings: Settings,
+    expected: Estimate | None,
+    max_cost: Decimal | None,
+) -> str:
     records = open_user_records(settings)
     try:
-        check_recipe(recipe, settings, engine)
+        ready()
         # What was paid for earlier costs nothing, and which it is only the pictures tell.
         if expected and records.cache.empty and not records.journal.pending():
-            run_budget = RunBudget(records.spending, settings.budget, recipe.max_cost)
+            run_budget = RunBudget(records.spending, settings.budget, max_cost)
             run_budget.afford(expected.price, expected.paid)
     except Refusal as error:
         return str(error)
     except sqlite3.Error:  # the run itself says so, picture by picture
-        return ""
+        pass
     return ""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -33,6 +34,7 @@ from .result import Landed, PassedOver, attempts
 from .session import Opener, open_for
 from .sources.items import Item, find_items
 from .state.progress import State
+from .state.survey import Survey
 from .summary import Summary
 from .worker import Worker
 
@@ -105,20 +107,16 @@ def run(
     home = Path(dest)
     fetcher = Fetcher(current) if fetch else None
     web = Web(fetcher) if fetcher else None
-    try:
-        items = find_all(sources, home, wanted, encoding, web)  # refuses before anything is made
-    except BadOption:
-        if backend is None:  # what no picture could be made without is said first
-            check_recipe(wanted, current, engine)
-        raise
+    ready = (lambda: None) if backend else partial(check_recipe, wanted, current, engine)
+    items = find_all(sources, home, wanted, ready, encoding, web)  # refuses before all is made
     with State(home, kept=wanted.picture) as state:
         digest = wanted.digest()  # once: a background picture may be gone when the run ends
         survey = state.survey(items, digest, retry=retry, force=force)
         # Else what is kept may be all that is asked for.
         if backend is None and survey.waiting and open_user_records(current).cache.empty:
             check_key(wanted.backend, wanted.options, current)
-        whole = _BatchRun(state, wanted, digest, home, current, backend, watch or Watch())
-        if count := state.counts().passed_over:
+        whole = _BatchRun(state, survey, wanted, digest, home, current, backend, watch or Watch())
+        if count := survey.passed_over:
             whole.watch.passed_over(count, state.passed_over(_MOST_NAMED))
         try:
             if engine == "ray":
@@ -156,20 +154,23 @@ def find_all(
     sources: str | Path | Sequence[str | Path],
     dest: Path,
     recipe: Recipe,
+    ready: Callable[[], None],
     encoding: str | None,
-    web: Web | None = None,
+    web: Web | None,
 ) -> Iterator[Item]:
-    """The pictures, with the names that the recipe gives to their results. Raises BadOption."""
+    """Return the pictures, with the names that the recipe gives to their results.
+
+    ready: raises what no picture could be made without, which is said before a BadOption of the
+    sources.
+    """
     named = [sources] if isinstance(sources, (str, Path)) else sources
     naming = Naming(recipe.output.naming, recipe.output.format)
-    return find_items(
-        [str(name) for name in named],
-        dest,
-        naming,
-        mask=recipe.output.mask,
-        encoding=encoding,
-        web=web,
-    )
+    mask = recipe.output.mask
+    try:
+        return find_items([*map(str, named)], dest, naming, mask=mask, encoding=encoding, web=web)
+    except BadOption:
+        ready()
+        raise
 
 
 @dataclass
@@ -177,6 +178,7 @@ class _BatchRun:
     """What one run knows of itself."""
 
     state: State
+    survey: Survey
     recipe: Recipe
     digest: str
     dest: Path
@@ -225,12 +227,7 @@ class _BatchRun:
         price = spec.price if self.opener is None else None
         self._begin(spec, Estimate(spec.id, price, len(waiting)) if price else None)
         results = on_ray(
-            waiting,
-            self.recipe,
-            self.dest,
-            backend=self.opener,
-            pool=pool,
-            settings=self.settings,
+            waiting, self.recipe, self.dest, self.settings, backend=self.opener, pool=pool
         )
         with closing(results):
             for result in results:
@@ -253,7 +250,7 @@ class _BatchRun:
             reasons=dict(self.reasons),
             warnings=dict(self.warnings),
             passed_over=self.state.passed_over(_MOST_NAMED),
-            unread=self.state.unread,
+            unread=self.survey.unread,
         )
 
     def _begin(self, spec: BackendSpec, expected: Estimate | None) -> None:

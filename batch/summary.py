@@ -25,26 +25,27 @@ _OPEN = ("ResultWaiting", "UnusableResult", "MayBeBilled")
 
 @dataclass(frozen=True)
 class Summary:
-    """counts: of the pictures that the source holds now. seconds: from the first picture to the
-    last, without looking through the source. model_seconds: how long the model itself worked; of a
-    hosted model the waiting, which overlaps. reasons: kind of error -> how many pictures of this
-    run ended with it. cost: of this run. estimate: what it was expected to cost, if anything.
-    passed_over: the first of the results of this package that were found among the sources.
-    unread: pictures among them of kinds that are not read, which are not counted elsewhere.
-    warnings: kind of warning, a row of `core.remarks.KINDS` -> of how many pictures of this run."""
+    """What one run did, and how the pictures that the source holds now stand."""
 
     backend: str
     recipe: str
     counts: Counts
     seconds: float
+    """From the first picture to the last, without looking through the source."""
     model_seconds: float
+    """How long the model itself worked; of a hosted model the waiting, which overlaps."""
     cost: Decimal = Decimal(0)
     currency: str = "USD"
     estimate: str = ""
+    """What the run was expected to cost, if anything."""
     reasons: Mapping[str, int] = field(default_factory=dict)
+    """Kind of error -> how many pictures of this run ended with it."""
     passed_over: Sequence[PassedOver] = ()
+    """The first of the results of this package that were found among the sources."""
     unread: Sequence[UnreadKind] = ()
+    """Pictures of kinds that are not read, which are not counted elsewhere."""
     warnings: Mapping[str, int] = field(default_factory=dict)
+    """Kind of warning, a row of `core.remarks.KINDS` -> of how many pictures of this run."""
 
     @property
     def complete(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
@@ -27,35 +28,29 @@ from .sources.items import Inputs, Item
 from .state.progress import State
 
 
+@dataclass
 class Worker:
-    """The local engine of one run. workers: threads beside the model. fetcher: fetches the pictures
-    of `web`, where there are any."""
+    """The local engine of one run."""
 
-    def __init__(
-        self,
-        state: State,
-        recipe: Recipe,
-        dest: Path,
-        settings: Settings,
-        workers: int,
-        fetcher: Fetcher | None = None,
-        web: Web | None = None,
-    ) -> None:
-        self._state = state
-        self._recipe = recipe
-        self._finishing = open_treatment(recipe)
-        self._dest = dest
-        self._settings = settings
-        self._workers = workers
+    state: State
+    recipe: Recipe
+    dest: Path
+    settings: Settings
+    workers: int
+    """Threads beside the model."""
+    fetcher: Fetcher | None
+    """Fetches the pictures of `web`, where there are any."""
+    web: Web | None
+
+    def __post_init__(self) -> None:
+        self._finishing = open_treatment(self.recipe)
         self._places = Places()
-        self._fetcher = fetcher
-        self._web = web
         self._items: dict[int, Item] = {}
         self._untold: dict[str, Landed] = {}
 
     def waiting(self) -> Sequence[Input]:
         """Return the pictures that wait at this moment, for one pass."""
-        return Inputs(self._state.waiting(), self._load)
+        return Inputs(self.state.waiting(), self._load)
 
     def work(
         self, pictures: Sequence[Input], backend: Backend, max_cost: Decimal | None
@@ -65,16 +60,16 @@ class Worker:
         Raises what the backend refuses, and BadOption where nothing more can be written.
         """
         stop = StopSwitch("The batch was stopped.")
-        if self._fetcher is not None:
-            self._fetcher.go_on()
+        if self.fetcher is not None:
+            self.fetcher.go_on()
         results = remove(
             pictures,
             backend,
             self._finishing,
             self._deliver,
-            workers=self._workers,
-            usage=self._recipe.usage,
-            settings=self._settings,
+            workers=self.workers,
+            usage=self.recipe.usage,
+            settings=self.settings,
             job=stop,
             max_cost=max_cost,
             hand_over=settle_delivered,
@@ -97,18 +92,18 @@ class Worker:
 
     def _load(self, index: int, item: Item) -> Loaded:
         self._items[index] = item
-        check_place(item, self._dest, self._places)
+        check_place(item, self.dest, self._places)
         content: Path | bytes = item.source
-        if self._web is not None and item.key in self._web:
-            content = self._web.content(item.key)
-        return load(content, item.key, self._recipe)
+        if self.web is not None and item.key in self.web:
+            content = self.web.content(item.key)
+        return load(content, item.key, self.recipe)
 
     def _deliver(self, result: Done | Failed) -> Landed:
         item = self._items.pop(result.index)
-        end = land(item, result, self._dest, self._recipe, self._settings)
-        self._untold[item.key] = end = noted(self._state, end)
+        end = land(item, result, self.dest, self.recipe, self.settings)
+        self._untold[item.key] = end = noted(self.state, end)
         return end
 
     def _stop_fetching(self) -> None:
-        if self._fetcher is not None:
-            self._fetcher.stop()
+        if self.fetcher is not None:
+            self.fetcher.stop()

@@ -53,10 +53,10 @@ def on_ray(
     items: Sequence[Item],
     recipe: Recipe,
     dest: Path,
+    settings: Settings | None = None,
     *,
     backend: Opener | None = None,
     pool: ActorPool | None = None,
-    settings: Settings | None = None,
     job: Job | None = None,
 ) -> Generator[Landed, None, None]:
     """Work on these items; yields what became of each, in any order, when its files are written.

@@ -28,11 +28,13 @@ READERS = 4
 
 @dataclass(frozen=True)
 class Part:
-    """Lines of a file of pages: where they begin, and how many."""
+    """Some lines of a file of pages."""
 
     path: Path
     offset: int
+    """Where they begin, in bytes."""
     pages: int
+    """How many there are."""
 
     def read(self) -> Iterator[str]:
         """Each line, until the file that stops the run is there."""
@@ -47,9 +49,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Refused:
-    """Pictures that were not worked on. error: what ended the run; None when it was stopped."""
+    """Pictures that were not worked on, because the run was ended or stopped."""
 
     kind: str
+    """The name of the error's class."""
     error: str
 
     def again(self) -> Refusal:

@@ -7,7 +7,7 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def _start(address: str) -> None:
         if address and address != "local":
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             return
-        with _variables(_OWN_RAY):
+        with _own_variables():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -249,10 +249,10 @@ def _calls(window: int, workers: int) -> int:
 
 
 @contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set for the processes that are started inside, where the user has not."""
-    unset = [name for name in values if name not in os.environ]
-    os.environ.update({name: values[name] for name in unset})
+def _own_variables() -> Iterator[None]:
+    """Set `_OWN_RAY` for the processes that are started inside, where the user has not."""
+    unset = _OWN_RAY.keys() - os.environ.keys()
+    os.environ.update({name: _OWN_RAY[name] for name in unset})
     try:
         yield
     finally:

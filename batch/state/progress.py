@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 
 from ...core.errors import Refusal
-from ...pictures.unread import UnreadKind
 from ...records.schema import transaction
 from ..result import Counts, Landed, PassedOver
 from ..sources.items import Item
@@ -203,11 +202,6 @@ class State:
                 (most,),
             ).fetchall()
         return [PassedOver(text(key), how) for key, how in rows]
-
-    @property
-    def unread(self) -> Sequence[UnreadKind]:
-        """Pictures of the sources that are of a kind that is not read."""
-        return self._found.unread if self._found else ()
 
     def quarantined(self) -> Iterator[Quarantined]:
         """Those of the survey, in its order."""

@@ -28,15 +28,17 @@ WHERE f.verdict = 'quarantined' AND f.rank > ? ORDER BY f.rank LIMIT ?
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A picture that is not tried again by itself. source: the file, from DEST where both are on
-    one drive; its key where it was fetched. error: the name of its class. when: ISO 8601, UTC."""
+    """A picture that is not tried again by itself."""
 
     key: str
     source: str
+    """The file, from DEST where both are on one drive; its key where it was fetched."""
     reason: str
     error: str
+    """The name of its class."""
     tries: int
     when: str
+    """ISO 8601, UTC."""
 
 
 def listed(

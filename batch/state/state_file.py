@@ -61,11 +61,12 @@ _SCHEMA = (
 
 @dataclass
 class Held:
-    """DEST/.rmbg in the hands of this process. file: its open lock. made: the folders that were not
-    there before, the deepest first; empty where there was a DEST/.rmbg."""
+    """DEST/.rmbg while this process holds it."""
 
     file: int
+    """The open lock."""
     made: Sequence[Path]
+    """Folders that were not there before, the deepest first; empty where DEST/.rmbg was."""
 
     def release(self, *, vain: bool = False) -> None:
         """Let go of it. vain: what was made for it goes."""
@@ -122,8 +123,10 @@ def open_state(dest: Path, passing: str) -> sqlite3.Connection:
     Raises BadOption, which says what to do."""
     path = dest / OWN_FOLDER / FILE
     try:
+        # SQLite gives its other files the mode of this one; why it cannot be made, SQLite says.
+        with suppress(OSError), open(path, "xb", opener=private):
+            pass
         with ExitStack() as undo:
-            _begin(path)
             connection = undo.enter_context(closing(_connect(path)))
             _prepare(connection)
             connection.execute(passing)
@@ -146,10 +149,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
-        raise _discard(
-            f"{path} was written by a later version of this package; update it",
-            Path(path).parent.parent,
-        )
+        what = f"{path} was written by a later version of this package; update it"
+        raise _discard(what, Path(path).parent.parent)
     # A commit survives the end of the process; with the power the last ones may be lost in WAL
     # mode, and those pictures are made once more.
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -162,13 +163,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
             for statement in _SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _begin(path: Path) -> None:
-    """Make the file: SQLite gives its other files the mode of this one. Why it cannot be made,
-    SQLite says."""
-    with suppress(OSError), open(path, "xb", opener=private):
-        pass
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -11,7 +11,6 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ...core.errors import BadOption
@@ -70,11 +69,12 @@ _LEFT = "UPDATE found SET verdict = 'passed over', passed_over = ? WHERE rank = 
 
 @dataclass(frozen=True)
 class Survey:
-    """How the pictures of the sources stand. reasons: why those that wait do -> how many: "new",
-    "changed" (the file), "recipe" or "naming" (another one), "missing" (the result is not there as
-    it was written), "failed" (before), "asked" (by force or retry), "blocked" (its result would
-    replace a picture of the sources: it fails). passed_over: how many are results of this package;
-    they are not counted elsewhere. unread: pictures of kinds that are not read, nor are these."""
+    """How the pictures of the sources stand.
+
+    reasons: why those that wait do -> how many: "new", "changed" (the file), "recipe" or "naming"
+        (another one), "missing" (the result is not there as it was written), "failed" (before),
+        "asked" (by force or retry), "blocked" (its result would replace a source: it fails).
+    """
 
     total: int
     done: int
@@ -82,7 +82,9 @@ class Survey:
     waiting: int
     reasons: Mapping[str, int]
     passed_over: int = 0
+    """Results of this package, which are not counted elsewhere."""
     unread: Sequence[UnreadKind] = ()
+    """Pictures of kinds that are not read, nor counted elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,7 @@ def take_stock(
     """See `State.survey`; inside a transaction."""
     connection.execute("DROP TABLE IF EXISTS found")
     connection.execute(FOUND)
-    for page in _pages(items):
-        connection.executemany(_ADD, (_row(item) for item in page))
+    connection.executemany(_ADD, map(_row, items))
     _refuse_twice(connection)
     connection.execute(_BY_FILE)
     connection.execute(_RELEASE)
@@ -114,29 +115,24 @@ def take_stock(
     passed_over = 0
     unread = Unreads()
     targets = Targets(connection, dest)
-    for known in _compared(connection):
-        judged: list[tuple[int, str, bytes | None, int]] = []
-        left: list[tuple[str, int]] = []
-        for one in known:
-            if why := "" if one.named else why_unread(Path(text(one.source))):
-                unread.add(text(one.key), why)
-                continue
-            if how := _result(one):
-                left.append((how, one.rank))
-                continue
-            picture, target, mask = targets.settle(one)
-            moved = one.wanted_before != one.wanted
-            verdict, reason = _verdict(one, moved, dest, target, mask, terms)
-            trouble = ""
-            if verdict == "waiting":
-                trouble = _would_replace(connection, dest, target, mask, terms.kept)
-                reasons["blocked" if trouble else reason] += 1
-            verdicts[verdict] += 1
-            judged.append((picture, verdict, blob(trouble) if trouble else None, one.rank))
-        targets.write()
-        connection.executemany(_JUDGED, judged)
-        connection.executemany(_LEFT, left)
-        passed_over += len(left)
+    for one in _compared(connection):
+        if why := "" if one.named else why_unread(Path(text(one.source))):
+            unread.add(text(one.key), why)
+            continue
+        if how := _result(one):
+            connection.execute(_LEFT, (how, one.rank))
+            passed_over += 1
+            continue
+        picture, target, mask = targets.settle(one)
+        moved = one.wanted_before != one.wanted
+        verdict, reason = _verdict(one, moved, dest, target, mask, terms)
+        trouble = ""
+        if verdict == "waiting":
+            trouble = _would_replace(connection, dest, target, mask, terms.kept)
+            reasons["blocked" if trouble else reason] += 1
+        verdicts[verdict] += 1
+        told = blob(trouble) if trouble else None
+        connection.execute(_JUDGED, (picture, verdict, told, one.rank))
     return Survey(
         verdicts.total(),
         verdicts["done"],
@@ -226,15 +222,8 @@ def _refuse_twice(connection: sqlite3.Connection) -> None:
         )
 
 
-def _compared(connection: sqlite3.Connection) -> Iterator[list[Known]]:
+def _compared(connection: sqlite3.Connection) -> Iterator[Known]:
     rank = 0
     while page := connection.execute(_COMPARE, (rank, _PAGE)).fetchall():
-        known = [Known(*row) for row in page]
-        yield known
-        rank = known[-1].rank
-
-
-def _pages(items: Iterable[Item]) -> Iterator[list[Item]]:
-    source = iter(items)
-    while page := list(islice(source, _PAGE)):
-        yield page
+        yield from (Known(*row) for row in page)
+        rank = page[-1][0]

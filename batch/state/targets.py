@@ -68,12 +68,8 @@ class Targets:
         self._real = os.path.realpath(dest)
         self._real_folder = lru_cache(maxsize=4096)(self._follow)
         self._run = connection.execute
-        self._many = connection.executemany
         (self._last,) = self._run("SELECT coalesce(max(id), 0) FROM pictures").fetchone()
         self._folder = lru_cache(maxsize=4096)(self._make_folder)
-        self._new: list[tuple[int, bytes, bytes, bytes, bytes | None]] = []
-        self._moved: list[tuple[bytes, bytes, bytes | None, int]] = []
-        self._masks: list[tuple[bytes, int]] = []
 
     def settle(self, one: Known) -> tuple[int, str, str | None]:
         """The number of the picture, its target and its mask."""
@@ -86,26 +82,16 @@ class Targets:
         mask = self._take(mask_of(target), picture) if one.masked else None
         paths = (one.wanted, blob(target), None if mask is None else blob(mask))
         if one.id is None:
-            self._new.append((picture, one.key, *paths))
+            self._run(_NEW, (picture, one.key, *paths))
         else:
-            self._moved.append((*paths, picture))
+            self._run(_MOVED, (*paths, picture))
         return picture, target, mask
-
-    def write(self) -> None:
-        """What was settled since the last time."""
-        for statement, rows in (
-            (_NEW, self._new),
-            (_MOVED, self._moved),
-            (_MASK_ADDED, self._masks),
-        ):
-            self._many(statement, rows)
-            rows.clear()
 
     def _mask(self, one: Known, picture: int) -> str | None:
         if one.mask is not None or not one.masked:
             return text(one.mask) if one.mask is not None and one.masked else None
         mask = self._take(mask_of(text(one.target)), picture)
-        self._masks.append((blob(mask), picture))
+        self._run(_MASK_ADDED, (blob(mask), picture))
         return mask
 
     def _take(self, wanted: str, picture: int) -> str:
