@@ -22,7 +22,6 @@ from ..pipeline.executor import usual_workers
 from ..pipeline.finishing import Done
 from ..pipeline.hand_over import Held, Settle, deliver
 from ..pipeline.inputs import Failed
-from ..records.delivered import Part
 from .produce import produce
 from .ray.shared_budget import SharedBudget
 from .recipe.model import Recipe
@@ -137,12 +136,11 @@ class Remover:
         columns: Mapping[str, list[object]],
         hand_over: Callable[[_Row, Settle], None],
     ) -> Request[_Row]:
-        content = columns["bytes"][row] if "bytes" in columns else columns["path"][row]
-        if content is None and "path" in columns:
-            content = columns["path"][row]
-        named = next(
-            (columns[name][row] for name in ("name", "key", "path") if name in columns), ""
+        cells = {name: column[row] for name, column in columns.items()}
+        content = (
+            cells["path"] if cells.get("bytes") is None and "path" in cells else cells["bytes"]
         )
+        named = next((cells[name] for name in ("name", "key", "path") if name in cells), "")
         name = str(named or "") or f"row {row + 1}"
         if isinstance(content, (bytearray, memoryview)):
             content = bytes(content)
@@ -153,7 +151,7 @@ class Remover:
     def _row(self, name: str, result: Done | Failed) -> _Row:
         settings = self._open_session().settings
         encoded = partial(produce, recipe=self._recipe, weights=settings.weights)
-        end = deliver(result, encoded, _in_memory, open_user_records(settings).files)
+        end = deliver(result, encoded, None, open_user_records(settings).files)
         if isinstance(result, Failed):
             return _failed(name, result.failure, result.receipt)
         report = result.report
@@ -169,10 +167,6 @@ class Remover:
             "error_type": None,
             "report": json.dumps(report.data()),
         }
-
-
-def _in_memory(part: Part, data: bytes, lasting: bool) -> None:
-    """Write nothing: the caller gets the bytes."""
 
 
 def _run_budget(max_cost: Decimal | None) -> Job:

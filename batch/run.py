@@ -26,8 +26,7 @@ from ..pipeline.executor import usual_workers
 from ..pipeline.gate import allow_unopened, check_key, check_ready
 from ..pipeline.inputs import Input
 from .produce import noted
-from .ray.actor_pool import ActorPool
-from .ray.ray_engine import on_ray
+from .ray.ray_engine import ActorPool, on_ray
 from .recipe.model import Recipe
 from .recipe.naming import Naming
 from .result import Landed, PassedOver, attempts

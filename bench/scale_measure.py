@@ -24,7 +24,7 @@ import psutil
 from ..batch import Landed, Recipe, Watch, read_recipe, run
 from ..batch.memory import keep_memory
 from ..batch.produce import load, produce
-from ..batch.ray.actor_pool import ActorPool
+from ..batch.ray.ray_engine import ActorPool
 from ..batch.recipe.naming import Naming
 from ..batch.recipe.post_process import open_treatment
 from ..batch.sources.items import find_items

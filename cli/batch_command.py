@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..batch.memory import keep_memory
 from ..batch.preview import preview
-from ..batch.ray.actor_pool import ActorPool
+from ..batch.ray.ray_engine import ActorPool
 from ..batch.recipe.presets import PRESETS
 from ..batch.recipe.recipe_file import read_recipe
 from ..batch.result import Landed, PassedOver
@@ -61,12 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--force", action="store_true", help="do again what is done")
     add("--retry-quarantined", action="store_true", help="try again what could not be used before")
-    add(
-        "--engine",
-        choices=_ENGINES,
-        default="local",
-        help="local (default) or ray",
-    )
+    add("--engine", choices=_ENGINES, default="local", help="local (default) or ray")
     add("--actors", type=int, metavar="N", help="with ray: how many processes hold the model")
     add("--gpus-per-actor", type=float, metavar="N", help="with ray: 0.5 puts two on one GPU")
     add("--cpus-per-actor", type=int, metavar="N", help="with ray: processors of each")

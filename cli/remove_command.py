@@ -26,13 +26,7 @@ from ..pipeline.context import open_user_records
 from ..pipeline.estimate import look
 from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
-from ..pipeline.hand_over import (
-    Delivery,
-    deliver,
-    encode_result,
-    encoding_for,
-    settle_delivered,
-)
+from ..pipeline.hand_over import Delivery, deliver, encode_result, encoding_for, settle_delivered
 from ..pipeline.inputs import Failed, Input
 from ..pipeline.remove import remove
 from ..records.delivered import DeliveredFiles, Part

@@ -88,20 +88,21 @@ def encode_result(
 def deliver(
     result: Done | Failed,
     encoded: Callable[[Done], Mapping[Part, bytes]],
-    write: Callable[[Part, bytes, bool], None],
+    write: Callable[[Part, bytes, bool], None] | None,
     delivered: DeliveredFiles,
 ) -> Delivery:
     """Write the files of a result, and note them with its receipt.
 
     write: takes a part, its bytes, and whether they must outlast a power failure: of what is paid
-        for there is no other copy from here on.
+        for there is no other copy from here on. None: the caller keeps them in memory.
     """
     if isinstance(result, Failed):
         return Delivery(result, result.failure.error)
     try:
         files = encoded(result)
-        for part, data in files.items():
-            write(part, data, result.report.facts.left_machine)
+        if write is not None:
+            for part, data in files.items():
+                write(part, data, result.report.facts.left_machine)
     except (PictureError, BadOption) as error:
         return Delivery(result, error)
     return Delivery(result, None, files, delivered.note(result.report.receipt, files))

@@ -21,8 +21,7 @@ from PIL import Image
 
 from rmbg_nodes.batch import Watch, run
 from rmbg_nodes.batch.ray import ray_engine
-from rmbg_nodes.batch.ray.actor_pool import ActorPool, divided
-from rmbg_nodes.batch.ray.ray_engine import on_ray
+from rmbg_nodes.batch.ray.ray_engine import ActorPool, divided, on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
     COLUMN,
     PAGE,

@@ -13,15 +13,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...catalogue.backends import find
 from ...config.host import DATA_VARIABLE, PlainHost
+from ...config.hosted import limits_of
 from ...config.private_files import make_private, private
 from ...config.settings import VARIABLES, Settings, read_settings
 from ...core.errors import BackendMissing, BadOption, OverBudget
@@ -36,7 +37,6 @@ from ..recipe.model import Recipe
 from ..result import Landed
 from ..session import Opener, open_for
 from ..sources.items import Inputs, Item
-from .actor_pool import ActorPool, divided
 from .ray_pages import Refused, read_results, stop_file, write_pages
 
 if TYPE_CHECKING:
@@ -47,6 +47,27 @@ _FOLDER = Path(".rmbg") / "ray"
 # A paid result that was written when its actor died, and not yet told to the driver, is fetched
 # again: from the cache of paid results, or from the provider's till.
 _LEAST_CACHE = 200_000_000
+
+
+@dataclass(frozen=True)
+class ActorPool:
+    """How many actors there are, and what each of them may use.
+
+    None lets the engine choose: one for each GPU there is, else one for each machine, with the
+    processors shared among them; one in all for a hosted backend.
+    """
+
+    actors: int | None = None
+    gpus_per_actor: float | None = None
+    cpus_per_actor: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("actors", "cpus_per_actor"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise BadOption(f"{name} is {number}; give 1 or more, or leave it out.")
+        if self.gpus_per_actor is not None and self.gpus_per_actor < 0:
+            raise BadOption(f"gpus_per_actor is {self.gpus_per_actor}; give 0 or more.")
 
 
 def on_ray(
@@ -172,6 +193,25 @@ def _surroundings(spec: BackendSpec | None, actors: int) -> dict[str, str]:
     # Ray may have been started in another folder, and from another environment.
     records = {DATA_VARIABLE: str(host.data_folder().absolute())}
     return {**said, **records, **divided(spec, actors, env)}
+
+
+def divided(spec: BackendSpec, actors: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Each actor's part of the account's limits, as the variables that set them.
+
+    Raises BadOption where there is not one request a minute and one job for each.
+    """
+    limits = limits_of(spec, environment)
+    most = min(limits.in_flight, limits.requests_a_minute)
+    if actors > most:
+        raise BadOption(
+            f"{actors} actors cannot share {limits.in_flight} jobs at a time and "
+            f"{limits.requests_a_minute} requests a minute at {spec.label}; one actor is "
+            "enough for all of them."
+        )
+    return {
+        f"RMBG_{spec.provider.upper()}_IN_FLIGHT": str(limits.in_flight // actors),
+        f"RMBG_{spec.provider.upper()}_REQUESTS_A_MINUTE": str(limits.requests_a_minute // actors),
+    }
 
 
 def _absolute(recipe: Recipe) -> Recipe:

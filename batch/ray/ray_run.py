@@ -25,8 +25,8 @@ from ...core.errors import BackendMissing, BadOption, Cancelled
 from ...core.specs import BackendSpec
 from ...core.types import Job
 from ...pipeline.executor import usual_workers
-from .actor_pool import ActorPool
 from .ray_actor import Orders, RayActor
+from .ray_engine import ActorPool
 from .ray_pages import COLUMN, PAGE, Part
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"

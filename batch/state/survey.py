@@ -98,10 +98,7 @@ class Terms:
 
 
 def take_stock(
-    connection: sqlite3.Connection,
-    dest: Path,
-    items: Iterable[Item],
-    terms: Terms,
+    connection: sqlite3.Connection, dest: Path, items: Iterable[Item], terms: Terms
 ) -> Survey:
     """See `State.survey`; inside a transaction."""
     connection.execute("DROP TABLE IF EXISTS found")

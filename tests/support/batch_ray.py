@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rmbg_nodes.batch.ray.actor_pool import ActorPool
-from rmbg_nodes.batch.ray.ray_engine import on_ray
+from rmbg_nodes.batch.ray.ray_engine import ActorPool, on_ray
 from rmbg_nodes.batch.recipe.model import Output, Recipe
 from rmbg_nodes.batch.sources.items import Item
 from rmbg_nodes.core.types import Frame, Job, Outcome
