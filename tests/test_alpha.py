@@ -1,5 +1,7 @@
 """Masks: tone, shape, softness, corrections."""
 
+# Pins the inside of core.alpha
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """The imports that must never exist, and what else keeps the house in order."""
 
+# Pins the inside of backends.hosted.providers
+
 from __future__ import annotations
 
 import ast
@@ -96,6 +98,53 @@ def test_no_import_leads_back_up() -> None:
 def test_every_file_is_in_a_layer() -> None:
     here = {layer_of(path.relative_to(ROOT).as_posix()) for path in PACKAGE_FILES}
     assert here - {layer_of(door) for door in DOORS} == set(LEVEL)
+
+
+#: What tests of behaviour may import: the faces of the packages, those that other packages and
+#: programs use. Whatever else a test file imports of the package it pins, and says so.
+FACES = {
+    "": ("", "api", "version"),
+    "core": ("errors", "report", "specs", "types"),
+    "catalogue": ("backends", "hosted_models", "licences"),
+    "config": ("host", "hosted", "settings"),
+    "pictures": ("formats", "metadata", "provenance", "read", "write"),
+    "records": ("store",),
+    "backends": ("hosted", "local"),
+    "pipeline": ("collect", "context", "finishing", "gate", "inputs", "remove"),
+    "batch": ("", "preview", "run"),
+    "hf": ("",),
+    "demo": ("photos", "product", "scenes", "shapes"),
+    "cli": ("",),
+}
+_FACES = {"/".join(filter(None, (folder, name))) for folder, row in FACES.items() for name in row}
+_PINS = "# Pins the inside of "
+
+
+def inside_of(path: Path) -> set[str]:
+    """The modules of the package that a test file imports and that are no face."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rmbg_nodes."):
+            module = (node.module or "").removeprefix("rmbg_nodes.").replace(".", "/")
+            modules = {f"{module}/{name.name}" for name in node.names}
+            found |= {name if _is_module(name) else module for name in modules}
+    return {name for name in found - _FACES if not name.startswith(("tests/", "bench", "typings"))}
+
+
+def _is_module(name: str) -> bool:
+    return (ROOT / f"{name}.py").is_file() or (ROOT / name / "__init__.py").is_file()
+
+
+def test_tests_that_pin_an_inside_say_so() -> None:
+    """A test that imports other files than faces moves when they do: it names them."""
+    wanted = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        said = {line.removeprefix(_PINS) for line in lines if line.startswith(_PINS)}
+        inside = {name.replace("/", ".") for name in inside_of(path)}
+        if said != inside:
+            wanted[path.name] = [f"{_PINS}{name}" for name in sorted(inside)]
+    assert wanted == {}, "below the file's docstring stand exactly these lines"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """The pictures of a batch and the names of their results."""
 
+# Pins the inside of batch.recipe.naming
+# Pins the inside of batch.sources.items
+# Pins the inside of pictures.find_pictures
+
 from __future__ import annotations
 
 import codecs

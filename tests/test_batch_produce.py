@@ -1,6 +1,13 @@
 """From a finished cut-out to the bytes of its files: where the subject stands, what is behind it,
 and what the files hold."""
 
+# Pins the inside of batch.produce
+# Pins the inside of batch.recipe.placing
+# Pins the inside of batch.recipe.post_process
+# Pins the inside of batch.recipe.presets
+# Pins the inside of core.composite
+# Pins the inside of pictures.fields
+
 from __future__ import annotations
 
 import io
@@ -16,13 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from rmbg_nodes.batch import Canvas, Output, Recipe
+from rmbg_nodes.batch import Canvas, Output, Recipe, read_recipe
 from rmbg_nodes.batch.produce import produce as encoded
 from rmbg_nodes.batch.produce import take
 from rmbg_nodes.batch.recipe.placing import on_canvas, open_backdrop
 from rmbg_nodes.batch.recipe.post_process import open_treatment
 from rmbg_nodes.batch.recipe.presets import PRESETS
-from rmbg_nodes.batch.recipe.recipe_file import read_recipe
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.composite import CompositeOptions, compose
 from rmbg_nodes.core.errors import BadOption, BadPicture

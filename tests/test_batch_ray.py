@@ -1,5 +1,12 @@
 """The Ray engine on a local Ray of two processors, which most of the tests share."""
 
+# Pins the inside of batch.ray.ray_actor
+# Pins the inside of batch.ray.ray_engine
+# Pins the inside of batch.ray.ray_pages
+# Pins the inside of batch.result
+# Pins the inside of batch.sources.items
+# Pins the inside of config.keys
+
 from __future__ import annotations
 
 import json
@@ -19,7 +26,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.batch import Watch, run
+from rmbg_nodes.batch import Landed, Recipe, Remover, Watch, run
 from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch.ray.ray_engine import ActorPool, divided, on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
@@ -30,9 +37,7 @@ from rmbg_nodes.batch.ray.ray_pages import (
     read_results,
     write_pages,
 )
-from rmbg_nodes.batch.recipe.model import Recipe
-from rmbg_nodes.batch.remover import Remover
-from rmbg_nodes.batch.result import Counts, Landed
+from rmbg_nodes.batch.result import Counts
 from rmbg_nodes.batch.run import Engine
 from rmbg_nodes.batch.sources.items import Item
 from rmbg_nodes.catalogue.backends import find

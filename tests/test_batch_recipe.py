@@ -1,5 +1,10 @@
 """The recipe of a batch: what a file may say, what is said of a wrong one, and its digest."""
 
+# Pins the inside of batch.recipe.model
+# Pins the inside of batch.recipe.presets
+# Pins the inside of batch.recipe.recipe_keys
+# Pins the inside of batch.recipe.recipe_values
+
 from __future__ import annotations
 
 import pickle
@@ -11,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from rmbg_nodes.batch import Canvas, Output, Recipe
+from rmbg_nodes.batch import Canvas, Output, Recipe, read_recipe
 from rmbg_nodes.batch.recipe.model import _ONLY_HOW
 from rmbg_nodes.batch.recipe.presets import PRESETS, find_preset
-from rmbg_nodes.batch.recipe.recipe_file import read_recipe
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.batch.recipe.recipe_values import Key
 from rmbg_nodes.catalogue.backends import BACKENDS

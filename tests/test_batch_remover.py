@@ -1,5 +1,9 @@
 """The callable for other people's pipelines, and the run that joins its batches."""
 
+# Pins the inside of batch.ray.shared_budget
+# Pins the inside of batch.remover
+# Pins the inside of batch.session
+
 from __future__ import annotations
 
 import io
@@ -15,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_nodes.batch import Output, Recipe, Remover
 from rmbg_nodes.batch.ray.shared_budget import SharedBudget
-from rmbg_nodes.batch.recipe.model import Output, Recipe
-from rmbg_nodes.batch.remover import ADDED, Remover
+from rmbg_nodes.batch.remover import ADDED
 from rmbg_nodes.batch.session import Request, Session
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, Cancelled, LicenceRefused, OverBudget

@@ -1,5 +1,8 @@
 """`batch.run` from folder to folder: what is done, what is left alone, what is tried again."""
 
+# Pins the inside of batch.result
+# Pins the inside of pipeline.estimate
+
 from __future__ import annotations
 
 import json

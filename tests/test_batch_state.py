@@ -1,5 +1,12 @@
 """What is known of the pictures of one DEST: from run to run, and when a run is killed."""
 
+# Pins the inside of batch.recipe.naming
+# Pins the inside of batch.result
+# Pins the inside of batch.sources.items
+# Pins the inside of batch.state.progress
+# Pins the inside of batch.state.quarantine
+# Pins the inside of batch.state.survey
+
 from __future__ import annotations
 
 import json
@@ -17,8 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmbg_nodes.batch import Landed
 from rmbg_nodes.batch.recipe.naming import Naming, mask_of, place
-from rmbg_nodes.batch.result import Landed, not_landed
+from rmbg_nodes.batch.result import not_landed
 from rmbg_nodes.batch.sources.items import Item, find_items
 from rmbg_nodes.batch.state.progress import State
 from rmbg_nodes.batch.state.quarantine import Quarantined
@@ -411,7 +419,7 @@ def test_one_process_at_a_time(dest: Path) -> None:
 WORK = """
 from rmbg_nodes.batch.sources.items import find_items
 from rmbg_nodes.batch.recipe.naming import Naming
-from rmbg_nodes.batch.result import Landed
+from rmbg_nodes.batch import Landed
 from rmbg_nodes.batch.state.progress import State
 dest = folder / "out"
 state = State(dest)

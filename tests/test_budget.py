@@ -1,5 +1,14 @@
 """What hosted pictures may cost: never a cent over, under threads, processes and crashes."""
 
+# Pins the inside of core.money
+# Pins the inside of pipeline.estimate
+# Pins the inside of records.cache
+# Pins the inside of records.database
+# Pins the inside of records.paid_job
+# Pins the inside of records.run_budget
+# Pins the inside of records.schema
+# Pins the inside of records.spending
+
 from __future__ import annotations
 
 import asyncio

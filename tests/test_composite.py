@@ -1,5 +1,11 @@
 """Composites: the closed form, exactness, placement, resizing, batches."""
 
+# Pins the inside of core.colour
+# Pins the inside of core.composite
+# Pins the inside of core.layers
+# Pins the inside of core.placement
+# Pins the inside of core.transfer
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,8 @@
 """`rmbg config`: what is in force and where it comes from, the template, and the documentation."""
 
+# Pins the inside of backends.local.released
+# Pins the inside of cli.config_command
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,8 @@
 """The settings file: read anew, environment over file over default, and nothing secret in it."""
 
+# Pins the inside of config.file
+# Pins the inside of config.toml
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,7 @@
 """Rows of the settings file that establish the licence of a user's own weights."""
 
+# Pins the inside of backends.local.verify
+
 from __future__ import annotations
 
 import json

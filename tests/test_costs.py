@@ -1,5 +1,8 @@
 """`rmbg costs N`, and what `rmbg remove` says of money."""
 
+# Pins the inside of backends.hosted.prices
+# Pins the inside of cli.costs_command
+
 from __future__ import annotations
 
 import json

@@ -1,6 +1,8 @@
 """`rmbg inspect` and `rmbg review` on what was really written: which file belongs to which receipt,
 by its bytes, its pixels or only its id."""
 
+# Pins the inside of pictures.deep
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,11 @@
 """`rmbg doctor`: on a bare machine, a badly configured one, and one with weights."""
 
+# Pins the inside of backends.local.released
+# Pins the inside of cli.doctor.checkup
+# Pins the inside of cli.doctor.trials
+# Pins the inside of cli.doctor_command
+# Pins the inside of config.keys
+
 from __future__ import annotations
 
 import argparse

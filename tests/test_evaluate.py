@@ -1,5 +1,8 @@
 """`rmbg evaluate` on real files."""
 
+# Pins the inside of cli.pairs
+# Pins the inside of cli.spreadsheet
+
 from __future__ import annotations
 
 import csv

@@ -1,5 +1,13 @@
 """ONNX files of small networks: what they hold, and what ONNX Runtime and OpenVINO answer."""
 
+# Pins the inside of backends.local.export
+# Pins the inside of backends.local.find
+# Pins the inside of backends.local.networks.birefnet
+# Pins the inside of backends.local.networks.deform_conv
+# Pins the inside of backends.local.networks.swin
+# Pins the inside of backends.local.portable
+# Pins the inside of backends.local.released
+
 from __future__ import annotations
 
 from functools import cache

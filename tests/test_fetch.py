@@ -1,5 +1,8 @@
 """`--fetch`: pictures at addresses, from public hosts only, their tokens kept nowhere."""
 
+# Pins the inside of backends.hosted.fetching
+# Pins the inside of backends.hosted.http.runtime
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,9 @@
 """Colours in the edge: against scenes whose foreground is known, and at every odd input."""
 
+# Pins the inside of core.cutout
+# Pins the inside of core.foreground
+# Pins the inside of core.tiles
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,11 @@
 """Which addresses may be touched, and which belong to the provider."""
 
+# Pins the inside of backends.hosted.http.addresses
+# Pins the inside of backends.hosted.http.data_uri
+# Pins the inside of backends.hosted.http.resolver
+# Pins the inside of backends.hosted.http.sessions
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Cancel: at once in every phase, nothing left behind, nothing paid for lost."""
 
+# Pins the inside of backends.hosted.jobs.job_runner
+
 from __future__ import annotations
 
 import threading

@@ -1,5 +1,7 @@
 """What is sent is the picture and nothing else; what comes back is its alpha, or refused."""
 
+# Pins the inside of backends.hosted.codec
+
 from __future__ import annotations
 
 import hashlib

@@ -1,5 +1,7 @@
 """docs/hosted.md says what the rows say."""
 
+# Pins the inside of config.keys
+
 from __future__ import annotations
 
 import re

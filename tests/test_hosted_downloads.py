@@ -1,5 +1,9 @@
 """Results: fetched from public addresses only, without the key, and no more than expected."""
 
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.runtime
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import base64

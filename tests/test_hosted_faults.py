@@ -5,6 +5,12 @@ compared with the provider's own after that run, and once more after a second ru
 with nothing remembered but the data folder, as after a restart.
 """
 
+# Pins the inside of backends.hosted.backend
+# Pins the inside of backends.hosted.codec
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.transport
+# Pins the inside of backends.hosted.jobs.wait
+
 from __future__ import annotations
 
 import base64

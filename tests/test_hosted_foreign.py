@@ -1,5 +1,8 @@
 """Another job's answer is never delivered and never kept, whatever a gateway answers."""
 
+# Pins the inside of backends.hosted.codec
+# Pins the inside of backends.hosted.jobs.job_runner
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """Keys are found where the user put them, and are seen by nobody else."""
 
+# Pins the inside of config.keyfile
+# Pins the inside of config.keys
+
 from __future__ import annotations
 
 import copy

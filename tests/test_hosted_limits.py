@@ -1,5 +1,7 @@
 """The pace of requests."""
 
+# Pins the inside of backends.hosted.http.rate_limits
+
 from __future__ import annotations
 
 import asyncio

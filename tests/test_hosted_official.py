@@ -1,6 +1,9 @@
 """The providers' SDKs: what they say on the wire beside what we say, how they fail on their own,
 and `client="official"`, where they run over our wire."""
 
+# Pins the inside of backends.hosted.http.wire
+# Pins the inside of backends.hosted.providers.official
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """Paid once, whatever is run again, at the same time, without a cache, or stopped in between."""
 
+# Pins the inside of backends.hosted.http.runtime
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """When a job is asked for."""
 
+# Pins the inside of backends.hosted.jobs.schedule
+
 from __future__ import annotations
 
 from rmbg_nodes.backends.hosted.jobs.schedule import PollSchedule

@@ -1,6 +1,8 @@
 """Each provider's words: from every answer to a ticket, a state or an error, and against a loopback
 server that follows its contract."""
 
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

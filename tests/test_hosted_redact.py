@@ -1,5 +1,7 @@
 """No key in any text."""
 
+# Pins the inside of backends.hosted.http.redact
+
 from __future__ import annotations
 
 import base64

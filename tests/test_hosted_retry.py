@@ -1,5 +1,7 @@
 """What is sent again, and when."""
 
+# Pins the inside of backends.hosted.http.retry
+
 from __future__ import annotations
 
 from email.utils import formatdate

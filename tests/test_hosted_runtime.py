@@ -1,5 +1,8 @@
 """The one event loop of the process, whoever asks for it."""
 
+# Pins the inside of backends.hosted.http.runtime
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

@@ -1,6 +1,10 @@
 """A key is nowhere but in the header of a request to the provider: not in any file, log, message,
 traceback, picture or report, whatever goes wrong, and even where the provider repeats it."""
 
+# Pins the inside of backends.hosted.backend
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.transport
+
 from __future__ import annotations
 
 import asyncio

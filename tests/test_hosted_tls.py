@@ -1,5 +1,9 @@
 """TLS, with a certificate made for the test: whom the transport believes, and through a proxy."""
 
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.runtime
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

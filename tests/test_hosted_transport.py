@@ -1,5 +1,11 @@
 """The door to the network, on real sockets: what is repeated, who gets the key, what is said."""
 
+# Pins the inside of backends.hosted.http.rate_limits
+# Pins the inside of backends.hosted.http.resolver
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.runtime
+# Pins the inside of backends.hosted.http.wire
+
 from __future__ import annotations
 
 import asyncio

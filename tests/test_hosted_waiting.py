@@ -1,5 +1,7 @@
 """A result that is not there at this moment is waited for; only an old one is called expired."""
 
+# Pins the inside of backends.hosted.jobs.wait
+
 from __future__ import annotations
 
 import sqlite3

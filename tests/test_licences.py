@@ -1,5 +1,8 @@
 """The licence gate: who may do what, and what a refusal says."""
 
+# Pins the inside of cli.backends_command
+# Pins the inside of cli.licences_command
+
 from __future__ import annotations
 
 import re

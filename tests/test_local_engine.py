@@ -1,5 +1,10 @@
 """The local engine on small networks that are loaded from real files."""
 
+# Pins the inside of backends.local.engine
+# Pins the inside of backends.local.files
+# Pins the inside of backends.local.preprocess
+# Pins the inside of config.devices
+
 from __future__ import annotations
 
 import os

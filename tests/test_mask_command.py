@@ -1,5 +1,8 @@
 """`rmbg mask`: what Apply Mask does, on files."""
 
+# Pins the inside of cli.mask_command
+# Pins the inside of core.alpha
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The kept answers of a local model: used again for the same pixels and options, and said so."""
 
+# Pins the inside of pipeline.matte_memory
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Deformable convolution against its definition, written out pixel by pixel."""
 
+# Pins the inside of backends.local.networks.deform_conv
+
 from __future__ import annotations
 
 import math

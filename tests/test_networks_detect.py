@@ -1,5 +1,10 @@
 """Which network some weights belong to, and what is said when they belong to none."""
 
+# Pins the inside of backends.local.detect
+# Pins the inside of backends.local.networks.birefnet
+# Pins the inside of backends.local.networks.isnet
+# Pins the inside of backends.local.networks.swin
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,8 @@
 """Inference copies: each trick alone changes nothing beyond rounding, and the network nothing."""
 
+# Pins the inside of backends.local.fuse
+# Pins the inside of backends.local.networks.fast
+
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,7 @@
 """The networks answer what the published code answers, with every published name and shape."""
 
+# Pins the inside of backends.local.networks.birefnet
+
 from __future__ import annotations
 
 import json

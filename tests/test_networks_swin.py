@@ -1,5 +1,8 @@
 """Swin's windows as indices, against padding, rolling and cutting."""
 
+# Pins the inside of backends.local.networks.swin
+# Pins the inside of backends.local.networks.windows
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Whole networks, small: against the straightforward forward, at other sizes, and in training."""
 
+# Pins the inside of backends.local.networks.birefnet
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Results of which header and plan say that they cannot be written: nothing is sent for them."""
 
+# Pins the inside of pictures.places
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """The package as a whole: how it is imported, named and started."""
 
+# Pins the inside of config.invocation
+
 from __future__ import annotations
 
 import importlib.metadata

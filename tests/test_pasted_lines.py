@@ -1,5 +1,9 @@
 """Lines to be pasted carry what came from outside as one word, and no text steers the terminal."""
 
+# Pins the inside of backends.local.find
+# Pins the inside of config.invocation
+# Pins the inside of hf.folder
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """Whatever form a picture has in memory: in, and the same form out."""
 
+# Pins the inside of pictures.in_memory
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,7 @@
 """What is no picture, or no longer one, is a BadPicture in words: never half a picture."""
 
+# Pins the inside of pictures.png
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,8 @@
 """16 bits per channel stay 16 bits."""
 
+# Pins the inside of pictures.png
+# Pins the inside of pictures.tiff
+
 from __future__ import annotations
 
 import io

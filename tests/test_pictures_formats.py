@@ -1,5 +1,8 @@
 """Formats that are read and not written: AVIF, HEIC, BMP, GIF, JPEG 2000; and several frames."""
 
+# Pins the inside of pictures.places
+# Pins the inside of pictures.sources
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,10 @@
 """Which way up: one rule for a file and for the PIL image that was opened from it."""
 
+# Pins the inside of pictures.in_memory
+# Pins the inside of pictures.png
+# Pins the inside of pictures.tags
+# Pins the inside of pictures.tiff
+
 from __future__ import annotations
 
 import io

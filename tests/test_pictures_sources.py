@@ -1,5 +1,8 @@
 """Command-line inputs to files, and the files that results go to."""
 
+# Pins the inside of pictures.places
+# Pins the inside of pictures.sources
+
 from __future__ import annotations
 
 import io

@@ -1,5 +1,8 @@
 """TIFF files that say one thing and hold another."""
 
+# Pins the inside of pictures.tags
+# Pins the inside of pictures.tiff
+
 from __future__ import annotations
 
 import io

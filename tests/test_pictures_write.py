@@ -1,5 +1,7 @@
 """Bytes of picture files, and files that are whole or not there."""
 
+# Pins the inside of core.digest
+
 from __future__ import annotations
 
 import io

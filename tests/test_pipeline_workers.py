@@ -1,5 +1,7 @@
 """The pipeline with workers beside the model: the same results, in bounded memory, paid once."""
 
+# Pins the inside of pipeline.executor
+
 from __future__ import annotations
 
 import threading

@@ -1,5 +1,10 @@
 """Receipts: a chain in which nothing can be changed unnoticed, written for every picture."""
 
+# Pins the inside of records.chain
+# Pins the inside of records.opening
+# Pins the inside of records.receipts
+# Pins the inside of records.schema
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,9 @@
 """`rmbg receipts`: listed, shown, exported, verified, summed up; status 0 or 1."""
 
+# Pins the inside of cli.receipts_command
+# Pins the inside of records.chain
+# Pins the inside of records.opening
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,7 @@
 """Digests of pixels: the same in memory and in the lossless file, different for any other pixel."""
 
+# Pins the inside of core.digest
+
 from __future__ import annotations
 
 import hashlib

@@ -1,5 +1,9 @@
 """The cache of paid results: the same bits back, damage is a miss, the least recently used go."""
 
+# Pins the inside of records.cache
+# Pins the inside of records.entry
+# Pins the inside of records.eviction
+
 from __future__ import annotations
 
 import errno

@@ -1,5 +1,10 @@
 """The journal of paid work: states, owners, crashes, damage, many hands."""
 
+# Pins the inside of records.journal
+# Pins the inside of records.locks
+# Pins the inside of records.opening
+# Pins the inside of records.schema
+
 from __future__ import annotations
 
 import os

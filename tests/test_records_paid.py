@@ -1,5 +1,10 @@
 """What the pipeline lends to a paid backend: the journal and the cache agree in every case."""
 
+# Pins the inside of records.cache
+# Pins the inside of records.journal
+# Pins the inside of records.opening
+# Pins the inside of records.paid_job
+
 from __future__ import annotations
 
 import json

@@ -3,6 +3,9 @@
 The real command line against a provider on this machine, and real files, locks, limits and damage.
 """
 
+# Pins the inside of records.locks
+# Pins the inside of records.opening
+
 from __future__ import annotations
 
 import ctypes

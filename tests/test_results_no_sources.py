@@ -1,6 +1,8 @@
 """Results of this package are never taken for pictures: not beside them, not in folders inside
 theirs, not in a second or third run, by either command."""
 
+# Pins the inside of pictures.results
+
 from __future__ import annotations
 
 import json

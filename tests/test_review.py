@@ -1,5 +1,8 @@
 """`rmbg review`: the doubtful results of a run on one sheet."""
 
+# Pins the inside of cli.review_command
+# Pins the inside of demo.sheet
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,7 @@
 """What the commands say of doubtful results, and what a refused run costs and leaves: nothing."""
 
+# Pins the inside of core.remarks
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """The pack's own pictures in ComfyUI's input folder, and what the templates make of them."""
 
+# Pins the inside of nodes
+
 from __future__ import annotations
 
 import asyncio

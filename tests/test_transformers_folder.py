@@ -1,5 +1,8 @@
 """`rmbg weights get --transformers`: the released weights and what their release lacks."""
 
+# Pins the inside of backends.local.released
+# Pins the inside of cli.weights_command
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,7 @@
 """RMBG as transformers models: loading, outputs, loss, saving. On small networks."""
 
+# Pins the inside of backends.local.files
+
 from __future__ import annotations
 
 import copy

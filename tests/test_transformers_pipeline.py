@@ -1,5 +1,7 @@
 """The image processor and the pipeline: the same answers as the local engine."""
 
+# Pins the inside of backends.local.preprocess
+
 from __future__ import annotations
 
 from pathlib import Path

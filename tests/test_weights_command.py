@@ -1,5 +1,9 @@
 """`rmbg weights`, on small files and a loopback Hub; and where ComfyUI has its weights."""
 
+# Pins the inside of backends.local.find
+# Pins the inside of backends.local.released
+# Pins the inside of cli.weights_command
+
 from __future__ import annotations
 
 import argparse

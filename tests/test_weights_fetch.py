@@ -1,5 +1,9 @@
 """Fetching weights, from a loopback server that plays the Hub."""
 
+# Pins the inside of backends.local.released
+# Pins the inside of backends.local.verify
+# Pins the inside of backends.local.weights
+
 from __future__ import annotations
 
 import errno

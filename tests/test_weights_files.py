@@ -1,5 +1,8 @@
 """Reading weight files: what is taken, and what is refused with a sentence."""
 
+# Pins the inside of backends.local.convert
+# Pins the inside of backends.local.files
+
 from __future__ import annotations
 
 import ast

@@ -1,5 +1,9 @@
 """Where weights are looked for, what is found there, and what is said when they are not."""
 
+# Pins the inside of backends.local.find
+# Pins the inside of backends.local.released
+# Pins the inside of backends.local.verify
+
 from __future__ import annotations
 
 import hashlib
