@@ -28,6 +28,18 @@ def _load_checkout() -> None:
 _load_checkout()
 
 
+class _RootIsNoPackage:
+    """The checkout's folder may have a name that no package can have, such as rmbg-nodes."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Dir | None:
+        return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_RootIsNoPackage())
+
+
 def _bar_the_internet() -> None:
     """Every connection of this process that would leave the machine is an error."""
     connect, look_up = socket.socket.connect, socket.getaddrinfo

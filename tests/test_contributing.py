@@ -55,7 +55,7 @@ def test_an_edit_without_its_place_is_an_error(tmp_path: Path) -> None:
 @each_walk
 def test_the_walk_arrives(page: str, tmp_path: Path) -> None:
     """Every command of the page succeeds, in its place, and lint and format have nothing to say."""
-    root = walks.copied(tmp_path / "checkout")
+    root = walks.copied(tmp_path / "rmbg-nodes")
     for step in walks.steps(page):
         for edit in step.edits:
             edit.apply(root)
@@ -78,7 +78,7 @@ def test_the_walk_arrives(page: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_step_that_is_left_out_is_named(page: str, missing: int, tmp_path: Path) -> None:
-    root = walks.copied(tmp_path / "checkout")
+    root = walks.copied(tmp_path / "rmbg-nodes")
     taken = walks.steps(page)
     for number, step in enumerate(taken):
         if number != missing:
