@@ -9,7 +9,7 @@ from ..catalogue.licences import OwnWeights
 from ..config.settings import Settings
 from ..core.errors import BadOption, BadPicture, PictureError
 from ..core.placement import Size
-from ..core.remarks import kinds_of
+from ..core.report import kinds_of
 from ..pictures.formats import Depth
 from ..pictures.places import Places
 from ..pictures.read import Picture, read_picture

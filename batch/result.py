@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from ..core.errors import BadPicture, NoPlainBackdrop, RmbgError
-from ..core.remarks import Remark, kinds_of
+from ..core.report import Remark, kinds_of
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Landed:
     """Its id."""
     warnings: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    """Of the warnings, rows of `core.remarks.KINDS`; of one that failed, that of its reason."""
+    """Of the warnings, rows of `core.report.KINDS`; of one that failed, that of its reason."""
 
     @property
     def may_repeat(self) -> bool:

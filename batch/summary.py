@@ -12,8 +12,7 @@ from ..config.invocation import command
 from ..config.private_files import write_private
 from ..core.errors import BadOption
 from ..core.money import plain
-from ..core.remarks import KINDS
-from ..core.report import JsonValue
+from ..core.report import KINDS, JsonValue
 from ..pictures.unread import UnreadKind
 from .result import Counts, PassedOver
 
@@ -45,7 +44,7 @@ class Summary:
     unread: Sequence[UnreadKind] = ()
     """Pictures of kinds that are not read, which are not counted elsewhere."""
     warnings: Mapping[str, int] = field(default_factory=dict)
-    """Kind of warning, a row of `core.remarks.KINDS` -> of how many pictures of this run."""
+    """Kind of warning, a row of `core.report.KINDS` -> of how many pictures of this run."""
 
     @property
     def complete(self) -> bool:

@@ -11,7 +11,7 @@ from ..config.invocation import command
 from ..config.settings import Settings
 from ..core.errors import RmbgError
 from ..core.money import plain
-from ..core.remarks import NO_SUBJECT, kinds_of
+from ..core.report import NO_SUBJECT, kinds_of
 from ..core.specs import BackendSpec
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate

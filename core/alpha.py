@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_finite, check_range, check_share, check_values, common_batch
-from .errors import BadOption, BadPicture
-from .morphology import dilate, erode
-from .regions import Plane, Region, holes, islands
+from .checks import check_finite, check_mask, check_range, check_share, common_batch
+from .errors import BadOption
+from .morphology import Plane, Region, dilate, erode, holes, islands
 from .resize import resize_mask
 from .smoothing import gaussian_blur
 
@@ -57,7 +56,7 @@ def adjust_mask(
     threshold, fill holes, remove islands, grow or shrink, feather, keep, drop.
     Raises BadPicture for a mask that is not usable, BadOption for a value that cannot work.
     """
-    _check_mask(mask)
+    check_mask(mask)
     mask = mask.clamp(0, 1)
     if options.invert:
         mask = 1 - mask
@@ -200,7 +199,7 @@ def mask_planes(mask: Tensor, height: int, width: int, name: str = "mask") -> Te
             mask = mask[..., 0]
         elif mask.shape[1] == 1:
             mask = mask[:, 0]
-    _check_mask(mask, name)
+    check_mask(mask, name)
     return mask
 
 
@@ -218,14 +217,6 @@ def stretching(mask: Tensor, height: int, width: int, name: str = "mask") -> str
         "so it was stretched. That is right for a mask that was squeezed into a square, and wrong "
         "for one of another picture or of another crop."
     )
-
-
-def _check_mask(mask: Tensor, name: str = "mask") -> None:
-    if mask.ndim != 3:
-        raise BadPicture(
-            f"The {name} has the shape {tuple(mask.shape)}. It must be (batch, height, width)."
-        )
-    check_values(mask, name)
 
 
 def _repaint(mask: Tensor, find: Callable[[Plane], Region], value: float) -> Tensor:

@@ -1,4 +1,7 @@
-"""What a tensor must be before anything is computed with it, and how batches pair up."""
+"""What a picture, a mask and a model's answer must be before anything is computed with them.
+
+Refusals say in a sentence what is wrong and what to do.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from .errors import BadOption, BadPicture
+from .errors import BackendFailed, BadOption, BadPicture
+from .report import Remark
+from .types import Matte
 
 CHANNELS = (1, 3, 4)
 #: Resamplers overshoot at hard edges, by up to a tenth of the step; that much is clipped and
@@ -46,7 +51,7 @@ def check_values(values: Tensor, name: str) -> None:
 
 
 def all_finite(values: Tensor) -> bool:
-    """Whether there is no NaN and no infinity among floats.
+    """Tell whether there is no NaN and no infinity among floats.
 
     Neither ever leaves a sum, and a sum takes a fraction of the time of looking at every value. It
     may be infinite for large numbers too; then every value is looked at.
@@ -56,7 +61,7 @@ def all_finite(values: Tensor) -> bool:
 
 
 def within_range(values: Tensor) -> Tensor:
-    """Values in 0..1: clamped where one lies outside, else the tensor itself and no copy."""
+    """Clamp values to 0..1; where none lies outside, return the tensor itself."""
     low, high = torch.aminmax(values)
     return values if bool((low >= 0) & (high <= 1)) else values.clamp(0, 1)
 
@@ -69,7 +74,7 @@ def check_range(values: Tensor, name: str) -> None:
 
 
 def out_of_range(low: float, high: float) -> str:
-    """What is wrong with values from `low` to `high`, and what to do, as the end of a sentence;
+    """Say what is wrong with values from `low` to `high`, and what to do, as the end of a sentence;
     empty where they are 0..1 but for the overshoot of a resampler."""
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return ""
@@ -83,7 +88,7 @@ def out_of_range(low: float, high: float) -> str:
 
 
 def way_to_floats(dtype: torch.dtype) -> str:
-    """How values of this type become floats in 0..1, as an instruction."""
+    """Say how values of this type become floats in 0..1, as an instruction."""
     return _WAYS.get(dtype, "divide 8-bit values by 255, 16-bit values by 65535")
 
 
@@ -95,6 +100,15 @@ def check_image(image: Tensor, name: str) -> None:
             "It must be (batch, height, width, channels) with 1, 3 or 4 channels."
         )
     check_values(image, name)
+
+
+def check_mask(mask: Tensor, name: str = "mask") -> None:
+    """Raise BadPicture unless `mask` is (B, H, W) of finite floats."""
+    if mask.ndim != 3:
+        raise BadPicture(
+            f"The {name} has the shape {tuple(mask.shape)}. It must be (batch, height, width)."
+        )
+    check_values(mask, name)
 
 
 def check_share(value: float, name: str) -> None:
@@ -110,7 +124,7 @@ def check_finite(value: float, name: str) -> None:
 
 
 def common_batch(sizes: dict[str, int]) -> int:
-    """The batch that inputs of these sizes make together: one picture goes with any number.
+    """Return the size of the batch that inputs of these sizes make: one goes with any number.
 
     Raises BadOption when two of them hold different numbers of pictures and neither holds one.
     """
@@ -121,3 +135,47 @@ def common_batch(sizes: dict[str, int]) -> int:
             f"The batches do not pair up: {told}. Each must hold one picture or the same number."
         )
     return batch
+
+
+def split_pixels(pixels: Tensor, name: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+    """Split a picture (H, W, C), C = 1, 3 or 4, into RGB (H, W, 3), alpha (H, W) or None, warnings.
+
+    float32 comes back. Grey becomes RGB; the RGB under an alpha is used as it is. Raises BadPicture
+    for wrong dimensions, an empty picture, NaN or infinite values, and values outside 0..1 by more
+    than the overshoot of a resampler.
+    """
+    shape = " x ".join(str(side) for side in pixels.shape)
+    if pixels.ndim != 3 or pixels.shape[-1] not in CHANNELS:
+        raise BadPicture(
+            f"{name} has the shape {shape}; a picture is height x width x channels "
+            "with 1, 3 or 4 channels."
+        )
+    if pixels.numel() == 0:
+        raise BadPicture(f"{name} is empty ({shape}); there is nothing to cut out.")
+    if not pixels.is_floating_point():
+        way = way_to_floats(pixels.dtype)
+        raise BadPicture(f"{name} holds {pixels.dtype} values; pass floats in 0..1: {way}.")
+    values = pixels.detach().to(torch.float32)
+    low, high = (float(bound) for bound in torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadPicture(f"{name} contains NaN or infinite values; look at the step before this.")
+    if wrong := out_of_range(low, high):
+        raise BadPicture(f"{name} {wrong}")
+    warnings: tuple[str, ...] = ()
+    if low < 0 or high > 1:
+        values = values.clamp(0, 1)
+        warnings = (Remark("values a little outside 0..1 were clipped", "clipped"),)
+    if values.shape[-1] == 4:
+        return values[..., :3], values[..., 3], warnings
+    return values.expand(-1, -1, 3), None, warnings
+
+
+def check_matte(matte: Matte, name: str) -> Tensor:
+    """Return the matte's values (h, w), alpha inside 0..1. Raises BackendFailed for values that are
+    no numbers: a picture that went wrong never becomes a blank one."""
+    if not all_finite(matte.values):
+        raise BackendFailed(
+            f"{name}: the model answered values that are not numbers. "
+            "Try full precision, or another backend."
+        )
+    return matte.values.clamp(0, 1) if matte.kind == "alpha" else matte.values

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from .checks import check_image, check_values, common_batch, within_range
-from .errors import BadOption, BadPicture
+from .checks import check_image, check_mask, common_batch, within_range
+from .errors import BadOption
 from .guided import refine_edges
 
 # Alpha 0 and 1 have no logit; they are taken half an 8-bit level inside and stretched back after.
@@ -32,7 +32,7 @@ def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width
     """
     if kind not in ("logits", "alpha"):
         raise BadOption(f'A matte is of kind "logits" or "alpha", not "{kind}".')
-    _check_matte(values)
+    check_mask(values)
     has_size = values.shape[1:] == (height, width)
     if kind == "alpha" and has_size:
         return values
@@ -74,7 +74,7 @@ def upsample_mask(
     Raises BadOption for another kind and batches that do not pair up, BadPicture for other shapes
     and for values that are not finite.
     """
-    _check_matte(mask)
+    check_mask(mask)
     check_image(image, "image")
     batch = common_batch({"mask": mask.shape[0], "image": image.shape[0]})
     height, width = image.shape[1:3]
@@ -103,11 +103,3 @@ def settle(alpha: Tensor) -> Tensor:
     """
     alpha = torch.where(alpha < _HALF_LEVEL, 0.0, alpha)
     return alpha.masked_fill_(alpha > 1 - _HALF_LEVEL, 1.0)
-
-
-def _check_matte(values: Tensor) -> None:
-    if values.ndim != 3:
-        raise BadPicture(
-            f"The mask has the shape {tuple(values.shape)}. It must be (batch, height, width)."
-        )
-    check_values(values, "mask")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from .remarks import NO_SUBJECT, Remark
-
-if TYPE_CHECKING:
-    from .report import JsonValue
+from .report import NO_SUBJECT, JsonValue, Remark
 
 #: Share of the picture below which there is no subject worth the name.
 _EMPTY_SHARE = 1e-4
@@ -33,99 +30,83 @@ _ENLARGED = 1.25
 
 @dataclass(frozen=True)
 class QualityFlags:
-    """Measures of one alpha; shares are of the picture's area unless they say otherwise.
-
-    coverage: alpha above 0.5, the subject. uncertain: alpha between 0.1 and 0.9. islands: the
-    subject's separate pieces, specks left aside. sides: the borders that the subject covers to more
-    than two hundredths, of "top", "bottom", "left" and "right". border: what it covers of all four
-    together. enlarged: how many times larger the subject was made for its canvas; 1 where it was
-    not.
-    """
+    """Measures of one alpha; shares are of the picture's area unless they say otherwise."""
 
     coverage: float
+    """Alpha above 0.5: the subject."""
     uncertain: float
+    """Alpha between 0.1 and 0.9."""
     islands: int
+    """The subject's separate pieces, specks left aside."""
     sides: tuple[str, ...]
+    """Of "top", "bottom", "left" and "right", those that the subject covers to more than 2 %."""
     border: float
+    """What it covers of all four together."""
     enlarged: float = 1.0
+    """How many times larger the subject was made for its canvas; 1 where it was not."""
 
     @property
-    def no_subject(self) -> bool:
-        """Nothing, or next to nothing, was found."""
-        return self.coverage < _EMPTY_SHARE
-
-    @property
-    def nothing_removed(self) -> bool:
-        """The whole picture is subject."""
-        return self.coverage == 1 and self.uncertain == 0
-
-    @property
-    def touches_border(self) -> bool:
-        """The frame may have cut the subject off."""
-        return not self.no_subject and self.coverage < 1 and self.border > _BORDER_SHARE
-
-    @property
-    def is_uncertain(self) -> bool:
-        """Much of the subject is neither clearly there nor clearly not."""
-        return self.uncertain > _UNCERTAIN_SHARE * max(self.coverage, self.uncertain)
-
-    @property
-    def in_pieces(self) -> bool:
-        """More pieces than a subject usually has."""
-        return self.islands > _MANY_ISLANDS
+    def worth_a_look(self) -> dict[str, bool]:
+        """Tell what of these measures a person should look at."""
+        empty = self.coverage < _EMPTY_SHARE
+        many = _UNCERTAIN_SHARE * max(self.coverage, self.uncertain)
+        return {
+            "no_subject": empty,
+            "nothing_removed": self.coverage == 1 and self.uncertain == 0,
+            "touches_border": not empty and self.coverage < 1 and self.border > _BORDER_SHARE,
+            "is_uncertain": self.uncertain > many,
+            "in_pieces": self.islands > _MANY_ISLANDS,
+        }
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences (without a full stop) for the report; empty when all is well."""
-        if self.no_subject:
+        """Return sentences (without a full stop) for the report; none when all is well."""
+        worth = self.worth_a_look
+        if worth["no_subject"]:
             return (Remark("no subject found", NO_SUBJECT),)
-        if self.nothing_removed:
+        if worth["nothing_removed"]:
             said = "nothing was removed, the whole picture is subject"
             return (Remark(said, "nothing-removed"),)
         sides = ", ".join(self.sides)
-        border = f"the subject touches the picture's border ({sides})"
-        found = {
-            Remark(border, "touches-border"): self.touches_border,
-            Remark(f"{self.uncertain:.0%} of the picture is uncertain", "uncertain"): (
-                self.is_uncertain
-            ),
-            Remark(f"the mask has {self.islands} separate pieces", "in-pieces"): self.in_pieces,
-        }
-        worth = tuple(words for words, holds in found.items() if holds)
-        return (*worth, *softness(self.enlarged))
+        found: list[Remark] = []
+        if worth["touches_border"]:
+            border = f"the subject touches the picture's border ({sides})"
+            found.append(Remark(border, "touches-border"))
+        if worth["is_uncertain"]:
+            found.append(Remark(f"{self.uncertain:.0%} of the picture is uncertain", "uncertain"))
+        if worth["in_pieces"]:
+            found.append(Remark(f"the mask has {self.islands} separate pieces", "in-pieces"))
+        return (*found, *softness(self.enlarged))
 
     @property
     def doubt(self) -> tuple[float, ...]:
-        """Larger is more doubtful: an empty mask and one that removed nothing before an uncertain
-        one, before one in pieces, before one that the border cuts, before an enlarged one; within
-        each, the more of it."""
+        """Return what to sort by; larger is more doubtful: an empty mask and one that removed
+        nothing before an uncertain one, before one in pieces, before one that the border cuts,
+        before an enlarged one; within each, the more of it."""
+        worth = self.worth_a_look
         return (
-            float(self.no_subject or self.nothing_removed),
-            self.uncertain if self.is_uncertain else 0.0,
-            float(self.islands) if self.in_pieces else 0.0,
-            self.border if self.touches_border else 0.0,
+            float(worth["no_subject"] or worth["nothing_removed"]),
+            self.uncertain if worth["is_uncertain"] else 0.0,
+            float(self.islands) if worth["in_pieces"] else 0.0,
+            self.border if worth["touches_border"] else 0.0,
             self.enlarged if softness(self.enlarged) else 0.0,
         )
 
     def data(self) -> dict[str, JsonValue]:
-        """For programs: the measures, and which of them are worth a look."""
+        """Return the measures, and which of them are worth a look, for programs."""
         return {
             "coverage": round(self.coverage, _DIGITS),
             "uncertain": round(self.uncertain, _DIGITS),
             "islands": self.islands,
             "border": round(self.border, _DIGITS),
             "sides": [*self.sides],
-            "no_subject": self.no_subject,
-            "nothing_removed": self.nothing_removed,
-            "touches_border": self.touches_border,
-            "is_uncertain": self.is_uncertain,
-            "in_pieces": self.in_pieces,
+            **self.worth_a_look,
             "enlarged": round(self.enlarged, 2),
         }
 
 
 def softness(enlarged: float) -> tuple[Remark, ...]:
-    """What is said of a subject that was made so many times larger; empty where none sees it."""
+    """Warn of a subject that was made so many times larger; empty where it does not show."""
     if enlarged < _ENLARGED:
         return ()
     said = f"the subject was enlarged {enlarged:.1f} times, it may look soft"
@@ -133,7 +114,7 @@ def softness(enlarged: float) -> tuple[Remark, ...]:
 
 
 def read_flags(data: JsonValue) -> QualityFlags | None:
-    """What `QualityFlags.data` has written; None where this is something else."""
+    """Read what `QualityFlags.data` has written; None where this is something else."""
     if not isinstance(data, dict):
         return None
     shares = [data.get(name) for name in ("coverage", "uncertain", "border")]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .placement import Box, Size
-from .transfer import to_linear, to_srgb
 
 Blend = Literal["srgb", "linear"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
@@ -81,3 +80,15 @@ def subject_box(alpha: Tensor) -> Box | None:
         return None
     top, left = rows[0], columns[0]
     return Box(top, left, rows[-1] + 1 - top, columns[-1] + 1 - left)
+
+
+def to_linear(encoded: Tensor) -> Tensor:
+    """Turn sRGB-encoded values in 0..1, any shape, into linear light in 0..1 (IEC 61966-2-1)."""
+    curve = ((encoded.clamp(min=0) + 0.055) / 1.055) ** 2.4
+    return torch.where(encoded <= 0.04045, encoded / 12.92, curve)
+
+
+def to_srgb(linear: Tensor) -> Tensor:
+    """Turn linear light in 0..1, any shape, into sRGB-encoded values in 0..1."""
+    curve = 1.055 * linear.clamp(min=0) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, linear * 12.92, curve)

@@ -1,4 +1,4 @@
-"""A layer put on a canvas, computed only where the layer and its shadow lie."""
+"""A layer put on a canvas, with a soft shadow where it stands, computed only where they lie."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from .layers import Blend, Layer, over, paste, split
+from .layers import Blend, Layer, over, paste, split, subject_box
 from .placement import Box, Size
-from .shadow import SOFTNESS, THICKNESS, contact_shadow
-from .smoothing import REACH
+from .resize import resize_mask
+from .smoothing import REACH, gaussian_blur
+
+# Shares of the subject's size, which is the geometric mean of its height and width.
+THICKNESS = 0.06
+SOFTNESS = 0.02
+# The share of the subject's height, from the bottom, that is near enough to the ground.
+FOOT = 0.2
 
 
 def overlay(
@@ -42,7 +48,7 @@ def overlay(
 
 
 def _widened(box: Box, shadow: float) -> Box:
-    """The box with what its shadow may reach beyond it."""
+    """Return the box with what its shadow may reach beyond it."""
     if not shadow:
         return box
     size = math.sqrt(box.height * box.width)
@@ -51,7 +57,27 @@ def _widened(box: Box, shadow: float) -> Box:
 
 
 def _clipped(box: Box, canvas: Size) -> Box | None:
-    """The part of a box that lies on the canvas; None when there is none."""
+    """Return the part of a box that lies on the canvas; None when there is none."""
     rows, columns = box.overlap(canvas)[0]
     height, width = rows.stop - rows.start, columns.stop - columns.start
     return Box(rows.start, columns.start, height, width) if height and width else None
+
+
+def contact_shadow(alpha: Tensor) -> Tensor:
+    """Return the shadow's strength, (H, W) in 0..1, for a subject with this alpha, (H, W) float32.
+
+    The lowest fifth of the subject, squashed flat, centred on the lowest row and blurred: what
+    a broad light from above leaves below an object. All zero where there is no subject.
+    """
+    box = subject_box(alpha)
+    if box is None:
+        return torch.zeros_like(alpha)
+    size = math.sqrt(box.height * box.width)
+    thickness = max(1, round(THICKNESS * size))
+    ground = box.top + box.height
+    foot = alpha[ground - math.ceil(FOOT * box.height) : ground, box.left : box.left + box.width]
+    flat = resize_mask(foot[None], thickness, box.width)[0]
+    where = Box(ground - thickness // 2, box.left, thickness, box.width)
+    canvas = Size(*alpha.shape)
+    placed = paste(Layer(flat[..., None].expand(-1, -1, 3), flat), where, canvas).alpha
+    return gaussian_blur(placed[None], max(SOFTNESS * size, 0.5))[0]

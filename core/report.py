@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
 from .errors import BadOption
-from .remarks import kinds_of
 from .types import Facts, Failure, Usage
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+
+#: What a plain text in the place of a remark is: the backend's own words.
+NOTE = "note"
+NO_SUBJECT = "no-subject"
+
+#: Id -> how many pictures of a run it is said of ("3 x touching the picture's border").
+KINDS = {
+    NO_SUBJECT: "no subject found",
+    "nothing-removed": "nothing was removed",
+    "touches-border": "touching the picture's border",
+    "uncertain": "uncertain in large parts",
+    "in-pieces": "in many separate pieces",
+    "enlarged": "enlarged past 1.25",
+    "clipped": "with values outside 0..1, clipped",
+    "file": "with a remark on the source file",
+    "no-receipt": "without a receipt",
+    "records": "with a remark on the records",
+    NOTE: "with a note of the backend",
+}
+
+
+class Remark(str):
+    """One sentence of a report, without its full stop."""
+
+    kind: str
+    """The id of a row of KINDS: programs count by it, never by the words."""
+
+    def __new__(cls, words: str, kind: str = NOTE) -> Remark:
+        remark = super().__new__(cls, words)
+        remark.kind = kind
+        return remark
+
+
+def kinds_of(remarks: Iterable[str]) -> tuple[str, ...]:
+    """Return the kind of each."""
+    return tuple(getattr(words, "kind", NOTE) for words in remarks)
+
 
 #: What becomes of a batch in which pictures fail. stop: an error names them, after the others were
 #: finished. leave out: the result has fewer pictures. pass through: they stay as they were.

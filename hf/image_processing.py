@@ -14,9 +14,9 @@ from transformers import BaseImageProcessor, BatchFeature
 
 from ..backends.local.networks.sizes import STEP
 from ..backends.local.preprocess import BIREFNET, ISNET, Recipe, prepare, stretch
+from ..core.checks import split_pixels
 from ..core.errors import BadOption
 from ..core.finish import to_size
-from ..core.intake import split_pixels
 from ..pictures.in_memory import to_images
 from .configuration import RmbgBiRefNetConfig, RmbgIsNetConfig
 from .modeling import RmbgBiRefNetOutput, RmbgIsNetOutput

@@ -13,8 +13,8 @@ from transformers import Pipeline
 from transformers.image_utils import load_image
 from transformers.pipelines import ImageSegmentationPipeline
 
+from ..core.checks import split_pixels
 from ..core.cutout import cutout
-from ..core.intake import split_pixels
 from ..pictures.in_memory import Kind, like, to_images
 from .image_processing import RmbgImageProcessor
 from .modeling import RmbgBiRefNet, RmbgBiRefNetOutput, RmbgIsNet

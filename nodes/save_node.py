@@ -11,11 +11,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..config.settings import read_settings
-from ..core.checks import common_batch
+from ..core.checks import common_batch, split_pixels
 from ..core.composite import CompositeOptions, compose
 from ..core.cutout import background_colour, cutout
 from ..core.errors import BadOption
-from ..core.intake import split_pixels
 from ..core.report import JsonValue
 from ..pictures.formats import Depth, FormatId
 from ..pictures.metadata import NOTHING, with_workflow

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..core.alpha import mask_planes, match_mask, stretching
+from ..core.checks import split_pixels
 from ..core.errors import BadPicture
-from ..core.intake import split_pixels
 
 # Load Image, Load Image (as Mask) and core's API nodes hand this over for a picture that has no
 # alpha: zeros of this size, whatever the picture's.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ..core.checks import split_pixels
 from ..core.errors import OverBudget, PictureError
-from ..core.intake import split_pixels
 from ..core.money import plain
 from ..core.specs import Price
 from ..core.types import Backend, Frame

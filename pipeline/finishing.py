@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from ..catalogue.licences import LICENCES
-from ..core.checks import check_share
+from ..core.checks import check_matte, check_share
 from ..core.cutout import cutout
 from ..core.errors import PictureError
 from ..core.finish import settle, to_size, upsample_mask
 from ..core.inspect import quality_flags
-from ..core.intake import check_matte
 from ..core.report import JsonValue, Report
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
 from ..pictures.fields import Origin

@@ -15,9 +15,9 @@ from typing import NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor
 
+from ..core.checks import split_pixels
 from ..core.errors import PictureError, Refusal
-from ..core.intake import split_pixels
-from ..core.remarks import Remark
+from ..core.report import Remark
 from ..core.types import Backend, Failure, Frame, Job, Matte, Outcome
 from ..pictures.fields import Origin
 from ..records.paid_job import PaidJob

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..catalogue.licences import licence_of
 from ..config.settings import Settings, read_settings
-from ..core.remarks import Remark
+from ..core.report import Remark
 from ..core.types import Backend, Job, Outcome, Usage
 from ..records.receipt_writer import ReceiptWriter
 from ..records.run_budget import RunBudget

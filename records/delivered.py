@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from ..core.remarks import Remark
+from ..core.report import Remark
 from .chain import hash_part
 from .database import Database
 from .trouble import Pause

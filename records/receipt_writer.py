@@ -15,8 +15,7 @@ from torch import Tensor
 
 from ..catalogue.licences import Licence, OwnWeights, licence_of
 from ..core.digest import PixelDigests, pixel_digests, work_digests
-from ..core.remarks import Remark
-from ..core.report import JsonValue, Report
+from ..core.report import JsonValue, Remark, Report
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Failure, Usage
 from .chain import canonical, sha256

@@ -4,7 +4,6 @@
 # Pins the inside of core.composite
 # Pins the inside of core.layers
 # Pins the inside of core.placement
-# Pins the inside of core.transfer
 
 from __future__ import annotations
 
@@ -21,9 +20,8 @@ from torch.nn import functional
 from rmbg_nodes.core.colour import parse_colour
 from rmbg_nodes.core.composite import CompositeOptions, compose
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.core.layers import Blend
+from rmbg_nodes.core.layers import Blend, to_linear, to_srgb
 from rmbg_nodes.core.placement import ANCHORS, FITS, Anchor, Fit
-from rmbg_nodes.core.transfer import to_linear, to_srgb
 
 
 def composite(

@@ -31,11 +31,14 @@ def test_a_good_mask_has_measures_and_no_warnings() -> None:
 
 def test_no_subject_and_nothing_removed() -> None:
     empty, full = quality_flags(torch.zeros(40, 60)), quality_flags(torch.ones(40, 60))
-    assert (empty.no_subject, empty.nothing_removed) == (True, False)
-    assert (full.no_subject, full.nothing_removed) == (False, True)
+    assert (empty.worth_a_look["no_subject"], empty.worth_a_look["nothing_removed"]) == (
+        True,
+        False,
+    )
+    assert (full.worth_a_look["no_subject"], full.worth_a_look["nothing_removed"]) == (False, True)
     assert empty.warnings == ("no subject found",)
     assert "nothing was removed" in full.warnings[0]
-    assert quality_flags(torch.full((40, 60), 0.3)).no_subject
+    assert quality_flags(torch.full((40, 60), 0.3)).worth_a_look["no_subject"]
 
 
 @pytest.mark.parametrize(
@@ -49,21 +52,21 @@ def test_no_subject_and_nothing_removed() -> None:
 )
 def test_the_sides_that_cut_the_subject_off(place, sides) -> None:
     flags = quality_flags(disc(**place))
-    assert flags.touches_border
+    assert flags.worth_a_look["touches_border"]
     assert flags.sides == sides
     assert f"({', '.join(sides)})" in flags.warnings[0]
 
 
 def test_uncertain_masks_and_masks_in_pieces() -> None:
     haze = quality_flags(disc() * 0.3 + 0.3)
-    assert haze.is_uncertain
+    assert haze.worth_a_look["is_uncertain"]
     assert haze.uncertain == 1
     pieces = torch.zeros(200, 200)
     for row in range(10, 200, 40):
         for column in range(10, 200, 40):
             pieces[row : row + 20, column : column + 20] = 1
     flags = quality_flags(pieces)
-    assert (flags.islands, flags.in_pieces) == (25, True)
+    assert (flags.islands, flags.worth_a_look["in_pieces"]) == (25, True)
     assert flags.warnings == ("the mask has 25 separate pieces",)
     pieces[0, 0] = 1  # a speck is no piece
     assert quality_flags(pieces).islands == 25

@@ -1,7 +1,5 @@
 """What the commands say of doubtful results, and what a refused run costs and leaves: nothing."""
 
-# Pins the inside of core.remarks
-
 from __future__ import annotations
 
 import json
@@ -13,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.cli import main
-from rmbg_nodes.core.remarks import KINDS
+from rmbg_nodes.core.report import KINDS
 
 KEYER = ("--backend", "keyer")
 Said = pytest.CaptureFixture[str]

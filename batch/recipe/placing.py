@@ -13,7 +13,7 @@ from ...core.errors import BadOption, BadPicture
 from ...core.layers import split, subject_box
 from ...core.overlay import overlay
 from ...core.placement import MOST_PIXELS, Box, Size, place
-from ...core.remarks import NO_SUBJECT, Remark
+from ...core.report import NO_SUBJECT, Remark
 from ...core.resize import resize_layer
 from ...pictures.read import read_picture
 from ...pictures.srgb import OTHER_COLOURS
