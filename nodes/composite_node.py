@@ -10,7 +10,7 @@ from ..core.layers import BLENDS, Blend
 from ..core.placement import ANCHORS, FITS, Anchor, Fit
 from .comfy_host import comfy_job, tell
 from .tensors import check_batch, check_range, fit_masks, nothing_left
-from .widgets import ALIASES, CATEGORY, share
+from .widgets import CATEGORY, share
 
 
 class Composite(io.ComfyNode):
@@ -24,7 +24,7 @@ class Composite(io.ComfyNode):
             category=CATEGORY,
             description="Puts a cut-out on a colour or on another picture: fitted, placed and "
             "blended with straight alpha.",
-            search_aliases=(*ALIASES, "blend", "paste", "overlay"),
+            search_aliases=("replace background", "blend", "paste", "overlay", "shadow"),
             inputs=[
                 io.Image.Input(
                     "foreground", tooltip="The cut-out: RGBA, or RGB together with a mask."

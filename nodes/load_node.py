@@ -12,7 +12,7 @@ from ..core.types import Usage
 from ..pipeline.gate import open_backend
 from .comfy_host import ComfyHost
 from .socket import Remover
-from .widgets import ALIASES, CATEGORY, REMOVER_TYPE
+from .widgets import CATEGORY, REMOVER_TYPE
 
 
 class LoadRmbg(io.ComfyNode):
@@ -27,7 +27,7 @@ class LoadRmbg(io.ComfyNode):
             description="Chooses who removes the background: a model on this machine, a licensed "
             "API, or the keyer, which needs neither weights nor a key. Nothing else in the graph "
             "changes.",
-            search_aliases=ALIASES,
+            search_aliases=("background removal model", "bria", "fal", "replicate", "keyer"),
             inputs=[
                 io.Combo.Input(
                     "usage",

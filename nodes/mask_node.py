@@ -13,7 +13,7 @@ from ..core.cutout import cutout
 from ..pipeline.collect import name_of
 from .comfy_host import comfy_job, tell
 from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
-from .widgets import ALIASES, CATEGORY, background_inputs, background_of, decontaminate_input, share
+from .widgets import CATEGORY, background_inputs, background_of, decontaminate_input, share
 
 
 class ApplyMask(io.ComfyNode):
@@ -27,7 +27,7 @@ class ApplyMask(io.ComfyNode):
             category=CATEGORY,
             description="Corrects a mask and cuts the picture out with it. The mask is 1 on the "
             "subject and replaces the picture's own alpha. The options work from top to bottom.",
-            search_aliases=ALIASES,
+            search_aliases=("refine mask", "fix mask", "apply alpha", "feather", "grow mask"),
             inputs=[
                 io.Image.Input(
                     "image", tooltip="The picture to cut out; its own alpha is ignored."

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .comfy_host import input_folder
 from .composite_node import Composite
+from .folder_name import say_what_is_not_served
 from .load_node import LoadRmbg
 from .mask_node import ApplyMask
 from .remove_node import RemoveBackground
@@ -25,6 +26,7 @@ class RmbgExtension(ComfyExtension):
     """What `comfy_entrypoint` hands to ComfyUI."""
 
     async def on_load(self) -> None:
+        say_what_is_not_served()
         put_samples(input_folder())
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

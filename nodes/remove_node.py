@@ -13,10 +13,10 @@ from ..core.report import OnFailure
 from ..pipeline.finishing import Finishing
 from .comfy_host import tell
 from .core_model import CoreModel
+from .notices import many_frames, worth_a_look
 from .run_batches import run_batches
 from .socket import Remover, as_remover, at_resolution
 from .widgets import (
-    ALIASES,
     CATEGORY,
     REMOVER_TYPE,
     background_inputs,
@@ -37,7 +37,19 @@ class RemoveBackground(io.ComfyNode):
             category=CATEGORY,
             description="Cuts the subject out. The mask is 1 on the subject; the image has "
             "straight alpha and no colour of the old background in its edges.",
-            search_aliases=ALIASES,
+            # Only here: of nodes that share an alias the frontend puts the shortest name first.
+            search_aliases=(
+                "remove background",
+                "background removal",
+                "remove bg",
+                "cutout",
+                "cut out",
+                "rembg",
+                "rmbg",
+                "birefnet",
+                "matting",
+                "transparent background",
+            ),
             is_input_list=True,
             inputs=[
                 io.Custom(REMOVER_TYPE).Input(
@@ -135,16 +147,19 @@ class RemoveBackground(io.ComfyNode):
         limit = read_amount(most) if most else None
         side = only(resolution, "resolution") if resolution else 0
         backend, left_aside = at_resolution(plugged.backend, side)
-        told = tell("Remove Background (RMBG)", *filter(None, [left_aside]))
         work = (backend, plugged.usage, image, finishing, policy, limit, plugged.kept)
         if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work)
         else:
             batches = run_batches(*work)
+        images = [batch.image for batch in batches]
+        frames = many_frames(images)
+        looked_at = worth_a_look([report for batch in batches for report in batch.reports])
+        told = tell("Remove Background (RMBG)", *looked_at, *frames, *filter(None, [left_aside]))
         return io.NodeOutput(
-            [batch.image for batch in batches],
+            images,
             [batch.mask for batch in batches],
-            [batch.report for batch in batches],
+            ["\n\n".join([*frames, batch.report]) for batch in batches],
             ui={"text": told} if told else None,
         )

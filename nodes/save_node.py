@@ -24,7 +24,7 @@ from ..pipeline.collect import name_of
 from ..pipeline.context import open_user_records
 from .comfy_host import comfy_job, save_place, tell, workflow_of
 from .tensors import check_batch, fit_masks, nothing_left, pick
-from .widgets import ALIASES, CATEGORY
+from .widgets import CATEGORY
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SaveCutout(io.ComfyNode):
             description="Saves into ComfyUI's output folder, with straight alpha. With a report "
             "the files say which model cut them out, under which licence, and which receipt "
             "proves it; `rmbg inspect` reads it.",
-            search_aliases=(*ALIASES, "save", "export", "webp", "16 bit", "provenance"),
+            search_aliases=("save transparent", "export", "webp", "16 bit", "provenance"),
             is_output_node=True,
             inputs=[
                 io.Image.Input("image", tooltip="The cut-out: RGBA, or RGB together with a mask."),

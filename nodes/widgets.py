@@ -11,7 +11,6 @@ from ..core.cutout import background_colour
 from ..core.errors import BadOption
 
 CATEGORY = "image/background removal"
-ALIASES = ("rmbg", "rembg", "birefnet", "matting", "cutout", "cut out", "alpha", "background")
 REMOVER_TYPE = "BACKGROUND_REMOVAL"
 
 T = TypeVar("T")

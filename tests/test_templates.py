@@ -174,6 +174,13 @@ def test_a_note_explains_it(name: str) -> None:
 
 
 @each
+def test_a_note_names_no_command_that_a_folder_has_not(name: str) -> None:
+    """Where ComfyUI loads the folder there is no `rmbg`; our nodes have buttons."""
+    (note,) = [node for node in nodes(name) if node["type"] == "MarkdownNote"]
+    assert not re.search(r"\brmbg [a-z]", note["widgets_values"][0])
+
+
+@each
 def test_no_two_nodes_overlap(name: str) -> None:
     title = 30
     boxes = [(*node["pos"], *node["size"]) for node in nodes(name)]

@@ -214,8 +214,9 @@ def _cache_name(row: Released) -> str:
 def _ways_out(row: Released, host: Host) -> str:
     licence = LICENCES[row.licence]
     return (
-        f"Fetch them with `{fetch_line(row)}` if you accept their licence ({licence.name}, "
-        f"{licence.licence_page}), or put the file into {host.model_folders()[0] / row.name}."
+        f"If you accept their licence ({licence.name}, {licence.licence_page}), press Download on "
+        f"Load RMBG in ComfyUI, or fetch them with `{fetch_line(row)}`, or put the file into "
+        f"{host.model_folders()[0] / row.name}."
     )
 
 

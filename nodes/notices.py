@@ -1,0 +1,56 @@
+"""What Remove Background says below its widgets: what is worth a look, worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..core.remarks import KINDS, NO_SUBJECT, NOTE, kinds_of
+from ..core.report import FailureReport, Report
+
+# Remarks on the file, on records and of the backend stay in the report.
+_SHOWN = tuple(kind for kind in KINDS if kind not in (NOTE, "file", "records", "clipped"))
+
+# More pictures of one size with transparency than somebody makes who is not about to make a video.
+_FEW_FRAMES = 8
+
+
+def worth_a_look(reports: Sequence[Report | FailureReport]) -> tuple[str, ...]:
+    """Sentences on one run: failed pictures, then the kinds of warnings, each with how many.
+
+    The canvas shows the first 60 characters of them all, so what makes a result useless leads.
+    """
+    total = len(reports)
+    failed = [report for report in reports if isinstance(report, FailureReport)]
+    said = [_counted("failed", len(failed), total)] if failed else []
+    made = [report for report in reports if isinstance(report, Report)]
+    counts = Counter(kind for report in made for kind in set(kinds_of(report.warnings)))
+    for kind in _SHOWN:
+        if not counts[kind]:
+            continue
+        words = KINDS[kind]
+        if total == 1:
+            (words,) = [text for text in made[0].warnings if kinds_of([text]) == (kind,)][:1]
+        if kind == NO_SUBJECT:
+            words += ", so the cut-out is empty"
+        said.append(_counted(words, counts[kind], total))
+    return tuple(said)
+
+
+def many_frames(images: Sequence[Tensor]) -> tuple[str, ...]:
+    """A sentence where results (B, H, W, C) look like the frames of a video with transparency."""
+    most = max((len(image) for image in images if image.shape[-1] == 4), default=0)
+    if most <= _FEW_FRAMES:
+        return ()
+    return (
+        f"{most} frames with transparency, which Create Video does not take: it fails with "
+        "Unexpected numpy array shape. For a video set background to a colour, or put them on a "
+        "picture with Composite (RMBG); to keep the transparency save the frames as PNG.",
+    )
+
+
+def _counted(words: str, count: int, total: int) -> str:
+    sentence = words if total == 1 else f"{words}: {count} of {total} pictures"
+    return f"{sentence[:1].upper()}{sentence[1:].removesuffix('.')}."
