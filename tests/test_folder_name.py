@@ -1,5 +1,9 @@
 """The line in ComfyUI's log about a folder's name; tests/comfyui asks the real server for files."""
 
+# Pins the inside of nodes
+# Pins the inside of nodes.folder_name
+# Pins the inside of nodes.node_list
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Which folder names the real server serves files from, and that the log says where it does not."""
 
+# Pins the inside of nodes.folder_name
+
 from __future__ import annotations
 
 import shutil
