@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..core.remarks import KINDS, NO_SUBJECT, NOTE, kinds_of
-from ..core.report import FailureReport, Report
+from ..core.report import KINDS, NO_SUBJECT, NOTE, FailureReport, Report, kinds_of
 
 # Remarks on the file, on records and of the backend stay in the report.
 _SHOWN = tuple(kind for kind in KINDS if kind not in (NOTE, "file", "records", "clipped"))
