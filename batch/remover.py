@@ -20,7 +20,7 @@ from ..core.types import Failure, Job, Usage
 from ..pipeline.context import open_user_records
 from ..pipeline.executor import usual_workers
 from ..pipeline.finishing import Done
-from ..pipeline.hand_over import Held, Settle, deliver
+from ..pipeline.hand_over import Settle, deliver
 from ..pipeline.inputs import Failed
 from .produce import produce
 from .ray.shared_budget import SharedBudget
@@ -88,16 +88,17 @@ class Remover:
         costs nothing when the batch is tried again.
         """
         columns = {name: _listed(name, batch[name]) for name in batch}
-        held = Held()
+        held: list[Settle] = []
 
         def hand_over(row: _Row, settle: Settle) -> None:
             if row["error"] is None:
-                held(row, settle)
+                held.append(settle)
 
         orders = [self._order(row, columns, hand_over) for row in range(_rows(columns))]
         futures = self._open_session().work(orders) if orders else []
         made = [future.result() for future in futures]
-        held.settle()
+        for settle in held:
+            settle()
         added: dict[str, list[object]] = {name: [row[name] for row in made] for name in ADDED}
         return {**{name: column for name, column in columns.items() if name != "bytes"}, **added}
 

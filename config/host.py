@@ -47,17 +47,17 @@ class PlainHost:
         self._platform = platform
         self._home = home or Path.home()
 
-    def surroundings(self) -> Mapping[str, str]:
+    def surroundings(self, file: SettingsFile | None = None) -> Mapping[str, str]:
         """Return what each variable is: the environment's, else that of the settings file. A
         variable that is set to nothing is not set. An environment that was given is taken alone.
 
-        Raises BadOption for a settings file that cannot be used.
+        file: as it was read; None reads it now. Raises BadOption for one that cannot be used.
         """
         if not self._is_own:
             return self._environment
         below = {
             name: text
-            for name, text in self.settings_file().values.items()
+            for name, text in (file or self.settings_file()).values.items()
             if not self._environment.get(name, "").strip()
         }
         return ChainMap(below, os.environ) if below else self._environment

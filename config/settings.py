@@ -103,7 +103,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     host = PlainHost()
     file = host.settings_file()
     check_file(file)
-    return _settings(host.surroundings(), file.weights)
+    return _settings(host.surroundings(file), file.weights)
 
 
 def check_file(file: SettingsFile) -> None:

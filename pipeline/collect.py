@@ -13,8 +13,8 @@ from torch import Tensor
 from ..core.report import FailureReport, OnFailure, Report, render
 from ..core.types import Backend, Job, Usage
 from .finishing import Done, Finishing
-from .hand_over import Held
-from .inputs import Failed, Input
+from .hand_over import Settle
+from .inputs import Failed, Input, Loaded
 from .matte_memory import MatteMemory
 from .remove import remove
 
@@ -59,13 +59,13 @@ def remove_batches(
     pictures = [picture for batch in images for picture in batch]
     count = len(pictures)
     inputs = [
-        Input(index, name_of(index, count, noun), partial(_itself, picture), at_hand=True)
+        Input(index, name_of(index, count, noun), partial(Loaded, picture), at_hand=True)
         for index, picture in enumerate(pictures)
     ]
     places = _Places(images, 4 if finishing.background is None else 3)
     reports: dict[int, Report | FailureReport] = {}
     failed: list[Failed] = []
-    held = Held()
+    held: list[Settle] = []
     for result in remove(
         inputs,
         backend,
@@ -74,7 +74,7 @@ def remove_batches(
         job=job,
         max_cost=max_cost,
         kept=kept,
-        hand_over=held,
+        hand_over=lambda _result, settle: held.append(settle),
     ):
         if isinstance(result, Done):
             places.fill(result.index, result.image, result.mask)
@@ -90,7 +90,8 @@ def remove_batches(
     made = places.filled()
     if on_failure == "stop" or not made:
         raise_failures(failed, count)
-    held.settle()
+    for settle in held:  # who gets an error, or stops the run, has none of them
+        settle()
     ordered = iter([reports[index] for index in sorted(reports)])
     told = [[next(ordered) for _ in batch] for batch in images]
     first, *_ = made
@@ -167,10 +168,6 @@ def _rows(batch: Tensor, rows: list[int]) -> Tensor:
 def _float_dtype(batch: Tensor) -> torch.dtype:
     """The batch's own dtype (float32, or float16 with --fp16-intermediates)."""
     return batch.dtype if batch.is_floating_point() else torch.float32
-
-
-def _itself(picture: Tensor) -> Tensor:
-    return picture
 
 
 def _without_name(message: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The journal of paid jobs, the cache of their results, and the receipt of every picture.
+"""The user's records, opened once a process, and paid results fetched into them.
 
 One place for every program of this user: two journals would pay for the same picture twice.
 """
@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-from ..catalogue.licences import LICENCES, licence_of
 from ..config.host import PlainHost
 from ..config.settings import Settings, read_settings
 from ..core.errors import PictureError, ResultWaiting
-from ..core.report import JsonValue
-from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Backend, Claim, Job, Resumable, Usage
+from ..core.types import Backend, Claim, Job, Resumable
 from ..records.journal import OpenJob
 from ..records.paid_job import PaidJob
-from ..records.receipt_writer import Circumstances
 from ..records.store import Records, open_records
-from ..version import __version__
 
 
 def open_user_records(settings: Settings | None = None) -> Records:
@@ -35,53 +30,12 @@ def open_user_records(settings: Settings | None = None) -> Records:
 
 @lru_cache(maxsize=8)
 def _opened(folder: Path, cache_bytes: int, process: int) -> Records:
-    """Once a process: a forked child must not write under its parent's name."""
+    """Open them once a process: a forked child must not write under its parent's name."""
     del process  # only a part of the cache's key
     records = open_records(folder, cache_bytes)
     # Of many folders the first are let go again, and a file is not left to the garbage collector.
     weakref.finalize(records, records.journal.close).atexit = False
     return records
-
-
-def circumstances(
-    backend: Backend,
-    finishing: Mapping[str, JsonValue],
-    asked: Usage | None,
-    settings: Settings,
-    allowed: tuple[Usage, str],
-) -> Circumstances:
-    """What the receipts of a run have in common. asked: the use that the caller stated, if any.
-    allowed: the gate's answer."""
-    usage, ground = allowed
-    options: Mapping[str, OptionValue] | None = getattr(backend, "options", None)
-    return Circumstances(
-        software=f"rmbg-nodes {__version__}",
-        spec=backend.spec,
-        usage=usage,
-        ground=ground,
-        accepted_by=_accepted_by(backend.spec, usage, asked, settings),
-        own_weights=settings.weights,
-        finishing=finishing,
-        options=options,
-    )
-
-
-def _accepted_by(
-    spec: BackendSpec, usage: Usage, asked: Usage | None, settings: Settings
-) -> tuple[str, ...]:
-    """The settings that decided which use this is and that it may be, in the order of the gate."""
-    licence = LICENCES[spec.licence]
-    in_force = licence_of(spec.licence, spec.weights_sha256, settings.weights)
-    named = "RMBG_USAGE" if settings.usage else "the usage given" if asked else "the default usage"
-    decided = {
-        named: True,
-        licence.grant_variable: usage == "commercial" and licence.id in settings.grants,
-        "[[weights]] in settings.toml": (
-            licence.commercial == "unknown" and (spec.weights_sha256 or "") in settings.weights
-        ),
-        settings.data_terms: usage == "commercial" and in_force.data_terms == "restricted",
-    }
-    return tuple(name for name, holds in decided.items() if name and holds)
 
 
 def resume(

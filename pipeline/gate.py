@@ -15,7 +15,7 @@ from ..config.host import PlainHost
 from ..config.settings import Settings, read_settings
 from ..core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
 from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Backend, Claim, Frame, Host, Job, Outcome, Resumable, Sizable, Usage
+from ..core.types import Backend, Claim, Host, Job, Outcome, Resumable, Sizable, Usage
 
 _log = logging.getLogger("rmbg_nodes")
 
@@ -29,19 +29,12 @@ class OpenBackend:
         self._backend = backend
         self.usage = usage
         self.options = options
+        self.work, self.run, self.close = backend.work, backend.run, backend.close
 
     @property
     def spec(self) -> BackendSpec:
         """The row of the catalogue; its licence is that of the weights in use."""
         return self._backend.spec
-
-    def work(self, frame: Frame) -> str | None:
-        """See `Backend.work`."""
-        return self._backend.work(frame)
-
-    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        """See `Backend.run`."""
-        return self._backend.run(frames, job)
 
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
         """See `Resumable.resume`; for hosted backends."""
@@ -51,10 +44,6 @@ class OpenBackend:
         """See `Sizable.at`; for backends whose spec is `sizable`."""
         sized = cast("Sizable", self._backend).at(resolution)
         return OpenBackend(sized, self.usage, {**self.options, "resolution": resolution})
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self._backend.close()
 
 
 def open_backend(
@@ -78,8 +67,9 @@ def open_backend(
     held_back = current.offline and bool(chosen.get("download"))
     if held_back:
         chosen = {**chosen, "download": False}
+    values = backends.check_options(spec, chosen)
     try:
-        backend = load(spec, chosen, machine)
+        backend = load(spec, values, machine)
     except WeightsMissing as error:
         if not held_back:
             raise
@@ -95,7 +85,7 @@ def open_backend(
             Path(str(chosen["weights"])).name,
             backend.spec.weights_sha256,
         )
-    return OpenBackend(backend, usage, backends.check_options(spec, chosen))
+    return OpenBackend(backend, usage, values)
 
 
 def allow_unopened(
@@ -171,13 +161,12 @@ def _unknown(spec: BackendSpec, settings: Settings) -> bool:
 
 
 def load(spec: BackendSpec, options: Mapping[str, OptionValue], host: Host) -> Backend:
-    """Import and open the backend of this row. Raises BadOption and what the backend itself
-    refuses."""
-    values = backends.check_options(spec, options)
+    """Import and open the backend of this row. options: all of them, as `check_options` gives them.
+    Raises what the backend itself refuses."""
     module_name, _, function_name = spec.target.partition(":")
     module = importlib.import_module(f"..backends.{module_name}", __package__)
     opener = cast("Callable[..., Backend]", getattr(module, function_name))
-    return opener(spec, host, **values)
+    return opener(spec, host, **options)
 
 
 def _pinned(backend_id: str) -> BackendSpec:

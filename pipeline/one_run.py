@@ -16,11 +16,12 @@ from ..catalogue.licences import licence_of
 from ..config.settings import Settings, read_settings
 from ..core.report import Remark
 from ..core.types import Backend, Job, Outcome, Usage
+from ..records.paid_job import PaidJob
 from ..records.receipt_writer import ReceiptWriter
 from ..records.run_budget import RunBudget
 from ..records.store import Records
-from .context import circumstances, open_user_records
-from .estimate import Estimate, afford
+from .context import open_user_records
+from .estimate import afford
 from .executor import Executor
 from .finishing import Done, Finishing
 from .gate import allow
@@ -61,32 +62,31 @@ class Run:
         self._backend = backend
         self._kept = kept
         self._records = records or open_user_records(self._settings)
-        self._budget = RunBudget(self._records.spending, self._settings.budget, max_cost)
-        about = circumstances(backend, finishing.data(), asked, self._settings, self.allowed)
-        self._receipts = ReceiptWriter(self._records.receipts, about)
-        self._expected: Estimate | None = None
-        self._stream: InputStream | None = None
+        self._receipts = ReceiptWriter(
+            self._records.receipts, backend, finishing.data(), asked, self._settings, self.allowed
+        )
+        self._paid: PaidJob | None = None
+        if backend.spec.price:
+            self._budget = RunBudget(self._records.spending, self._settings.budget, max_cost)
+            self._paid = PaidJob(self.job, self._records.journal, self._records.cache, self._budget)
+            self.job = self._paid
+        self._estimate = ""
 
     def afford(self, inputs: Iterable[Input]) -> None:
         """Raise OverBudget where the run would cost more than it may, as far as that is known."""
-        if isinstance(inputs, Sequence):
-            self._expected = afford(inputs, self._backend, self._records, self._budget)
-        if self._expected is not None:
-            _log.info("%s", self._expected)
+        if self._paid and isinstance(inputs, Sequence):
+            self._estimate = str(afford(inputs, self._backend, self._records, self._budget))
+            _log.info("%s", self._estimate)
 
     def outcomes(
         self, inputs: Iterable[Input], executor: Executor
     ) -> Iterator[tuple[Prepared | Input, Outcome]]:
-        """Every picture with its outcome, as they complete; see `InputStream.outcomes`."""
-        paid = self._records if self._backend.spec.price else None
-        stream = InputStream(
-            inputs, self._backend, self.job, paid, executor, self._budget, self._kept
-        )
-        self._stream, self.job = stream, stream.job
+        """Return every picture with its outcome, as they complete; see `InputStream.outcomes`."""
+        stream = InputStream(inputs, self._backend, self.job, executor, self._paid, self._kept)
         return stream.outcomes()
 
     def receipted(self, result: Done | Failed, picture: Prepared | Input) -> Done | Failed:
-        """The result with its receipt, and with what its report says of the whole run."""
+        """Return the result with its receipt, and with what its report says of the whole run."""
         if isinstance(picture, Input) or isinstance(result, Failed):
             failed = cast("Failed", result)
             if isinstance(picture, Input) and not _was_there(failed.failure.error):
@@ -96,33 +96,31 @@ class Run:
         facts = result.report.facts
         # As the gate saw it: a file of the user's is named by the user's settings.
         licence = licence_of(facts.licence, facts.weights_sha256, self._settings.weights)
-        expected = "" if self._expected is None else str(self._expected)
-        report = replace(result.report, estimate=expected, licence_name=licence.name)
+        report = replace(result.report, estimate=self._estimate, licence_name=licence.name)
         report = self._receipts.delivered(report, _source(picture), result.image, result.mask)
-        paid = self._stream.paid if self._stream else None
-        said = (Remark(words, "records") for words in (paid.warnings if paid else ()))
+        said = (Remark(words, "records") for words in (self._paid.warnings if self._paid else ()))
         told = dict.fromkeys((*report.warnings, *said))
         return replace(result, report=replace(report, warnings=tuple(told)))
 
     def handed_over(self, work: str | None) -> None:
-        """Note that a result has reached its place; see `InputStream.handed_over`."""
-        if self._stream:
-            self._stream.handed_over(work)
+        """Note that a result has reached its place; see `PaidJob.handed_over`."""
+        if self._paid and work is not None:
+            self._paid.handed_over(work)
 
     def close(self) -> None:
         """Leave what is still at the provider to any other run."""
-        if self._stream:
-            self._stream.close()
+        if self._paid:
+            self._paid.close()
 
 
 def _source(picture: Prepared) -> Tensor:
-    """The picture's own pixels (H, W, 3), or (H, W, 4) with its alpha."""
+    """Return the picture's own pixels (H, W, 3), or (H, W, 4) with its alpha."""
     pixels = picture.frame.pixels
     return pixels if picture.alpha is None else torch.cat([pixels, picture.alpha[..., None]], -1)
 
 
 def _was_there(error: BaseException) -> bool:
-    """Whether there was a file, by what its reading failed with."""
+    """Tell whether there was a file, by what its reading failed with."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NOT_THERE:

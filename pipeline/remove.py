@@ -12,7 +12,7 @@ from ..core.types import Backend, Job, Outcome, Usage
 from ..records.store import Records
 from .executor import executor_for
 from .finishing import Done, Finishing, finish
-from .hand_over import Settle, as_it_is, at_once
+from .hand_over import Settle, at_once
 from .inputs import Failed, Input, Prepared
 from .matte_memory import MatteMemory
 from .one_run import Run
@@ -55,7 +55,7 @@ def remove(
     inputs: Iterable[Input],
     backend: Backend,
     finishing: Finishing,
-    deliver: Callable[[Done | Failed], object] = as_it_is,
+    deliver: Callable[[Done | Failed], object] = lambda result: result,
     *,
     workers: int = 0,
     usage: Usage | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import cast
@@ -37,7 +38,7 @@ class PaidJob(Job):
         self._reserving = threading.Lock()
         self._inner = inner
         self._journal = journal
-        self._cache = cache
+        self.cache = cache
         self._sizes: dict[str, tuple[int, int]] = {}
         self._names: dict[str, str] = {}
         self._prices: dict[str, Price] = {}
@@ -49,24 +50,36 @@ class PaidJob(Job):
         self._not_noted: dict[str, Ticket] = {}
         self._pause = Pause()
         self._in_hand: set[str] = set()
+        self._counting = threading.Lock()
+        self._copies: Counter[str] = Counter()  # expected pictures that have no place yet
         self._sent: set[str] = set()
         self._over = False
 
     def expect(self, work: str, size: tuple[int, int], name: str = "") -> None:
-        """Expect this picture next. size: (width, height). name: what messages call it; the
-        journal does not take it down."""
+        """Expect this picture next, or another that is the same. size: (width, height). name: what
+        messages call it; the journal does not take it down."""
         self._sizes[work] = size
         self._names[work] = name
+        with self._counting:
+            self._copies[work] += 1
+
+    def earlier(self, work: str) -> Matte | None:
+        """Return the result that was paid for earlier, from the cache: a row of it that is still
+        open is of a killed process."""
+        matte = self.cache.get(work)
+        if matte is not None:
+            self._try(self._journal.delivered, work)
+        return matte
 
     def handed_over(self, work: str) -> None:
-        """Note that the user has the result, which need not be fetched again."""
-        if work in self._in_hand:
+        """Note that a result has reached its place, also when the run is over. When those of all
+        expected pictures that are the same have, it need not be fetched again."""
+        with self._counting:
+            self._copies[work] -= 1
+            last = not self._copies[work]
+        if last and work in self._in_hand:
             self._in_hand.discard(work)
             self._try(self._journal.delivered, work)
-
-    def found(self, work: str) -> None:
-        """Note that the cache has the result: a row that is still open is of a killed process."""
-        self._try(self._journal.delivered, work)
 
     def close(self) -> None:
         """End the run: what is still at the provider may be fetched by any other."""
@@ -107,7 +120,7 @@ class PaidJob(Job):
         try:
             ticket = self._journal.known(work)
             if ticket is None:
-                self._cache.look(work)
+                self.cache.look(work)
         except (sqlite3.Error, OSError) as error:
             what = f"the cache of paid results cannot be read ({error})"
             if isinstance(error, sqlite3.Error):
@@ -138,7 +151,7 @@ class PaidJob(Job):
                 )
         except sqlite3.Error as error:
             raise self._refusal(error) from error
-        if self._cache.has(work):
+        if self.cache.has(work):
             self._try(self._journal.not_sent, work)
             raise BackendFailed(
                 "this picture was delivered a moment ago; run again, it costs nothing."
@@ -185,7 +198,7 @@ class PaidJob(Job):
             self._try(self._journal.failed, work)
 
     def _delivered(self, work: str, matte: Matte) -> None:
-        if self._cache.put(work, matte):
+        if self.cache.put(work, matte):
             self._not_noted.pop(work, None)
             self._try(self._journal.delivered, work)
         else:

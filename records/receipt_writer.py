@@ -9,48 +9,53 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from torch import Tensor
 
-from ..catalogue.licences import Licence, OwnWeights, licence_of
+from ..catalogue.licences import LICENCES, licence_of
+from ..config.settings import Settings
 from ..core.digest import PixelDigests, pixel_digests, work_digests
 from ..core.report import JsonValue, Remark, Report
 from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Failure, Usage
+from ..core.types import Backend, Failure, Usage
+from ..version import __version__
 from .chain import canonical, sha256
 from .receipts import Receipts
 from .trouble import Pause
 
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What is the same for every picture of one run."""
-
-    software: str
-    spec: BackendSpec
-    usage: Usage
-    ground: str
-    """Why the use is allowed."""
-    accepted_by: tuple[str, ...]
-    """The settings that decided it, by name."""
-    own_weights: Mapping[str, OwnWeights]
-    """sha256 -> the licence that the user has established for a file of their own."""
-    finishing: Mapping[str, JsonValue]
-    """What happens to a mask after the backend."""
-    options: Mapping[str, OptionValue] | None
-    """The backend's own; None when not known."""
+_SOFTWARE = f"rmbg-nodes {__version__}"
 
 
 class ReceiptWriter:
     """One run's receipts. Any thread may call it."""
 
-    def __init__(self, receipts: Receipts, run: Circumstances) -> None:
+    def __init__(
+        self,
+        receipts: Receipts,
+        backend: Backend,
+        finishing: Mapping[str, JsonValue],
+        asked: Usage | None,
+        settings: Settings,
+        allowed: tuple[Usage, str],
+    ) -> None:
+        """finishing: what happens to a matte after the backend. asked: the use that the caller
+        stated, if any. allowed: the gate's answer, the use and the ground for it."""
         self._receipts = receipts
-        self._run = run
+        self._spec = backend.spec
+        self._own_weights = settings.weights
         self._pause = Pause()
+        spec, (usage, self._ground) = backend.spec, allowed
+        self._accepted_by = _accepted_by(spec, usage, asked, settings)
+        self._same: dict[str, JsonValue] = {
+            "version": _VERSION,
+            "software": _SOFTWARE,
+            "backend": spec.id,
+            "provider": spec.provider if spec.location == "hosted" else None,
+            "usage": usage,
+            "settings": {**finishing, "options": _options(backend)},
+        }
 
     def delivered(self, report: Report, source: Tensor, image: Tensor, mask: Tensor) -> Report:
         """Return the report with the id of its receipt, or with the reason why there is none.
@@ -85,7 +90,7 @@ class ReceiptWriter:
         source: (H, W, 3 | 4); None when the picture could not be read. Whether a hosted one left
         the machine is only known when it has an id or may have been paid for.
         """
-        spec, error = self._run.spec, failure.error
+        spec, error = self._spec, failure.error
         sent = bool(failure.request_id) or error.paid != "no"
         hosted = spec.location == "hosted" and source is not None
         content: dict[str, JsonValue] = {
@@ -104,12 +109,20 @@ class ReceiptWriter:
     def _written(
         self, licence: str, weights_sha256: str | None, content: Mapping[str, JsonValue]
     ) -> tuple[str | None, tuple[str, ...]]:
-        """The id of the receipt, and warnings."""
-        row = licence_of(licence, weights_sha256, self._run.own_weights)
+        """Return the id of the receipt, and warnings."""
+        row = licence_of(licence, weights_sha256, self._own_weights)
         text = canonical(asdict(row))
+        terms: dict[str, JsonValue] = {
+            "id": row.id,
+            "name": row.name,
+            "text_sha256": sha256(text),
+            "text_from": _SOFTWARE,
+            "ground": self._ground,
+            "accepted_by": [*self._accepted_by],
+        }
         try:
             with self._pause.attempt():
-                receipt = self._receipts.add({**_common(self._run, row, text), **content}, text).id
+                receipt = self._receipts.add({**self._same, "licence": terms, **content}, text).id
             said = (Remark(words, "records") for words in self._receipts.warnings)
             return receipt, tuple(said)
         except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
@@ -123,31 +136,32 @@ class ReceiptWriter:
         return None, (Remark(why, "no-receipt"),)
 
 
-def _common(run: Circumstances, row: Licence, licence_text: str) -> dict[str, JsonValue]:
-    return {
-        "version": _VERSION,
-        "software": run.software,
-        "backend": run.spec.id,
-        "provider": run.spec.provider if run.spec.location == "hosted" else None,
-        "usage": run.usage,
-        "licence": {
-            "id": row.id,
-            "name": row.name,
-            "text_sha256": sha256(licence_text),
-            "text_from": run.software,
-            "ground": run.ground,
-            "accepted_by": [*run.accepted_by],
-        },
-        "settings": {**run.finishing, "options": _options(run)},
+def _accepted_by(
+    spec: BackendSpec, usage: Usage, asked: Usage | None, settings: Settings
+) -> tuple[str, ...]:
+    """Return the settings that decided the use and that it may be, in the order of the gate."""
+    licence = LICENCES[spec.licence]
+    in_force = licence_of(spec.licence, spec.weights_sha256, settings.weights)
+    named = "RMBG_USAGE" if settings.usage else "the usage given" if asked else "the default usage"
+    decided = {
+        named: True,
+        licence.grant_variable: usage == "commercial" and licence.id in settings.grants,
+        "[[weights]] in settings.toml": (
+            licence.commercial == "unknown" and (spec.weights_sha256 or "") in settings.weights
+        ),
+        settings.data_terms: usage == "commercial" and in_force.data_terms == "restricted",
     }
+    return tuple(name for name, holds in decided.items() if name and holds)
 
 
-def _options(run: Circumstances) -> JsonValue:
-    if run.options is None:
+def _options(backend: Backend) -> JsonValue:
+    """Return the backend's own options; None where they are not known."""
+    given: Mapping[str, OptionValue] | None = getattr(backend, "options", None)
+    if given is None:
         return None
     options: dict[str, JsonValue] = {}
-    for option in run.spec.options:
-        value = run.options.get(option.name, option.default)
+    for option in backend.spec.options:
+        value = given.get(option.name, option.default)
         free = isinstance(value, str) and not option.choices
         options[option.name] = bool(value) if free else value
     return options

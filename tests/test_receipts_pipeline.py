@@ -162,10 +162,10 @@ def test_a_lost_answer_may_be_owed(records: Records) -> None:
 
 
 def test_a_hosted_failure_before_the_submit_does_not_guess(records: Records) -> None:
-    hosted = context.circumstances(
-        FakeHosted(FakeProvider()), {}, None, Settings(), ("non-commercial", "because")
+    hosted = FakeHosted(FakeProvider())
+    receipt_writer = ReceiptWriter(
+        records.receipts, hosted, {}, None, Settings(), ("non-commercial", "because")
     )
-    receipt_writer = ReceiptWriter(records.receipts, hosted)
     receipt_writer.failed(Failure(BadPicture("too large")), torch.zeros(4, 4, 3))
     receipt_writer.failed(Failure(BadPicture("unreadable")), None)
     assert [one["left_machine"] for one in said_by(records)] == [None, False]
