@@ -71,7 +71,7 @@ def adjust_mask(
 
 
 def threshold(mask: Tensor, level: float) -> Tensor:
-    """A hard mask: 1 from `level` (0..1) up, 0 below. What was 0 stays 0, whatever the level."""
+    """Make the mask hard: 1 from `level` (0..1) up, 0 below. What was 0 always stays 0."""
     check_share(level, "threshold")
     values = mask.float()
     return ((values >= level) & (values > 0)).to(mask.dtype)
@@ -155,7 +155,7 @@ def remove_islands(mask: Tensor, min_area: float = 1.0) -> Tensor:
 
 
 def keep_and_drop(mask: Tensor, keep: Tensor | None, drop: Tensor | None) -> Tensor:
-    """Painted corrections: at least `keep` of every pixel stays, at most 1 - `drop` of it.
+    """Apply painted corrections: at least `keep` of every pixel stays, at most 1 - `drop` of it.
 
     keep, drop: masks in any form and size that `match_mask` takes, or None. Where both are
     painted, drop wins.

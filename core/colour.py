@@ -35,7 +35,7 @@ DECIMAL = re.compile(r"\d{1,3}(?:\s*,\s*\d{1,3}){2,3}")
 
 
 def parse_colour(colour: str | Sequence[float]) -> tuple[float, ...]:
-    """Three numbers in 0..1, sRGB-encoded, or four with straight alpha last.
+    """Return three numbers in 0..1, sRGB-encoded, or four with straight alpha last.
 
     colour: "#rgb", "#rgba", "#rrggbb", "#rrggbbaa", "r,g,b" or "r,g,b,a" in 0..255, a name of
     CSS 2.1, or three or four numbers that already lie in 0..1. Raises BadOption for the rest.
@@ -50,7 +50,7 @@ def parse_colour(colour: str | Sequence[float]) -> tuple[float, ...]:
 
 
 def _parse_text(text: str) -> tuple[float, ...]:
-    """The numbers that `text` spells; none when it is not in a known form."""
+    """Return the numbers that `text` spells; none when it is not in a known form."""
     text = text.strip().lower()
     text = NAMES.get(text, text)
     if HEX.fullmatch(text):

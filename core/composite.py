@@ -116,7 +116,7 @@ def compose(
 
 
 def _backdrop(background: Tensor | str | Sequence[float], foreground: Tensor) -> Tensor:
-    """The background as an image; a colour becomes one of the foreground's size and dtype."""
+    """Return the background as an image; a colour gets the foreground's size and dtype."""
     if isinstance(background, Tensor):
         return background.to(foreground.device)
     colour = foreground.new_tensor(parse_colour(background))
@@ -128,7 +128,7 @@ def _pick(pictures: Tensor, index: int) -> Tensor:
 
 
 def _arrange(layer: Layer, canvas: Size, options: CompositeOptions, name: str) -> tuple[Layer, Box]:
-    """The foreground in the size and with the opacity that it is to have, and its place."""
+    """Return the foreground in the size and with the opacity that it is to have, and its place."""
     if options.fit == "subject":
         box = subject_box(layer.alpha)
         if box is None:

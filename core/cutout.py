@@ -49,7 +49,7 @@ def _on_colour(colour: Tensor, alpha: Tensor, background: tuple[float, float, fl
 
 
 def background_colour(text: str) -> tuple[float, float, float] | None:
-    """A background as people write it: None for "transparent", else sRGB in 0..1.
+    """Read a background as people write it: None for "transparent", else sRGB in 0..1.
 
     Raises BadOption for an unknown colour, and for a translucent one.
     """

@@ -47,7 +47,7 @@ class WorkDigests:
 
 
 def pixel_digests(image: Tensor, *, deep: bool | None = None) -> PixelDigests:
-    """The digests of one picture, (H, W, C) floating point in 0..1, C = 1, 3 or 4.
+    """Return the digests of one picture, (H, W, C) floating point in 0..1, C = 1, 3 or 4.
 
     Values beyond 0..1 are clamped and all are rounded half up in float32, as the picture writer
     does it. deep: whether 16 bits are wanted as well; None = where 8 bits do not hold the picture.
@@ -60,7 +60,7 @@ def pixel_digests(image: Tensor, *, deep: bool | None = None) -> PixelDigests:
 
 
 def work_digests(source: Tensor, image: Tensor, mask: Tensor) -> WorkDigests:
-    """Of source and image, (H, W, C), and mask, (H, W), at the same time on up to three cores.
+    """Hash source and image, (H, W, C), and mask, (H, W), at the same time on up to three cores.
 
     A soft edge never fits 8 bits, so what went out has digests of 16 bits where what came in has.
     Of what came in every 61st sample is looked at for that.
@@ -76,7 +76,7 @@ def work_digests(source: Tensor, image: Tensor, mask: Tensor) -> WorkDigests:
 
 
 def level_blocks(flat: NDArray[np.float32], bits: int) -> Iterator[NDArray[np.unsignedinteger]]:
-    """The levels of one block of samples after the other: what the picture writer writes, too.
+    """Yield the levels of one block of samples after the other, as the picture writer writes them.
 
     Each block is written over by the next. bits: 8 or 16.
     """

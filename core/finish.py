@@ -20,7 +20,7 @@ _HALF_LEVEL = 1 / 510
 
 
 def to_size(values: Tensor, kind: Literal["logits", "alpha"], height: int, width: int) -> Tensor:
-    """A matte at another size, without looking at the picture.
+    """Bring a matte to another size, without looking at the picture.
 
     values: (B, h, w); kind "logits" (any real number) or "alpha" (0..1). Returns alpha in 0..1,
     (B, height, width), in the dtype of `values`. Interpolation is bicubic on logits, which keeps
@@ -60,7 +60,7 @@ def upsample_mask(
     refine: bool = True,
     refine_same_size: bool = False,
 ) -> Tensor:
-    """A mask at the size of its picture, with the picture's own edges.
+    """Bring a mask to the size of its picture, with the picture's own edges.
 
     mask: (B, h, w), alpha in 0..1 or logits, 1 = subject. image: (B, H, W, C) in 0..1 with C = 1,
     3 or 4, the fourth not looked at; on the same device. Batches of 1 and N go together.
@@ -96,7 +96,7 @@ def upsample_mask(
 
 
 def settle(alpha: Tensor) -> Tensor:
-    """Alpha that lies within half an 8-bit level of 0 or 1 becomes exactly that.
+    """Make alpha that lies within half an 8-bit level of 0 or 1 exactly that.
 
     A network's sigmoid never reaches either, so its background would keep a thousandth of the old
     picture: white would be 254, and no pixel of the subject would count as opaque.

@@ -44,7 +44,7 @@ _SOLID = 1 / 512
 
 
 def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) -> Tensor:
-    """The colour of the subject alone, to be stored as straight RGB beside the same alpha.
+    """Return the colour of the subject alone, to be stored as straight RGB beside the same alpha.
 
     image: (B, H, W, C) with C = 1, 3 or 4, sRGB in 0..1; a fourth channel is not looked at.
     alpha: (B, H, W) in 0..1, 1 = subject, on the image's device. Batches of 1 and N go together.
@@ -69,7 +69,7 @@ def estimate_foreground(image: Tensor, alpha: Tensor, *, amount: float = 1.0) ->
 def foreground_tiles(
     image: Tensor, alpha: Tensor, *, amount: float, extended: bool = True
 ) -> Iterator[tuple[int, Tile, Tensor]]:
-    """The same, one tile at a time: the number in the batch, the tile, its colours (h, w, 3).
+    """Yield the same, one tile at a time: the number in the batch, the tile, its colours (h, w, 3).
 
     extended: whether the subject's colour is wanted where alpha is 0. Without it some of these
     pixels are 0.
@@ -92,7 +92,7 @@ def foreground_tiles(
 
 
 def _as_they_are(colour: Tensor, alpha: Tensor) -> Iterator[tuple[int, Tile, Tensor]]:
-    """The picture's own colours where there is any of the subject."""
+    """Return the picture's own colours where there is any of the subject."""
     _, height, width = alpha.shape
     for number, alphas in enumerate(alpha):
         for tile in all_tiles(height, width, tile_side(alpha.device.type)):
@@ -103,7 +103,7 @@ def _as_they_are(colour: Tensor, alpha: Tensor) -> Iterator[tuple[int, Tile, Ten
 def _assembled(
     colour: Tensor, planes: Tensor, matte: Tensor, amount: float, extended: bool
 ) -> Iterator[tuple[int, Tile, Tensor]]:
-    """What is opaque keeps its colour, and what has none to be estimated is 0."""
+    """Assemble a tile: what is opaque keeps its colour, and what has none to be estimated is 0."""
     side = tile_side(matte.device.type)
     estimate = _multi_level(planes, matte.unsqueeze(1), side)
     height, width = matte.shape[1:]
@@ -125,7 +125,7 @@ def _assembled(
 
 
 def _multi_level(image: Tensor, alpha: Tensor, side: int) -> _Planes:
-    """F of any tile of any of the pictures, (1, 3, h, w). image: (B, 3, H, W), alpha: (B, 1, H, W).
+    """Return F of any tile of any picture, (1, 3, h, w). image: (B, 3, H, W), alpha: (B, 1, H, W).
 
     F and B travel as the first and the last three of six planes.
     """
@@ -162,12 +162,12 @@ def _part(both: Tensor, number: int, tile: Tile) -> Tensor:
 
 
 def _finest(levels: list[tuple[Tensor, Tensor]], side: int) -> tuple[Tensor, Tensor]:
-    """The first level that is no larger than `side`."""
+    """Return the first level that is no larger than `side`."""
     return next(level for level in levels if max(level[1].shape[-2:]) <= side)
 
 
 def _busy(alpha: Tensor, side: int) -> Tensor:
-    """Which tiles of alpha (B, H, W) have an edge in them: (B, rows, columns), 0 or 1."""
+    """Find which tiles of alpha (B, H, W) have an edge in them: (B, rows, columns), 0 or 1."""
     height, width = alpha.shape[1:]
     flags = [
         bool(((part > _SOLID) & (part < 1 - _SOLID)).any())
@@ -198,7 +198,7 @@ class _Level:
         return height, width
 
     def tile(self, number: int, tile: Tile) -> Tensor:
-        """F and B of one tile of one of the pictures, (1, 6, h, w)."""
+        """Return F and B of one tile of one of the pictures, (1, 6, h, w)."""
         if self.busy[number][tile.top // self.side][tile.left // self.side]:
             return self._relaxed(number, tile)
         # Even margins keep pixels beside their coarser parents.
@@ -208,8 +208,8 @@ class _Level:
         return finer[tile.inside(outer)]
 
     def _relaxed(self, number: int, tile: Tile) -> Tensor:
-        """The margin makes a tile's own pixels come out as if the whole level had been worked on:
-        what one sweep knows travels one pixel."""
+        """Relax a tile. The margin makes a tile's own pixels come out as if the whole level had
+        been worked on: what one sweep knows travels one pixel."""
         one = slice(number, number + 1)
         outer = tile.widened(_SWEEPS, *self.size)
         picture, matte = self.picture[one][outer.window], self.matte[one][outer.window]
@@ -227,7 +227,7 @@ class _Kept:
         self._known: set[tuple[int, Tile]] = set()
 
     def window(self, number: int, window: Tile) -> Tensor:
-        """F and B of any part of one of the pictures, (1, 6, h, w)."""
+        """Return F and B of any part of one of the pictures, (1, 6, h, w)."""
         for tile in tiles_of(window, *self._level.size, self._level.side):
             if (number, tile) not in self._known:
                 self._planes[number][tile.window] = self._level.tile(number, tile)[0]

@@ -60,7 +60,7 @@ _EDGE_STEP = 0.02
 
 
 def refine_edges(matte: Tensor, plain: Tensor, image: Tensor, out: Tensor) -> None:
-    """The plainly upsampled matte, moved to the edges that the picture shows.
+    """Move the plainly upsampled matte to the edges that the picture shows.
 
     matte: (h, w) alpha in 0..1 at its own size. plain: (H, W), the same matte at the picture's
     size, not smaller. image: (H, W, 3) in 0..1. All float32. out: (H, W), where the result goes,
@@ -96,14 +96,14 @@ def refine_edges(matte: Tensor, plain: Tensor, image: Tensor, out: Tensor) -> No
 
 
 def _with_doubt(fit: Tensor, doubtful: Tensor) -> Tensor:
-    """A fit's model and how far it is to be doubted, (5, h, w), from (6, h, w) of `_fit`."""
+    """Return a fit's model and how far it is to be doubted, (5, h, w), from (6, h, w) of `_fit`."""
     error, variance = fit[4], fit[5]
     doubt = error * (1 + _DOUBT_OF_COINCIDENCE * (error / (variance + 1e-4)).square())
     return torch.cat([fit[:4], (doubt * doubtful)[None]])
 
 
 def _moved(fit: Tensor, plain: Tensor, planes: Tensor) -> Tensor:
-    """The plain matte, moved to the fitted one as far as the step is beyond doubt."""
+    """Move the plain matte to the fitted one as far as the step is beyond doubt."""
     red, green, blue, offset, doubt = fit
     guided = offset.addcmul(red, planes[0]).addcmul_(green, planes[1]).addcmul_(blue, planes[2])
     step = guided.clamp_(0, 1).sub_(plain)
@@ -113,8 +113,8 @@ def _moved(fit: Tensor, plain: Tensor, planes: Tensor) -> Tensor:
 
 
 def estimate_softness(matte: Tensor, guide: Tensor) -> float:
-    """How softly a matte was drawn: the sigma, in its pixels, of the Gaussian by which the picture
-    must be blurred so that the matte follows best from its colours.
+    """Tell how softly a matte was drawn: the sigma, in its pixels, of the Gaussian by which the
+    picture must be blurred so that the matte follows best from its colours.
 
     matte: (h, w) alpha in 0..1. guide: (3, h, w), the picture at this size. Returns 0 for a matte
     as sharp as its size permits and for one without edges, at most 2.5.
@@ -136,7 +136,7 @@ def estimate_softness(matte: Tensor, guide: Tensor) -> float:
 
 
 def _lowest(values: Sequence[float]) -> float:
-    """Where a curve given at 0, 1, 2, ... is lowest, between the places too: by the parabola
+    """Find where a curve given at 0, 1, 2, ... is lowest, between the places too: by the parabola
     through the logarithms around its least value."""
     best = values.index(min(values))
     middle = min(max(best, 1), len(values) - 2)
@@ -148,7 +148,7 @@ def _lowest(values: Sequence[float]) -> float:
 
 
 def _most_edges(edges: Tensor) -> list[Tile]:
-    """The few tiles with the most pixels in `edges` (h, w), of those with any."""
+    """Return the few tiles with the most pixels in `edges` (h, w), of those with any."""
     counts = functional.avg_pool2d(
         edges[None, None], _SAMPLE_SIDE, ceil_mode=True, divisor_override=1
     )
@@ -159,7 +159,7 @@ def _most_edges(edges: Tensor) -> list[Tile]:
 
 
 def estimate_noise(planes: Tensor) -> Tensor:
-    """The standard deviation of the finest noise in a picture (1, 3, H, W), as a 0-d tensor.
+    """Return the standard deviation of the finest noise in a picture (1, 3, H, W), as a 0-d tensor.
 
     Immerkaer, "Fast Noise Variance Estimation", 1996, on the mean of the channels, as the lower
     quartile of blocks, so that texture does not count; blocks that are clipped to black or white
@@ -181,8 +181,8 @@ def estimate_noise(planes: Tensor) -> Tensor:
 
 
 def _fit(matte: Tensor, guide: Tensor, radius: int, part: slice = slice(None)) -> Tensor:
-    """The local fits of one tile, (6, h, w), or `part` of them: a (three planes), b, the mean
-    squared error, and the variance of the matte, which is the error of no fit at all.
+    """Return the local fits of one tile, (6, h, w), or `part` of them: a (three planes), b, the
+    mean squared error, and the variance of the matte, which is the error of no fit at all.
 
     Exact further than twice the radius from a cut inside the picture.
     """
@@ -226,13 +226,13 @@ def _fit(matte: Tensor, guide: Tensor, radius: int, part: slice = slice(None)) -
 
 
 def _window_sums(planes: Tensor, radius: int) -> Tensor:
-    """Sums over a square window, (n, h, w) -> (n, h, w); beyond the border lies 0."""
+    """Sum over a square window, (n, h, w) -> (n, h, w); beyond the border lies 0."""
     padded = functional.pad(planes, (radius, radius, radius, radius))
     return _running_sums(_running_sums(padded, 1, 2 * radius + 1), 2, 2 * radius + 1)
 
 
 def _running_sums(planes: Tensor, dim: int, length: int) -> Tensor:
-    """Sums of `length` neighbours along one axis, from sums of 1, 2, 4, ... neighbours.
+    """Sum `length` neighbours along one axis, from sums of 1, 2, 4, ... neighbours.
 
     A third of the time of avg_pool2d on a processor, without the rounding of a cumulative sum.
     """

@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 
 
 def split(picture: Tensor) -> Layer:
-    """(H, W, 1, 3 or 4) of any float dtype -> Layer; without a fourth channel it is opaque."""
+    """Make a Layer of (H, W, 1, 3 or 4), any float dtype; without a fourth channel it is opaque."""
     picture = picture.float()
     channels = picture.shape[-1]
     if channels == 4:
@@ -33,7 +33,7 @@ def split(picture: Tensor) -> Layer:
 
 
 def over(top: Layer, below: Layer, blend: Blend) -> Layer:
-    """`top` over `below`, both of one size: Porter and Duff 1984, with a straight result.
+    """Put `top` over `below`, both of one size: Porter and Duff 1984, with a straight result.
 
     With a = top.alpha and b = (1 - a) below.alpha: alpha = a + b and colour = (a F + b B) / alpha,
     on encoded values or in linear light. Where a is 0 or 1 nothing is computed, the pixel is
@@ -60,7 +60,7 @@ def over(top: Layer, below: Layer, blend: Blend) -> Layer:
 
 
 def paste(layer: Layer, box: Box, canvas: Size) -> Layer:
-    """A clear canvas with `layer`, which has the box's size, in `box`; what lies outside is cut."""
+    """Put `layer`, which has the box's size, into `box` on a clear canvas; the rest is cut."""
     if box == Box(0, 0, *canvas):
         return layer
     target, source = box.overlap(canvas)
@@ -72,7 +72,7 @@ def paste(layer: Layer, box: Box, canvas: Size) -> Layer:
 
 
 def subject_box(alpha: Tensor) -> Box | None:
-    """The bounding box of (H, W) alpha above SUBJECT_LEVEL; None when there is none."""
+    """Return the bounding box of (H, W) alpha above SUBJECT_LEVEL; None when there is none."""
     visible = alpha > SUBJECT_LEVEL
     rows = visible.any(dim=1).nonzero().flatten().tolist()
     columns = visible.any(dim=0).nonzero().flatten().tolist()

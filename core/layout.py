@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def to_planes(image: Tensor) -> Tensor:
-    """(B, H, W, C) -> (B, C, H, W), a view."""
+    """View (B, H, W, C) as (B, C, H, W)."""
     return image.permute(0, 3, 1, 2)
 
 
 def to_pixels(planes: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H, W, C), a view."""
+    """View (B, C, H, W) as (B, H, W, C)."""
     return planes.permute(0, 2, 3, 1)

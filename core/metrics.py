@@ -39,8 +39,8 @@ class Scores:
 
 
 def score(alpha: Tensor, truth: Tensor) -> Scores:
-    """Every measure of one alpha; both (H, W) float in 0..1. Raises BadPicture for anything else
-    and for two sizes."""
+    """Take every measure of one alpha; both (H, W) float in 0..1. Raises BadPicture for anything
+    else and for two sizes."""
     return Scores(
         iou=iou(alpha, truth),
         accuracy=pixel_accuracy(alpha, truth),
@@ -51,8 +51,8 @@ def score(alpha: Tensor, truth: Tensor) -> Scores:
 
 
 def iou(alpha: Tensor, truth: Tensor) -> float:
-    """Intersection over union, |A and T| / |A or T|, of what is above one half in each (Jaccard
-    1901). 1 when there is nothing in either."""
+    """Return intersection over union, |A and T| / |A or T|, of what is above one half in each
+    (Jaccard 1901). 1 when there is nothing in either."""
     check_pair(alpha, truth)
     found, there = alpha > HALF, truth > HALF
     either = int((found | there).sum())
@@ -60,20 +60,20 @@ def iou(alpha: Tensor, truth: Tensor) -> float:
 
 
 def pixel_accuracy(alpha: Tensor, truth: Tensor) -> float:
-    """The share of pixels that lie on the same side of one half in both."""
+    """Return the share of pixels that lie on the same side of one half in both."""
     check_pair(alpha, truth)
     return int(((alpha > HALF) == (truth > HALF)).sum()) / truth.numel()
 
 
 def mean_absolute_error(alpha: Tensor, truth: Tensor) -> float:
-    """Mean of |alpha - truth| over the pixels (Perazzi et al. 2012, "Saliency Filters"); a soft
-    truth counts as it is."""
+    """Return the mean of |alpha - truth| over the pixels (Perazzi et al. 2012, "Saliency Filters");
+    a soft truth counts as it is."""
     check_pair(alpha, truth)
     return float((alpha.double() - truth.double()).abs().mean())
 
 
 def f_curve(alpha: Tensor, truth: Tensor) -> Tensor:
-    """The F-measure at every threshold; the best of them is the "max F-measure".
+    """Return the F-measure at every threshold; the best of them is the "max F-measure".
 
     Achanta et al. 2009, "Frequency-tuned Salient Region Detection", with beta^2 = 0.3:
     F = (1 + beta^2) P R / (beta^2 P + R), P = precision and R = recall of alpha >= k / 255.
@@ -94,8 +94,8 @@ def f_curve(alpha: Tensor, truth: Tensor) -> Tensor:
 
 
 def s_measure(alpha: Tensor, truth: Tensor) -> float:
-    """Structure measure, S = 0.5 S_object + 0.5 S_region (Fan et al. 2017, "Structure-measure: A
-    New Way to Evaluate Foreground Maps"), never below 0.
+    """Return the structure measure, S = 0.5 S_object + 0.5 S_region (Fan et al. 2017,
+    "Structure-measure: A New Way to Evaluate Foreground Maps"), never below 0.
 
     A truth without a subject scores 1 - mean(alpha), one without a background mean(alpha), as in
     the authors' program.
@@ -128,26 +128,26 @@ def check_pair(alpha: Tensor, truth: Tensor) -> None:
 
 
 def _at_least(levels: Tensor) -> Tensor:
-    """How many levels are >= 1, >= 2, ..., >= 255; (255,) float64."""
+    """Count how many levels are >= 1, >= 2, ..., >= 255; (255,) float64."""
     counts = torch.bincount(levels.flatten(), minlength=THRESHOLDS + 1)
     return counts.flip(0).cumsum(0).flip(0)[1:].double()
 
 
 def _object_score(alpha: Tensor, there: Tensor, share: float) -> float:
-    """Inside the subject alpha, outside of it 1 - alpha, should be 1 and even."""
+    """Score the object: inside the subject alpha, outside of it 1 - alpha, should be 1 and even."""
     subject, background = alpha[there == 1], 1 - alpha[there == 0]
     return share * _evenly_one(subject) + (1 - share) * _evenly_one(background)
 
 
 def _evenly_one(values: Tensor) -> float:
-    """2 m / (m^2 + 1 + s), m = mean and s = standard deviation (of a sample, as the authors')."""
+    """Return 2 m / (m^2 + 1 + s), m = mean, s = deviation (of a sample, as the authors')."""
     mean = float(values.mean())
     deviation = float(values.std()) if values.numel() > 1 else 0.0
     return 2 * mean / (mean * mean + 1 + deviation)
 
 
 def _region_score(alpha: Tensor, there: Tensor) -> float:
-    """The four quarters that meet at the subject's centre of mass, by their area."""
+    """Return the four quarters that meet at the subject's centre of mass, by their area."""
     height, width = there.shape
     total = float(there.sum())
     row = float(there.sum(dim=1) @ _numbers(height, there)) / total
@@ -168,8 +168,8 @@ def _numbers(count: int, like: Tensor) -> Tensor:
 
 
 def _similarity(values: Tensor, there: Tensor) -> float:
-    """Structural similarity of one quarter, 4 x y s_xy / ((x^2 + y^2) (s_x^2 + s_y^2)) without the
-    constants of Wang et al. 2004: 1 where both are constant, 0 where only one is."""
+    """Return the structural similarity of one quarter, 4 x y s_xy / ((x^2 + y^2) (s_x^2 + s_y^2))
+    without the constants of Wang et al. 2004: 1 where both are constant, 0 where only one is."""
     x, from_x = _centred(values)
     y, from_y = _centred(there)
     degrees = max(1, values.numel() - 1)
@@ -182,8 +182,9 @@ def _similarity(values: Tensor, there: Tensor) -> float:
 
 
 def _centred(values: Tensor) -> tuple[float, Tensor]:
-    """The mean and the distances from it. Taken from the first value on, so that the distances in
-    a constant region are exactly 0 and not rounding, of which a quotient would be made."""
+    """Return the mean and the distances from it. Taken from the first value on, so that the
+    distances in a constant region are exactly 0 and not rounding, of which a quotient would be
+    made."""
     first = values[0, 0]
     offsets = values - first
     mean = offsets.mean()

@@ -32,7 +32,7 @@ class Budget:
 
 
 def read_budget(text: str) -> Budget:
-    """The budget that "5/day,100/month", "5/day" or "5" (a day) says; empty = none.
+    """Return the budget that "5/day,100/month", "5/day" or "5" (a day) says; empty = none.
 
     Raises BadOption for anything else.
     """
@@ -52,7 +52,7 @@ def read_budget(text: str) -> Budget:
 
 
 def read_amount(value: str | float | Decimal) -> Decimal:
-    """An amount of money from 0 to 10**9. Raises BadOption for what is none."""
+    """Return an amount of money from 0 to 10**9. Raises BadOption for what is none."""
     try:
         amount = Decimal(str(value))
     except InvalidOperation:
@@ -63,28 +63,28 @@ def read_amount(value: str | float | Decimal) -> Decimal:
 
 
 def counted(price: Price) -> int:
-    """What a picture counts, in millionths of the currency, rounded up; 10**15 at most."""
+    """Return what a picture counts, in millionths of the currency, rounded up; 10**15 at most."""
     amount = min(price.amount, _MOST)
     return int((amount * 1_000_000).to_integral_value(ROUND_CEILING))
 
 
 def limit(amount: Decimal) -> int:
-    """A limit in millionths, rounded down."""
+    """Return a limit in millionths, rounded down."""
     return int((amount * 1_000_000).to_integral_value(ROUND_FLOOR))
 
 
 def amount_of(millionths: int) -> Decimal:
-    """Back from millionths."""
+    """Convert back from millionths."""
     return Decimal(millionths).scaleb(-6)
 
 
 def plain(amount: Decimal) -> str:
-    """As people write it: 5, 0.018, never 5E+0 or 0.0180."""
+    """Write it as people write it: 5, 0.018, never 5E+0 or 0.0180."""
     return f"{amount.normalize():f}"
 
 
 def unconfirmed(price: Price) -> bool:
-    """It was read or assumed from resellers, and not on the provider's own page."""
+    """Tell whether it was read or assumed from resellers, and not on the provider's own page."""
     return price.origin == "reseller"
 
 

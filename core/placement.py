@@ -57,11 +57,11 @@ class Box:
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Its rows and columns, of a canvas that it lies on wholly."""
+        """Return its rows and columns, of a canvas that it lies on wholly."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def overlap(self, canvas: Size) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The part on the canvas, as (rows, columns) of the canvas and of the box; maybe empty."""
+        """Return the part on the canvas, as (rows, columns) of canvas and box; maybe empty."""
         top, left = max(self.top, 0), max(self.left, 0)
         bottom = max(min(self.top + self.height, canvas.height), top)
         right = max(min(self.left + self.width, canvas.width), left)
@@ -81,7 +81,7 @@ def place(
     scale: float,
     margin: float,
 ) -> Box:
-    """The box on `canvas` that a foreground of size `source` fills.
+    """Return the box on `canvas` that a foreground of size `source` fills.
 
     fit: "none" keeps the size, "contain" and "cover" keep the shape, "stretch" does not, and
     "subject" is "contain" inside the canvas less `margin`, a share of the canvas's height above

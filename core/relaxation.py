@@ -21,7 +21,7 @@ _DETAIL_OF_8_BITS = 2e-5
 
 
 def relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor, sweeps: int) -> Tensor:
-    """Jacobi sweeps on one level: (b, 6, h, w) from a guess of that shape.
+    """Sweep one level by Jacobi: (b, 6, h, w) from a guess of that shape.
 
     Per pixel and sweep, F and B minimise |alpha F + (1 - alpha) B - I|^2 plus their weighted
     squared distance to the means of their four neighbours, the cost of the paper. With one residual
@@ -61,7 +61,7 @@ def relaxed(picture: Tensor, matte: Tensor, both: Tensor, share: Tensor, sweeps:
 
 
 def _neighbours(wide: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Left, right, upper and lower neighbour of every pixel inside a border of one pixel."""
+    """Return the left, right, upper and lower neighbour of every pixel but the border's."""
     inner = slice(1, -1)
     return wide[..., inner, :-2], wide[..., inner, 2:], wide[..., :-2, inner], wide[..., 2:, inner]
 
@@ -74,7 +74,7 @@ def _replicate_border(wide: Tensor) -> None:
 
 
 def foreground_share(picture: Tensor, matte: Tensor) -> Tensor:
-    """How much looser F is than B, (B, 1, 1, 1): above 1 where the subject is the more textured.
+    """Tell how much looser F is than B, (B, 1, 1, 1): above 1 where the subject has more texture.
 
     The best linear estimate of two signals from their sum splits it by their variances. These come
     from squared differences of horizontal neighbours with one alpha, whose expected value is
@@ -103,7 +103,7 @@ def foreground_share(picture: Tensor, matte: Tensor) -> Tensor:
 
 
 def constant_colours(image: Tensor, alpha: Tensor) -> Tensor:
-    """The one F and the one B, (B, 6, 1, 1), that explain the whole picture best.
+    """Return the one F and the one B, (B, 6, 1, 1), that explain the whole picture best.
 
     Least squares with a slight pull to the mean colour, which decides when alpha never changes.
     """

@@ -82,7 +82,7 @@ class Report:
     estimate: str = ""
 
     def text(self) -> str:
-        """A few lines for people."""
+        """Write a few lines for people."""
         facts = self.facts
         where = "was sent to the provider" if facts.left_machine else "stayed on this machine"
         model = ", ".join(filter(None, (facts.architecture, facts.model)))
@@ -97,13 +97,13 @@ class Report:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The warnings as sentences, each with what it is: "Warning: ..." or "Note: ..."."""
+        """Return the warnings as sentences, each with what it is: "Warning: ..." or "Note: ..."."""
         labels = ("Note" if words in self.facts.notes else "Warning" for words in self.warnings)
         said = zip(labels, self.warnings, strict=True)
         return tuple(f"{label}: {words.removesuffix('.')}." for label, words in said)
 
     def data(self) -> dict[str, JsonValue]:
-        """The same, for programs. Money is a decimal text, so that nothing is rounded."""
+        """Return the same, for programs. Money is a decimal text, so that nothing is rounded."""
         facts = {**asdict(self.facts), "cost": str(self.facts.cost), "notes": [*self.facts.notes]}
         return {
             "name": self.name,
@@ -134,11 +134,11 @@ class FailureReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The reason, where a Report has what is worth a look."""
+        """Return the reason, where a Report has what is worth a look."""
         return (str(self.failure.error),)
 
     def text(self) -> str:
-        """A line or two for people."""
+        """Write a line or two for people."""
         instead = {
             "stop": "it is missing",
             "leave out": "it was left out of the result",
@@ -150,7 +150,7 @@ class FailureReport:
         return f"FAILED, and {instead}. {prefix}{said}{receipt}"
 
     def data(self) -> dict[str, JsonValue]:
-        """The same, for programs."""
+        """Return the same, for programs."""
         return {
             "name": self.name,
             "outcome": "failed",
@@ -165,7 +165,7 @@ class FailureReport:
 
 
 def render(reports: Sequence[Report | FailureReport]) -> str:
-    """Text for people, an empty line, then one line of JSON: a list with one object per picture.
+    """Write text for people, an empty line, then a line of JSON: a list of one object per picture.
 
     Of a run that costs something the estimate comes first, once.
     """

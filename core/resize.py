@@ -18,7 +18,7 @@ LEAST_ALPHA = 1 / 65535
 
 
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """(B, h, w) -> (B, height, width), bilinear with antialiasing; the dtype is kept."""
+    """Resize a mask (B, h, w) to (B, height, width), bilinear with antialiasing, in its dtype."""
     if mask.shape[1:] == (height, width):
         return mask
     resized = functional.interpolate(

@@ -115,15 +115,15 @@ class BackendSpec:
 
     @property
     def sizable(self) -> bool:
-        """Whether there is an option `resolution`, and so `types.Sizable`."""
+        """Tell whether there is an option `resolution`, and so `types.Sizable`."""
         return any(option.name == "resolution" for option in self.options)
 
     @property
     def provider(self) -> str:
-        """The part of the id before the slash: what the backend menu shows."""
+        """Return the part of the id before the slash: what the backend menu shows."""
         return self.id.partition("/")[0]
 
     @property
     def model(self) -> str:
-        """The part of the id after the slash; empty for a provider with one nameless model."""
+        """Return the part of the id after the slash; empty for a provider's one nameless model."""
         return self.id.partition("/")[2]

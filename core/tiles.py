@@ -28,16 +28,16 @@ class Tile:
 
     @property
     def window(self) -> Window:
-        """The tile as an index into the last two axes of a tensor."""
+        """Return the tile as an index into the last two axes of a tensor."""
         return ..., slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
     def region(self) -> tuple[slice, slice]:
-        """The tile as an index into the first two axes of a tensor."""
+        """Return the tile as an index into the first two axes of a tensor."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def widened(self, margin: int, height: int, width: int) -> Tile:
-        """The tile with `margin` more pixels on each side, as far as the picture goes."""
+        """Return the tile with `margin` more pixels on each side, as far as the picture goes."""
         return Tile(
             max(self.top - margin, 0),
             min(self.bottom + margin, height),
@@ -46,7 +46,7 @@ class Tile:
         )
 
     def inside(self, outer: Tile) -> Window:
-        """The tile as an index into a tensor that holds `outer`."""
+        """Return the tile as an index into a tensor that holds `outer`."""
         return Tile(
             self.top - outer.top,
             self.bottom - outer.top,
@@ -55,22 +55,22 @@ class Tile:
         ).window
 
     def halved(self) -> Tile:
-        """The pixels of the picture of half the size that this tile's pixels lie on."""
+        """Return the pixels of the picture of half the size that this tile's pixels lie on."""
         return Tile(self.top // 2, (self.bottom + 1) // 2, self.left // 2, (self.right + 1) // 2)
 
 
 def tile_side(device_type: str) -> int:
-    """The side that suits a device; a power of two, so that tiles of halved pictures nest."""
+    """Return the side for a device; a power of two, so that tiles of halved pictures nest."""
     return _SIDE.get(device_type, _SIDE_ELSEWHERE)
 
 
 def all_tiles(height: int, width: int, side: int) -> list[Tile]:
-    """The tiles of a grid of `side` pixels, row by row, those at the border cut to size."""
+    """Return the tiles of a grid of `side` pixels, row by row, those at the border cut to size."""
     return tiles_of(Tile(0, height, 0, width), height, width, side)
 
 
 def tiles_of(window: Tile, height: int, width: int, side: int) -> list[Tile]:
-    """Those of all tiles that have a part in `window`."""
+    """Return those of all tiles that have a part in `window`."""
     return [
         Tile(top, min(top + side, height), left, min(left + side, width))
         for top in range(window.top // side * side, window.bottom, side)
@@ -89,7 +89,7 @@ class Enlargement:
     large: tuple[int, int]
 
     def below(self, tile: Tile) -> Tile:
-        """The small pixels between which the pixels of a large tile lie."""
+        """Return the small pixels between which the pixels of a large tile lie."""
         rows, columns = self._places(tile)
         return Tile(
             math.floor(rows[0]),
@@ -99,13 +99,13 @@ class Enlargement:
         )
 
     def tile(self, planes: Tensor, tile: Tile) -> Tensor:
-        """One tile, enlarged. planes: (..., h, w), what lies `below` it."""
+        """Enlarge one tile. planes: (..., h, w), what lies `below` it."""
         below = self.below(tile)
         rows, columns = self._places(tile)
         return _sampled(_sampled(planes, -1, columns - below.left), -2, rows - below.top)
 
     def _places(self, tile: Tile) -> tuple[Tensor, Tensor]:
-        """Where its rows and columns lie among the small ones; on the CPU, in float64."""
+        """Find where its rows and columns lie among the small ones; on the CPU, in float64."""
         sides = (tile.top, tile.bottom), (tile.left, tile.right)
         rows, columns = (
             ((torch.arange(*side, dtype=torch.float64) + 0.5) * (small / large) - 0.5).clamp_(
@@ -117,7 +117,7 @@ class Enlargement:
 
 
 def _sampled(planes: Tensor, dim: int, places: Tensor) -> Tensor:
-    """Linear interpolation along one of the last two axes."""
+    """Interpolate linearly along one of the last two axes."""
     shape = (-1, 1) if dim == -2 else (-1,)
     before, after = (
         planes.index_select(dim, whole.to(planes.device, torch.int64))

@@ -39,7 +39,7 @@ class Frame:
     name: str
 
     def digest(self) -> str:
-        """sha256 of the size and of the pixels rounded to 16 bits."""
+        """Return the sha256 of the size and of the pixels rounded to 16 bits."""
         levels = (self.pixels.detach().clamp(0, 1) * 65535).round().cpu().numpy().astype("<u2")
         header = "x".join(str(side) for side in self.pixels.shape).encode()
         return hashlib.sha256(header + b":" + levels.tobytes()).hexdigest()
@@ -100,8 +100,8 @@ class Outcome:
 
     @property
     def error(self) -> PictureError | None:
-        """Why there is no matte; None when there is one. Holds for an Outcome of this package's
-        other identity, too, where `isinstance` does not."""
+        """Return why there is no matte; None when there is one. Holds for an Outcome of this
+        package's other identity, too, where `isinstance` does not."""
         return getattr(self.result, "error", None)
 
 
@@ -151,7 +151,7 @@ class Job:
         0.1 s), between pictures and inside long forwards."""
 
     def step(self, done: int) -> None:
-        """`done` more pictures have their outcome."""
+        """Note that `done` more pictures have their outcome."""
 
     def reserve(self, work: str, price: Price) -> None:
         """Set the price aside, or raise OverBudget; called before anything is sent.
@@ -160,20 +160,20 @@ class Job:
         """
 
     def sending(self, work: str) -> None:
-        """The submit's bytes are about to leave.
+        """Note that the submit's bytes are about to leave.
 
         Raises a PictureError when that cannot be noted, or another run was quicker: nothing may be
         sent, and the picture is settled with it.
         """
 
     def submitted(self, work: str, ticket: Ticket) -> None:
-        """The provider accepted the work under this ticket; called before the first poll.
+        """Note that the provider accepted the work under this ticket; called before the first poll.
 
         Raises MayBeBilled when this id stands for other work: this one counts as lost then.
         """
 
     def known(self, work: str) -> Ticket | None:
-        """The ticket of work sent earlier and never settled: to be resumed, not paid again.
+        """Return the ticket of work sent earlier and never settled: to be resumed, not paid again.
 
         Raises a PictureError when the work cannot be looked up or is being sent by another process
         at this moment.
@@ -181,12 +181,12 @@ class Job:
         return None
 
     def is_foreign(self, work: str, names: Collection[str]) -> bool:
-        """Whether one of these names is the id of other work at the same provider."""
+        """Tell whether one of these names is the id of other work at the same provider."""
         return False
 
     def settled(self, work: str, outcome: Outcome) -> None:
-        """The work has its outcome. A Matte was paid for; of a Failure, `error.paid` says what
-        became of the money, and only "no" frees what was reserved."""
+        """Note that the work has its outcome. A Matte was paid for; of a Failure, `error.paid` says
+        what became of the money, and only "no" frees what was reserved."""
 
 
 class Backend(Protocol):
@@ -196,8 +196,9 @@ class Backend(Protocol):
     def spec(self) -> BackendSpec: ...
 
     def work(self, frame: Frame) -> str | None:
-        """The identity of the paid work for this frame: pixels, model and the parameters that are
-        sent, never a local option, a seed or a file name. None when the work costs nothing."""
+        """Return the identity of the paid work for this frame: pixels, model and the parameters
+        that are sent, never a local option, a seed or a file name. None when the work costs
+        nothing."""
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         """Yield exactly one Outcome for every frame pulled, as they complete, in any order.
@@ -237,16 +238,16 @@ class Host(Protocol):
     """
 
     def model_folders(self) -> Sequence[Path]:
-        """Where weights may lie, in search order; fetched files go into the first."""
+        """Return where weights may lie, in search order; fetched files go into the first."""
 
     def data_folder(self) -> Path:
-        """Where this package keeps what it wants to remember."""
+        """Return where this package keeps what it wants to remember."""
 
     def precision(self) -> torch.dtype:
-        """What a network computes in on this host's device when the user does not choose."""
+        """Return what a network computes in on this host's device when the user does not choose."""
 
     def room(self, bytes_each: int) -> int:
-        """How many pictures that take this much working memory go side by side; at least one."""
+        """Tell how many pictures of this much working memory go side by side; at least one."""
 
     def adopt(self, network: nn.Module) -> Resident:
         """Take a network into this host's memory management."""
@@ -259,7 +260,7 @@ class Resident(Protocol):
     """A network whose place the host decides."""
 
     def on_device(self, working_bytes: int) -> nn.Module:
-        """The network on the computing device, with about this much memory free beside it."""
+        """Move the network to the computing device, with about this much memory free beside it."""
 
     def release(self) -> None:
-        """Nothing of the network stays on the device; it may be asked for again."""
+        """Keep nothing of the network on the device; it may be asked for again."""

@@ -104,20 +104,20 @@ def _glaze(studio: Studio) -> Glaze:
 
 
 def _shrink(samples: Array) -> Array:
-    """Mean over the samples of each pixel."""
+    """Return the mean over the samples of each pixel."""
     height, width = samples.shape[0] // STUDIO_SAMPLES, samples.shape[1] // STUDIO_SAMPLES
     blocks = samples.reshape(height, STUDIO_SAMPLES, width, STUDIO_SAMPLES, *samples.shape[2:])
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
 def _step(values: Array, low: float, high: float) -> Array:
-    """0 below low, 1 above high, smooth between."""
+    """Return 0 below low, 1 above high, smooth between."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _jug_on(rng: np.random.Generator, size: tuple[int, int], glaze: Glaze) -> tuple[Array, Array]:
-    """The jug's coverage (H, W) and premultiplied colour, computed only in the box it fills."""
+    """Return the jug's coverage (H, W) and premultiplied colour, computed only where it is."""
     height, width = size
     side = min(size)
     top, bottom = (math.ceil(height / 2 + place * side) for place in (RIM - 0.03, FOOT + 0.03))
@@ -138,7 +138,7 @@ def _jug_on(rng: np.random.Generator, size: tuple[int, int], glaze: Glaze) -> tu
 def _jug(
     rng: np.random.Generator, x: Array, y: Array, glaze: Glaze
 ) -> tuple[NDArray[np.bool_], Array]:
-    """Where the jug is and its colour, on a grid of x and y in shorter sides of the picture."""
+    """Return where the jug is and its colour, on a grid in shorter sides of the picture."""
     heights = RIM + np.array([share for share, _ in PROFILE]) * (FOOT - RIM)
     turned = CubicSpline(heights, [radius for _, radius in PROFILE], bc_type="natural")
     v = np.clip(y, RIM, FOOT)
@@ -163,7 +163,7 @@ def _jug(
 def _glazed(
     rng: np.random.Generator, normal: Array, level: Array, turn: Array, glaze: Glaze
 ) -> Array:
-    """Glaze over clay: colour by height, runs down the body, breaks brown where it is thin."""
+    """Paint glaze on clay: colour by height, runs down the body, breaks brown where it is thin."""
     run = CubicSpline(np.linspace(-math.pi / 2, math.pi / 2, 22), rng.normal(0, 1, 22))
     runs = run(turn).astype(np.float32)
     grain = ndimage.gaussian_filter(rng.normal(0, 1, level.shape).astype(np.float32), 1.2)
@@ -182,7 +182,7 @@ def _glazed(
 
 
 def _light(normal: Array) -> Array:
-    """Matt light: a large lamp from the upper left, a fill from the right, the floor below."""
+    """Light it matt: a large lamp from the upper left, a fill from the right, the floor below."""
     key = np.clip(normal @ np.array([-0.62, -0.45, 0.64], np.float32) * 0.62 + 0.38, 0, None)
     fill = np.clip(normal @ np.array([0.9, -0.1, 0.4], np.float32), 0, None)
     floor = np.clip(normal[..., 1], 0, None)
@@ -190,7 +190,7 @@ def _light(normal: Array) -> Array:
 
 
 def _gloss(normal: Array) -> Array:
-    """Soft boxes mirrored in the glaze: a broad one on the left, a strip on the right."""
+    """Mirror soft boxes in the glaze: a broad one on the left, a strip on the right."""
     right = 2 * np.arctan2(
         normal[..., 0], normal[..., 2]
     )  # where the mirrored ray goes, in radians
@@ -204,7 +204,7 @@ def _gloss(normal: Array) -> Array:
 
 
 def _with_mouth(colour: Array, x: Array, y: Array, mouth: Array, glaze: Glaze) -> Array:
-    """The lip and the dark inside over the body's colour; mouth is 1 on the outer edge."""
+    """Paint the lip and the dark inside over the body's colour; mouth is 1 on the outer edge."""
     inside = np.clip(mouth / 0.74, 0, 1)
     glow = 0.5 + 0.5 * x / PROFILE[0][1]
     dark = glaze[1] * (0.25 + 0.75 * (glow * inside**2)[..., None])
@@ -219,7 +219,7 @@ def _with_mouth(colour: Array, x: Array, y: Array, mouth: Array, glaze: Glaze) -
 def _handle(
     rng: np.random.Generator, x: Array, y: Array, glaze: Glaze
 ) -> tuple[NDArray[np.bool_], Array]:
-    """A loop of round clay on the right: tube around an ellipse, thicker below."""
+    """Shape a loop of round clay on the right: tube around an ellipse, thicker below."""
     u, v = (x - 0.112) / 0.125, (y - 0.035) / 0.125
     ring = np.maximum(np.sqrt(u**2 + v**2), np.float32(1e-3))
     offset = (ring - 1) * 0.125
@@ -234,7 +234,7 @@ def _handle(
 
 
 def _grasses(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Array]:
-    """Stems with plumes and buds out of the jug's mouth: coverage (H, W), premultiplied colour."""
+    """Draw stems with plumes and buds out of the mouth: coverage (H, W), premultiplied colour."""
     side = min(size)
     mouth = np.array([size[1] / 2, size[0] / 2 + (RIM + 0.004) * side])
     t = np.linspace(0, 1, 24)[:, None]
@@ -266,7 +266,7 @@ def _grasses(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Array, Ar
 
 
 def _plume_hair(rng: np.random.Generator, line: Points, side: int) -> Points:
-    """One hair of a plume: it leaves the upper half of its stem and bends along it."""
+    """Draw one hair of a plume: it leaves the upper half of its stem and bends along it."""
     place = int(rng.integers(11, 24))
     along = line[place] - line[place - 2]
     along /= np.linalg.norm(along)

@@ -14,7 +14,7 @@ _TASK = "background-removal"
 
 
 def register() -> None:
-    """Idempotent; importing `hf` calls it.
+    """Register the classes, once; importing `hf` calls it.
 
     Tasks are entered directly. `register_pipeline` would also mark the classes, and a marked
     pipeline writes its source and `custom_pipelines` into every folder that it saves; transformers

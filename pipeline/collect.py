@@ -32,7 +32,7 @@ class Batch:
 
     @property
     def report(self) -> str:
-        """The reports as text for people, with the same as JSON in the last line."""
+        """Return the reports as text for people, with the same as JSON in the last line."""
         return render(self.reports)
 
 
@@ -101,7 +101,7 @@ def remove_batches(
 
 
 def name_of(index: int, total: int, noun: str = "image") -> str:
-    """What messages call a picture of a batch, at the start of a sentence or inside one."""
+    """Return what messages call a picture of a batch, at the start of a sentence or inside one."""
     return f"The {noun}" if total == 1 else f"{noun} {index + 1} of {total}"
 
 
@@ -151,7 +151,7 @@ class _Places:
         self.fill(index, result, 1)
 
     def filled(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """Number of the batch -> image and mask, of every batch in which something is left."""
+        """Return image and mask of every batch in which something is left, by its number."""
         kept: dict[int, list[int]] = {}
         for number, row in sorted(self._filled):
             kept.setdefault(number, []).append(row)
@@ -166,7 +166,7 @@ def _rows(batch: Tensor, rows: list[int]) -> Tensor:
 
 
 def _float_dtype(batch: Tensor) -> torch.dtype:
-    """The batch's own dtype (float32, or float16 with --fp16-intermediates)."""
+    """Return the batch's own dtype (float32, or float16 with --fp16-intermediates)."""
     return batch.dtype if batch.is_floating_point() else torch.float32
 
 

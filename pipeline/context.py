@@ -22,7 +22,7 @@ from ..records.store import Records, open_records
 
 
 def open_user_records(settings: Settings | None = None) -> Records:
-    """The records in the user's data folder (RMBG_DATA), with the cache that RMBG_CACHE allows."""
+    """Open the records in the user's data folder (RMBG_DATA), with the cache of RMBG_CACHE."""
     current = settings or read_settings()
     folder = PlainHost().data_folder() / "records"
     return _opened(folder, current.cache_bytes, os.getpid())

@@ -32,17 +32,17 @@ class Estimate:
 
     @property
     def paid(self) -> int:
-        """How many pictures have to be paid for."""
+        """Tell how many pictures have to be paid for."""
         return self.pictures - len(self.earlier) - len(self.free)
 
     @property
     def total(self) -> Decimal:
-        """In the currency of the price."""
+        """Return it in the currency of the price."""
         return self.paid * self.price.amount
 
     @property
     def sum(self) -> str:
-        """As a calculation: "3 x 0.018 USD = 0.054 USD"."""
+        """Write it as a calculation: "3 x 0.018 USD = 0.054 USD"."""
         return f"{self.paid} x {self.price} = {plain(self.total)} {self.price.currency}"
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Estimate:
 
 
 def estimate(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimate | None:
-    """Without reading a picture that is not in memory. None for a backend that costs nothing.
+    """Estimate without reading pictures that are not in memory. None where nothing costs anything.
 
     Pictures in memory are looked for in the cache where anything is kept at all.
     """
@@ -77,7 +77,7 @@ def estimate(inputs: Sequence[Input], backend: Backend, records: Records) -> Est
 def afford(
     inputs: Sequence[Input], backend: Backend, records: Records, budget: RunBudget
 ) -> Estimate | None:
-    """What the run will cost at most; None for a backend that costs nothing. Raises OverBudget.
+    """Return what the run costs at most; None for a backend that costs nothing. Raises OverBudget.
 
     Pictures that are not in memory are read beforehand only when it would otherwise be refused:
     what was paid for earlier may make the difference.
@@ -96,7 +96,7 @@ def afford(
 
 
 def look(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimate | None:
-    """By reading every picture, one at a time. One that can be read only once counts as paid."""
+    """Estimate by reading one picture at a time. One that can be read only once counts as paid."""
     price = backend.spec.price
     if price is None:
         return None

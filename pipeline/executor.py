@@ -33,14 +33,14 @@ class Executor(Protocol):
     def ahead(
         self, items: Iterable[A], work: Callable[[A], B]
     ) -> Iterator[tuple[A, Callable[[], B]]]:
-        """Every item in its order, with a call that returns, or raises, what `work` made of it."""
+        """Yield every item in order, with a call that returns or raises what `work` made of it."""
 
     def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
-        """What `work` makes of every item, in any order; an item is taken from `items` when there
-        is room for it. Before a Refusal of theirs is raised, what is under way is yielded."""
+        """Yield what `work` makes of every item, in any order; an item is taken from `items` when
+        there is room for it. Before a Refusal of theirs is raised, what is under way is yielded."""
 
     def close(self) -> None:
-        """Nothing that was not begun will be; returns when nothing is under way."""
+        """Begin nothing more; return when nothing is under way."""
 
 
 class SerialExecutor:
@@ -124,7 +124,7 @@ def usual_workers(processors: int | None = None) -> int:
 
 
 def executor_for(workers: int, spec: BackendSpec) -> Executor:
-    """The executor of a run with so many workers; 0: the caller's thread does everything."""
+    """Return the executor of a run with so many workers; 0: the caller's thread does everything."""
     if not workers:
         return SerialExecutor()
     # A hosted model takes its pictures one by one, however many are with the provider.
@@ -133,7 +133,7 @@ def executor_for(workers: int, spec: BackendSpec) -> Executor:
 
 
 def _finished(under_way: set[Future[R]], at_most: int) -> Iterator[R]:
-    """What is done, taken out of the set, until no more than so many are under way."""
+    """Yield what is done, taken out of the set, until no more than so many are under way."""
     while under_way:
         patient = len(under_way) > at_most
         done, _ = wait(under_way, None if patient else 0, return_when=FIRST_COMPLETED)

@@ -42,18 +42,16 @@ class PostProcess(Protocol):
 
     @property
     def opaque(self) -> bool:
-        """Whether it puts every picture on something without holes."""
+        """Tell whether it puts every picture on something without holes."""
 
     def data(self) -> Mapping[str, JsonValue]:
-        """What the receipt says of it."""
+        """Return what the receipt says of it."""
 
     def part(self, alpha: Tensor) -> Part:
-        """The rows and columns of the picture that it looks at, by the alpha (H, W): nothing else
-        is cut out."""
+        """Return the rows and columns that it looks at, by the alpha (H, W): no more is cut out."""
 
     def __call__(self, done: Done) -> Done:
-        """The arranged picture, from the cut-out of that part. Raises PictureError. Called by any
-        thread."""
+        """Arrange the cut-out of that part. Raises PictureError. Called by any thread."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Finishing:
         check_share(self.decontaminate, "decontamination")
 
     def data(self) -> dict[str, JsonValue]:
-        """What the receipt says of it."""
+        """Return what the receipt says of it."""
         return {
             "refine": self.refine,
             "decontaminate": self.decontaminate,
@@ -91,7 +89,7 @@ def finish(
     allowed: tuple[Usage, str],
     job: Job,
 ) -> Done | Failed:
-    """The cut-out of one picture, or why there is none.
+    """Return the cut-out of one picture, or why there is none.
 
     picture: an Input where it could not be loaded. allowed: the usage, and why it is allowed.
     """

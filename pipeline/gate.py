@@ -33,7 +33,7 @@ class OpenBackend:
 
     @property
     def spec(self) -> BackendSpec:
-        """The row of the catalogue; its licence is that of the weights in use."""
+        """Return the row of the catalogue; its licence is that of the weights in use."""
         return self._backend.spec
 
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
@@ -94,7 +94,7 @@ def allow_unopened(
     usage: Usage | None,
     settings: Settings,
 ) -> tuple[Usage, str]:
-    """What `open_backend` with these arguments would be allowed, and on what ground.
+    """Return what `open_backend` with these arguments would be allowed, and on what ground.
 
     A weight file that the options name is judged by what it is, whatever id it is to be opened
     under. Raises BackendUnknown, LicenceRefused or Offline; WeightsMissing or WeightsUnusable for
@@ -136,7 +136,7 @@ def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Set
 def _chosen(
     backend_id: str, options: Mapping[str, OptionValue], settings: Settings
 ) -> tuple[BackendSpec, Mapping[str, OptionValue]]:
-    """The row in force, RMBG_BACKEND considered, and the options that are meant for it."""
+    """Return the row in force, RMBG_BACKEND considered, and the options that are meant for it."""
     asked = backends.find(backend_id)
     spec = _pinned(settings.backend) if settings.backend else asked
     return spec, options if spec.provider == asked.provider else {}
@@ -145,7 +145,7 @@ def _chosen(
 def _with_own_file(
     spec: BackendSpec, options: Mapping[str, OptionValue], host: Host
 ) -> BackendSpec:
-    """The row; where the options name a weight file, as it stands for that file."""
+    """Return the row as it stands for a weight file that the options name, else as it is."""
     path = options.get("weights")
     if spec.location == "hosted" or not isinstance(path, str) or not path.strip():
         return spec
@@ -177,7 +177,7 @@ def _pinned(backend_id: str) -> BackendSpec:
 
 
 def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[Usage, str]:
-    """The gate: the usage in force and the ground on which it is allowed.
+    """Return the usage in force and the ground on which it is allowed.
 
     Runs before weights are looked for and before a socket is opened. Raises LicenceRefused or
     Offline.

@@ -78,7 +78,7 @@ class Prepared:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Return what messages call it."""
         return self.frame.name
 
 
@@ -94,8 +94,8 @@ class InputStream:
         paid: PaidJob | None,
         kept: MatteMemory | None,
     ) -> None:
-        """executor: loads them. paid: the job as it remembers paid work; None where nothing costs
-        anything. kept: earlier answers of a model on this machine."""
+        """executor: loads them. paid: the job as it remembers paid work; None where nothing
+        costs anything. kept: earlier answers of a model on this machine."""
         self._backend = backend
         self._job = job
         self._paid = paid

@@ -109,6 +109,6 @@ def remove(
 def _delivered(
     run: Run, deliver: Callable[[Done | Failed], R], picture: Prepared | Input, outcome: Outcome
 ) -> tuple[R, str | None]:
-    """What was delivered of one picture, and the identity of the paid work handed over with it."""
+    """Return what was delivered of one picture, and the identity of its paid work."""
     result = run.receipted(finish(picture, outcome, run.finishing, run.allowed, run.job), picture)
     return deliver(result), None if isinstance(result, Failed) else getattr(picture, "work", None)

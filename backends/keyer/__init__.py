@@ -40,7 +40,7 @@ class Keyer:
             job.check()
 
     def close(self) -> None:
-        """Nothing is held between runs."""
+        """Do nothing: nothing is held between runs."""
 
     def _key(self, frame: Frame, job: Job) -> Matte | Failure:
         started = time.perf_counter()

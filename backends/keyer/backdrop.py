@@ -1,4 +1,7 @@
-"""What a plain backdrop looks like: one colour that changes slowly across the picture."""
+"""What a plain backdrop looks like: one colour that changes slowly, and the light on it.
+
+The light is what a quadratic surface leaves over, and the subject's soft shadow.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from .planes import Array, lab_distance, resize, size_within, srgb_to_lab
+from .planes import Array, lab_distance, resize, size_within, spread, srgb_to_lab
 
 Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
@@ -23,6 +27,18 @@ PLANE_ROUNDS = 16
 REACHES = (0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.06, 0.06)  # in sRGB units
 GRID = 65  # the smooth surface is evaluated on a grid of this many points and interpolated
 
+# Of the light on it.
+GRID_SIDE = 384  # light changes slowly: it is followed at this size
+ROUNDS = 2
+DEEPEST = 0.35  # a shadow keeps at least this share of the backdrop's light
+STEEPEST = 0.045  # and changes by at most this share from one grid pixel to the next
+TINT = 0.035  # and keeps the backdrop's colour: RGB distance to the darkened backdrop
+NEAR_SIGMAS, NEAR_LEAST = 3.0, 1.5  # Lab distance up to which a pixel is taken for backdrop
+LEAST_OPEN = 0.3  # share of a grid pixel that must be backdrop for its colour to count
+LIGHT_SCALES = ((1.5, 1.0), (6.0, 1e-2), (24.0, 1e-4), (64.0, 1e-6))  # Gaussian sigma, trust
+NOISE_QUANTILE = 0.4  # of the border, a part of which the subject may cover
+MAXWELL_QUANTILE = 1.37  # that quantile of the length of three numbers of unit Gaussian noise
+
 
 @dataclass(frozen=True)
 class Backdrop:
@@ -34,7 +50,7 @@ class Backdrop:
     coefficients: Array
 
     def colours(self, size: tuple[int, int]) -> Array:
-        """The backdrop at every pixel of a picture of size (H, W): (H, W, 3) float32 in 0..1."""
+        """Return the backdrop of a picture of size (H, W): (H, W, 3) float32 in 0..1."""
         height, width = min(size[0], GRID), min(size[1], GRID)
         y, x = np.mgrid[0:height, 0:width]
         surface = _basis((x + 0.5) / width * 2 - 1, (y + 0.5) / height * 2 - 1) @ self.coefficients
@@ -42,7 +58,7 @@ class Backdrop:
 
 
 def fit_backdrop(rgb: Array) -> Backdrop | None:
-    """The plain backdrop of a picture (H, W, 3) float32 in 0..1, or None when it has none.
+    """Return the plain backdrop of a picture (H, W, 3) float32 in 0..1, or None when it has none.
 
     A quadratic surface is fitted to the pixels along the border, first to the least absolute error,
     then without those that are far from it, so that a subject may touch one side. The picture is
@@ -70,7 +86,7 @@ def fit_backdrop(rgb: Array) -> Backdrop | None:
 
 
 def border_ring(size: tuple[int, int]) -> Mask:
-    """True along the border of a picture of size (H, W), two pixels in a hundred wide."""
+    """Mark as True the border of a picture of size (H, W), two pixels in a hundred wide."""
     ring = max(1, round(RING * min(size)))
     border = np.ones(size, bool)
     border[ring : size[0] - ring, ring : size[1] - ring] = False
@@ -78,7 +94,7 @@ def border_ring(size: tuple[int, int]) -> Mask:
 
 
 def _border(size: tuple[int, int]) -> tuple[Indices, Indices, Indices]:
-    """x, y and stretch number of the pixels along the border of a picture of size (H, W)."""
+    """Return x, y and stretch number of the pixels along the border of a picture of size (H, W)."""
     height, width = size
     y, x = np.nonzero(border_ring(size))
     # The way around the picture, clockwise from the top left corner, for the nearest side.
@@ -94,7 +110,7 @@ def _basis(x: NDArray[np.float64], y: NDArray[np.float64]) -> Array:
 
 
 def _robust_fit(basis: Array, colours: Array) -> Array:
-    """(n, 6) and (n, 3) -> (6, 3), by reweighted least squares.
+    """Fit (n, 6) to (n, 3): (6, 3), by reweighted least squares.
 
     First a plane of least absolute error: a curved surface would bend to a subject that covers most
     of one side. Then the curved one, by Tukey's biweight with a reach that shrinks.
@@ -118,3 +134,58 @@ def _weighted_fit(basis: Array, colours: Array, weights: Array) -> Array:
     ridge = np.diag([0.0] + [1e-3] * (basis.shape[1] - 1)) * weights.sum()
     solution: Array = np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ colours)
     return solution.astype(np.float32)
+
+
+def lit_backdrop(rgb: Array, lab: Array, backdrop: Backdrop) -> tuple[Array, Array, float]:
+    """Measure the backdrop as it is lit, wherever it is seen, continued behind the subject.
+
+    rgb, lab: (H, W, 3) float32. Returns its colours (H, W, 3) float32 sRGB, the picture's Lab
+    distance to them (H, W) float32, and sigma, the standard deviation of the noise in Lab units.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    grid = size_within(size, GRID_SIDE)
+    seen = resize(rgb, grid)
+    plain = backdrop.colours(grid)
+    behind = plain
+    distance, sigma = _distance(lab, behind)
+    for _ in range(ROUNDS):
+        # One pixel more than what stands out is left aside: the subject's edge reaches into it.
+        aside = ndimage.maximum_filter(distance > NEAR_SIGMAS * sigma + NEAR_LEAST, 3)
+        open_share = resize((~aside).astype(np.float32), grid)
+        mean = resize(rgb * ~aside[..., None], grid) / np.maximum(open_share, 1e-6)[..., None]
+        near = open_share > LEAST_OPEN
+        shadow = _shadow(seen, plain, near)
+        residual = np.where(shadow[..., None], seen, mean) - plain
+        # A trace of weight everywhere: the surface itself stands where nothing is seen for long.
+        weight = np.where(shadow, np.float32(1), open_share * near) + np.float32(1e-7)
+        behind = plain + spread(residual * (weight > 1e-6)[..., None], weight, grid, LIGHT_SCALES)
+        behind = np.clip(behind, 0, 1).astype(np.float32)
+        distance, sigma = _distance(lab, behind)
+    return resize(behind, size), distance, sigma
+
+
+def _distance(lab: Array, behind: Array) -> tuple[Array, float]:
+    size = (lab.shape[0], lab.shape[1])
+    distance = lab_distance(lab, resize(srgb_to_lab(behind), size))
+    noise = float(np.quantile(distance[border_ring(size)], NOISE_QUANTILE)) / MAXWELL_QUANTILE
+    return distance, max(noise, 0.3)  # rounding to 8 bits alone is 0.1 to 0.5
+
+
+def _shadow(seen: Array, plain: Array, near: Mask) -> Mask:
+    """Find where the backdrop gets darker without a step, from where it is plain to the subject."""
+    energy = np.einsum("hwc,hwc->hw", plain, plain)
+    light = np.einsum("hwc,hwc->hw", seen, plain) / np.maximum(energy, 1e-4)
+    tint = np.linalg.norm(seen - light[..., None] * plain, axis=-1)
+    smooth = ndimage.gaussian_filter(light, 0.7)
+    slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
+    dark = (light > DEEPEST) & (light < 1) & (tint < TINT) & (slope < STEEPEST)
+    reached: Mask = ndimage.binary_propagation(near, mask=dark | near)
+    # A dark place that leads neither to a subject nor out of the picture is no shadow: it is the
+    # subject, out of focus.
+    labels, count = ndimage.label(reached & ~near)
+    cast = np.zeros(count + 1, bool)
+    cast[labels[ndimage.maximum_filter(~reached, 3)]] = True
+    cast[labels[border_ring(labels.shape)]] = True
+    cast[0] = False
+    shadow: Mask = cast[labels]
+    return shadow

@@ -13,9 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from .backdrop import Backdrop, Mask
+from .backdrop import Backdrop, Mask, lit_backdrop
 from .planes import Array, resize, rows_of, size_within, spread, srgb_to_lab
-from .shading import lit_backdrop
 
 WORK_SIDE = 1536  # larger pictures are understood at this size and measured at their own
 BAND_ROWS = 256
@@ -38,7 +37,7 @@ FULL = 0.93  # share of the plateau at which an edge has ended
 
 
 def key_plain(rgb: Array, backdrop: Backdrop, check: Callable[[], None] = lambda: None) -> Array:
-    """(H, W, 3) float32 sRGB in 0..1 and its backdrop -> alpha (H, W) float32 in 0..1.
+    """Key a picture (H, W, 3) float32 sRGB in 0..1 by its backdrop: alpha (H, W) float32 in 0..1.
 
     check is called now and then, and may raise. All zero when nothing stands out from the
     backdrop's noise.
@@ -61,7 +60,7 @@ def key_plain(rgb: Array, backdrop: Backdrop, check: Callable[[], None] = lambda
 
 
 def _project(rgb: Array, front: Array, behind: Array) -> Array:
-    """A of the compositing equation, clipped to 0..1."""
+    """Return A of the compositing equation, clipped to 0..1."""
     span = (front - behind) @ LUMA_FIRST
     length = np.maximum(np.einsum("hwc,hwc->hw", span, span), np.float32(1e-4))
     share = np.einsum("hwc,hwc->hw", (rgb - behind) @ LUMA_FIRST, span) / length
@@ -69,7 +68,7 @@ def _project(rgb: Array, front: Array, behind: Array) -> Array:
 
 
 def _joined(faint: Mask, strong: Mask) -> Mask:
-    """The connected parts of `faint` that hold a strong pixel (Canny's hysteresis)."""
+    """Return the connected parts of `faint` that hold a strong pixel (Canny's hysteresis)."""
     labels, count = ndimage.label(faint, np.ones((3, 3)))
     kept = np.zeros(count + 1, bool)
     kept[labels[strong & faint]] = True
@@ -78,7 +77,7 @@ def _joined(faint: Mask, strong: Mask) -> Mask:
 
 
 def _subject_colour(rgb: Array, distance: Array) -> Array:
-    """F everywhere: the mean of the pixels that differ most from the backdrop in their vicinity."""
+    """Return F everywhere: the mean of the nearby pixels that differ most from the backdrop."""
     peak = ndimage.maximum_filter(distance, 2 * PLATEAU + 1)
     weight = (distance / np.maximum(peak, np.float32(1e-3))) ** 6
     size = distance.shape
@@ -87,7 +86,7 @@ def _subject_colour(rgb: Array, distance: Array) -> Array:
 
 
 def _interior(alpha: Array, subject: Mask) -> Array:
-    """1 behind the soft edge, whose width is read off the median alpha at each depth."""
+    """Return 1 behind the soft edge, whose width is read off the median alpha at each depth."""
     depth = ndimage.distance_transform_edt(subject).astype(np.float32)
     whole = np.minimum(np.rint(depth), 2 * PLATEAU).astype(np.intp)
     medians = ndimage.median(alpha, whole, np.arange(1, 2 * PLATEAU))

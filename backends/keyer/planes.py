@@ -29,13 +29,13 @@ TABLE_LAST = 4095
 
 
 def size_within(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(H, W) shrunk, aspect kept, until no side is over `longest`; no side falls below 1."""
+    """Shrink (H, W), aspect kept, until no side is over `longest`; no side falls below 1."""
     scale = min(1.0, longest / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize(picture: Array, size: tuple[int, int]) -> Array:
-    """(H, W) or (H, W, C) float32 -> the same at (h, w): bilinear, antialiased when it shrinks."""
+    """Resize (H, W) or (H, W, C) float32 to (h, w): bilinear, antialiased when it shrinks."""
     if picture.shape[:2] == size:
         return picture
     shrinks = size[0] < picture.shape[0] or size[1] < picture.shape[1]
@@ -48,7 +48,7 @@ def resize(picture: Array, size: tuple[int, int]) -> Array:
 
 
 def rows_of(picture: Array, start: int, stop: int, size: tuple[int, int]) -> Array:
-    """Rows start..stop of what `resize(picture, size)` gives when it enlarges, and only those."""
+    """Return rows start..stop alone of what `resize(picture, size)` gives when it enlarges."""
     height = picture.shape[0]
     centre = (np.arange(start, stop) + 0.5) * height / size[0] - 0.5
     centre = np.clip(centre, 0, height - 1)
@@ -62,7 +62,7 @@ def rows_of(picture: Array, start: int, stop: int, size: tuple[int, int]) -> Arr
 def spread(
     values: Array, weight: Array, size: tuple[int, int], scales: Sequence[tuple[float, float]]
 ) -> Array:
-    """Weighted local means of values (H, W, C) with weight (H, W), defined everywhere.
+    """Return weighted local means of values (H, W, C) with weight (H, W), defined everywhere.
 
     Normalised convolution (Knutsson and Westin 1993) with several Gaussians, each of (sigma in
     pixels of the grid, trust): near weight the narrow ones decide, far from it the wide ones. It is
@@ -79,7 +79,7 @@ def spread(
 
 
 def srgb_to_lab(rgb: Array) -> Array:
-    """(..., 3) float32 sRGB in 0..1 -> (..., 3) float32 Lab: L in 0..100, a and b about -110..110.
+    """Turn (..., 3) float32 sRGB in 0..1 into Lab: L in 0..100, a and b about -110..110.
 
     CIE 1976 L*a*b* for D65. The transfer curve comes from a table of 4,096 levels, 16 for each
     level of an 8-bit picture.
@@ -94,12 +94,12 @@ def srgb_to_lab(rgb: Array) -> Array:
 
 
 def lab_distance(first: Array, second: Array) -> Array:
-    """Euclidean distance in Lab (CIE 1976 Delta E) of two (..., 3) arrays -> (...)."""
+    """Return the distance in Lab (CIE 1976 Delta E) of two (..., 3) arrays: (...)."""
     return np.asarray(np.linalg.norm(first - second, axis=-1), np.float32)
 
 
 def _blur(picture: Array, sigma: float) -> Array:
-    """A Gaussian blur; a wide one is computed on fewer pixels."""
+    """Blur by a Gaussian; a wide one is computed on fewer pixels."""
     size = (picture.shape[0], picture.shape[1])
     grid = size_within(size, max(1, round(max(size) / max(1.0, sigma / 2))))
     scale = max(grid) / max(size)

@@ -16,8 +16,8 @@ SMALLEST, LARGEST, STEP = 256, 2560, 32
 
 
 def side_of(resolution: int) -> int:
-    """The resolution that a user chose, in pixels; 0 is the model's own. Raises BadOption for a
-    size that no network here can have."""
+    """Return the resolution that a user chose, in pixels; 0 is the model's own. Raises BadOption
+    for a size that no network here can have."""
     if resolution and (not SMALLEST <= resolution <= LARGEST or resolution % STEP):
         raise BadOption(
             f"The resolution is {resolution}; it must be a multiple of {STEP} from {SMALLEST} to "

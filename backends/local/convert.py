@@ -53,7 +53,7 @@ def _halved(value: Tensor, name: str) -> Tensor:
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor alone in its memory and in order, as the format wants it."""
+    """Put each tensor alone in its memory and in order, as the format wants it."""
     taken: set[int] = set()
     apart = {}
     for name, value in tensors.items():

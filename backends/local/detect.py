@@ -27,8 +27,8 @@ Weights = Mapping[str, Tensor]
 def network_from_state_dict(
     state_dict: Weights, *, patch_order: PatchOrder = "wg hg c"
 ) -> IsNet | BiRefNet:
-    """The network that these weights belong to, holding them (not copied, their own dtype), in
-    evaluation mode on their own device.
+    """Return the network that these weights belong to, holding them (not copied, their own dtype),
+    in evaluation mode on their own device.
 
     Its forward maps normalised pictures (B, 3, H, W), H and W multiples of 32, to logits
     (B, 1, H, W). patch_order matters to BiRefNet alone: "c hg wg" for weights that were trained
@@ -55,12 +55,12 @@ def network_from_state_dict(
 
 
 def architecture_of(network: IsNet | BiRefNet) -> str:
-    """What its authors call it, whoever trained these weights: "IS-Net" or "BiRefNet"."""
+    """Return what its authors call it, whoever trained these weights: "IS-Net" or "BiRefNet"."""
     return "IS-Net" if isinstance(network, IsNet) else "BiRefNet"
 
 
 def without_prefixes(state_dict: Weights) -> dict[str, Tensor]:
-    """The same weights under the names that the published files use."""
+    """Return the same weights under the names that the published files use."""
     stripped = {}
     for key, value in state_dict.items():
         while key.startswith(_PREFIXES):
@@ -70,7 +70,7 @@ def without_prefixes(state_dict: Weights) -> dict[str, Tensor]:
 
 
 def detect(weights: Weights, patch_order: PatchOrder = "wg hg c") -> IsNetConfig | BiRefNetConfig:
-    """The network's hyper-parameters. Raises WeightsUnusable when it is none that we know."""
+    """Return the network's hyper-parameters. Raises WeightsUnusable for one that we do not know."""
     if "bb.layers.0.blocks.0.attn.relative_position_bias_table" in weights:
         return BiRefNetConfig(_swin(weights), patch_order)
     if "stage1.rebnconvin.conv_s1.weight" in weights:
@@ -145,7 +145,7 @@ def _isnet(weights: Weights) -> IsNetConfig:
 
 
 def _size(weights: Weights, key: str, axis: int) -> int:
-    """One size of one tensor; WeightsUnusable when there is no such thing."""
+    """Return one size of one tensor; WeightsUnusable when there is no such thing."""
     value = weights.get(key)
     if value is None or value.ndim <= axis or not value.shape[axis]:
         found = "is missing" if value is None else f"has the shape {_shape(value)}"
@@ -157,7 +157,7 @@ def _size(weights: Weights, key: str, axis: int) -> int:
 
 
 def _derived(key: str, like: Tensor, device: torch.device) -> Tensor:
-    """A constant or counter, made here: whatever a file says, an index stays in its range."""
+    """Make a constant or counter here: whatever a file says, an index stays in its range."""
     if key.endswith("relative_position_index"):
         return relative_positions(math.isqrt(like.shape[0])).to(device)
     return torch.zeros((), dtype=like.dtype, device=device)

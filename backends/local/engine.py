@@ -94,7 +94,7 @@ class _Loaded:
 
     @property
     def bytes_each(self) -> int:
-        """Working memory of a forward for one picture."""
+        """Return the working memory of a forward for one picture."""
         share = self.dtype.itemsize / torch.float32.itemsize
         return int(self.side * self.side * self.recipe.bytes_per_pixel * share)
 
@@ -135,14 +135,14 @@ class LocalBackend:
         return None
 
     def at(self, resolution: int) -> Resized:
-        """The same network, loaded once, on squares of another side; 0 is the model's own."""
+        """Return this backend, loaded once, on squares of another side; 0 is the model's own."""
         return Resized(self, side_of(resolution))
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         return self.run_at(self._side, frames, job)
 
     def run_at(self, side: int, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        """`run` on squares of this side, 0 for the model's own."""
+        """Do as `run` does, on squares of this side, 0 for the model's own."""
         job.check()
         source = iter(frames)
         self._asked = side
@@ -162,7 +162,7 @@ class LocalBackend:
             self._loaded = None
 
     def _ready(self) -> _Loaded:
-        """The network, loaded when it is not, and how many pictures go through it at a time."""
+        """Load the network when it is not, and set how many pictures go through it at a time."""
         if self._loaded is None:
             self._loaded = self._load(self._precision)
             self._chunk = 0
@@ -194,8 +194,8 @@ class LocalBackend:
         return _Loaded(resident, file, architecture, recipe, side, dtype)
 
     def _answers(self, chunk: list[Frame], job: Job) -> Iterator[Outcome]:
-        """The chunk's outcomes. When memory runs out it goes on in halves, and so from then on;
-        what overflows in half precision is done again in float32, and so from then on."""
+        """Yield the chunk's outcomes. When memory runs out it goes on in halves, and so from then
+        on; what overflows in half precision is done again in float32, and so from then on."""
         loaded = self._ready()
         started = time.perf_counter()
         answer: _Answer | None = None
@@ -271,7 +271,7 @@ class LocalBackend:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class of its own; the others say it in words."""
+    """Tell whether memory ran out: CUDA has a class of its own; the others say it in words."""
     words = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or any(m in words for m in _OUT_OF_MEMORY)
 

@@ -114,7 +114,7 @@ def _write(network: PortableNetwork, side: int, facts: dict[str, str], target: P
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about its own internals and about torchvision."""
+    """Silence the exporter's remarks about its own internals and about torchvision."""
     logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
     levels = [log.level for log in logs]
     for log in logs:

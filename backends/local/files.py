@@ -47,7 +47,7 @@ _IMPOSTORS = (
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a weight file under its name, on the CPU in its own dtype.
+    """Return every tensor of a weight file under its name, on the CPU in its own dtype.
 
     safetensors, or what torch.save wrote (.pth, .pt, .bin); the content decides, not the name.
     Tensors are mapped from the file where the format allows it, so reading costs no second copy.
@@ -114,7 +114,7 @@ def _read_torch(path: Path, *, mapped: bool) -> dict[str, Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Dense numbers in memory: neither sparse nor quantised nor without values."""
+    """Tell whether these are dense numbers: neither sparse nor quantised nor without values."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided

@@ -35,7 +35,7 @@ class Found:
 
     @property
     def licence(self) -> str:
-        """The licence's id; what is in no table is not established and counts as non-commercial."""
+        """Return the licence's id; what is in no table counts as non-commercial."""
         return self.released.licence if self.released else NOT_ESTABLISHED
 
 
@@ -58,7 +58,7 @@ def find_weights(
     rows: Sequence[Released] = RELEASED,
     environment: Mapping[str, str] | None = None,
 ) -> Found:
-    """The weights of a model: those at `path` when it is given, else the released file.
+    """Return the weights of a model: those at `path` when it is given, else the released file.
 
     path: a file with any weights, or a folder with the released ones. Else the host's model folders
     are searched, then the cache of the Hugging Face Hub, on disk. Opens no socket. Raises
@@ -98,7 +98,7 @@ def find_weights(
 def own_file(
     model: str, host: Host, path: str, *, rows: Sequence[Released] = RELEASED
 ) -> Found | None:
-    """The file that was named, whatever weights it holds; None where `path` is empty or a folder.
+    """Return the file that was named, whatever it holds; None where `path` is empty or a folder.
 
     model: what is fetched instead, for the message. Raises WeightsMissing when nothing is there,
     WeightsUnusable when it cannot be read.
@@ -117,7 +117,7 @@ def _expanded(path: str) -> Path:
 
 
 def spec_of(spec: BackendSpec, found: Found) -> BackendSpec:
-    """The row as it stands for this very file: its licence and sha256, and its model's id.
+    """Return the row as it stands for this very file: its licence and sha256, and its model's id.
 
     A file of the user's own is no model of the catalogue, so only the provider stands for it.
     """
@@ -131,7 +131,7 @@ def spec_of(spec: BackendSpec, found: Found) -> BackendSpec:
 
 
 def identify(path: Path, host: Host, *, rows: Sequence[Released] = RELEASED) -> Found:
-    """What this file is, by its sha256. Raises WeightsUnusable when it cannot be read."""
+    """Return what this file is, by its sha256. Raises WeightsUnusable when it cannot be read."""
     sha256 = sha256_of(path, host.data_folder())
     return Found(path, sha256, next((row for row in rows if row.sha256 == sha256), None))
 
@@ -139,7 +139,7 @@ def identify(path: Path, host: Host, *, rows: Sequence[Released] = RELEASED) -> 
 def search_places(
     host: Host, rows: Sequence[Released], environment: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """The host's model folders, then the Hub's cache of the rows' repositories."""
+    """Return the host's model folders, then the Hub's cache of the rows' repositories."""
     cache = hub_cache(os.environ if environment is None else environment)
     cached = dict.fromkeys(cache / _cache_name(row) / "snapshots" for row in rows)
     return [*dict.fromkeys(host.model_folders()), *cached]
@@ -148,7 +148,7 @@ def search_places(
 def sightings(
     rows: Sequence[Released], places: Sequence[Path], blocked: list[str] | None = None
 ) -> list[Sighting]:
-    """Every file below the places that may be one of the rows', the likeliest first.
+    """Return every file below the places that may be one of the rows', the likeliest first.
 
     blocked: takes the folders that could not be read.
     """
@@ -165,7 +165,7 @@ def sightings(
 
 
 def hub_cache(environment: Mapping[str, str]) -> Path:
-    """The Hub's cache folder, by the variables that its own client reads."""
+    """Return the Hub's cache folder, by the variables that its own client reads."""
     xdg = environment.get("XDG_CACHE_HOME") or "~/.cache"
     home = environment.get("HF_HOME") or f"{xdg}/huggingface"
     cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
@@ -173,12 +173,12 @@ def hub_cache(environment: Mapping[str, str]) -> Path:
 
 
 def fetch_line(row: Released) -> str:
-    """The command that fetches this model, for a message."""
+    """Return the command that fetches this model, for a message."""
     return command(f"weights get {row.model} --accept-license")
 
 
 def _weight_files(folder: Path, blocked: list[str]) -> Iterator[tuple[Path, int]]:
-    """Files with a weights suffix and their sizes, in a fixed order. A missing folder has none."""
+    """Yield files with a weights suffix and their sizes, in a fixed order; none of no folder."""
 
     def note(error: OSError) -> None:
         if isinstance(error, PermissionError):
@@ -199,7 +199,7 @@ def _weight_files(folder: Path, blocked: list[str]) -> Iterator[tuple[Path, int]
 
 
 def _is_named(path: Path, row: Released) -> bool:
-    """Whether this is where the row's file is put, by us, by other packs or by the Hub's client."""
+    """Tell whether we, other packs or the Hub's client put the row's file here."""
     if path.stem.casefold() == row.name.casefold():
         return path.suffix == Path(row.file).suffix
     return path.name == row.file and (
@@ -221,7 +221,7 @@ def _ways_out(row: Released, host: Host) -> str:
 
 
 def _said_of(alike: Mapping[Path, str]) -> str:
-    """What is said of files that have the released size and another content."""
+    """Say what is known of files that have the released size and another content."""
     return "".join(
         f"{path} has exactly the released size and another sha256 ({sha256}): it is damaged, or "
         "holds other weights; if it is your own, name it in the setting `weights` "

@@ -72,7 +72,7 @@ class InferenceNetwork(nn.Module):
 def inference_copy(
     network: IsNet | BiRefNet, *, dtype: torch.dtype = torch.float32, channels_last: bool = True
 ) -> InferenceNetwork:
-    """A copy of the network for inference alone, in `dtype`, on the network's device.
+    """Return a copy of the network for inference alone, in `dtype`, on the network's device.
 
     The network stays as it is. Tensors that no trick touches are shared with it while their dtype
     is the same, so a network that is trained on needs a new copy.
@@ -121,7 +121,7 @@ def fold_batch_norms(network: nn.Module) -> None:
 
 
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution that does what the two do, in evaluation mode."""
+    """Return one convolution that does what the two do, in evaluation mode."""
     scale, shift = _scale_and_shift(norm)
     weight = wide(conv.weight) * scale[:, None, None, None]
     bias = shift if conv.bias is None else shift + scale * wide(conv.bias)
@@ -170,7 +170,7 @@ def split_laterals(network: BiRefNet, convolved: bool) -> None:
 
 
 def fold_last_layer(network: BiRefNet) -> None:
-    """Two convolutions and a third over the full-size picture become one, of 5 x 5 to a single
+    """Make two convolutions and a third over the full-size picture become one, of 5 x 5 to a single
     channel: 61.6 GFLOP of 2535 at 1024 x 1024, and a gigabyte in between."""
     decoder = network.decoder
     last = decoder.conv_out1
@@ -221,9 +221,9 @@ def _convolved(layer: nn.Linear) -> ConvolvedLinear:
 
 @functools.cache
 def convolution_is_faster() -> bool:
-    """Whether this CPU multiplies float32 matrices clearly faster by way of a convolution: both
-    are timed once in a process, for about 50 ms together, so that all copies of a network answer
-    the same to the last bit. False without oneDNN."""
+    """Tell whether this CPU multiplies float32 matrices clearly faster by way of a convolution:
+    both are timed once in a process, for about 50 ms together, so that all copies of a network
+    answer the same to the last bit. False without oneDNN."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     x, weight = torch.ones(1024, 512), torch.ones(512, 512)
@@ -242,7 +242,7 @@ def convolution_is_faster() -> bool:
 
 
 def _twin(network: IsNet | BiRefNet) -> IsNet | BiRefNet:
-    """The same modules, anew, around the same storage."""
+    """Return the same modules, anew, around the same storage."""
     tensors = [*network.parameters(), *network.buffers()]
     shared = {
         id(tensor): nn.Parameter(tensor.detach(), requires_grad=False)
@@ -254,7 +254,7 @@ def _twin(network: IsNet | BiRefNet) -> IsNet | BiRefNet:
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """A batch normalisation in evaluation mode as y = scale x + shift, float32 (C,) each."""
+    """Return a batch normalisation in evaluation mode as y = scale x + shift, float32 (C,) each."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = wide(norm.weight) / (wide(norm.running_var) + norm.eps).sqrt()
@@ -262,8 +262,7 @@ def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def _like(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A convolution with this weight (C', C, kh, kw) and bias, that moves over the map as `conv`
-    does."""
+    """Return a convolution of this weight (C', C, kh, kw) and bias that moves as `conv` does."""
     result = nn.Conv2d(
         weight.shape[1],
         weight.shape[0],

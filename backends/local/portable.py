@@ -49,8 +49,7 @@ class PortableNetwork(nn.Module):
 def portable_copy(
     network: IsNet | BiRefNet, height: int, width: int, dtype: torch.dtype = torch.float32
 ) -> PortableNetwork:
-    """A copy for pictures of this size, made of operations that ONNX has; the network stays as it
-    is."""
+    """Return a copy for pictures of this size, of operations that ONNX has; the network stays."""
     twin = copy.deepcopy(network).float()
     drop_dead_heads(twin)
     fold_batch_norms(twin)
@@ -121,7 +120,7 @@ class GridDeformableConv2d(nn.Module):
 
 
 def _rows(conv: nn.Conv2d, first: int, end: int) -> nn.Conv2d:
-    """Some rows of a kernel as a 1 x 1 convolution of their taps; the first have the bias."""
+    """Make some rows of a kernel a 1 x 1 convolution of their taps; the first have the bias."""
     weight = conv.weight.detach()[:, :, first:end].flatten(1)  # (C', C rows kernel)
     rows = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=first == 0)
     rows.weight = nn.Parameter(weight[:, :, None, None].contiguous())
@@ -131,7 +130,7 @@ def _rows(conv: nn.Conv2d, first: int, end: int) -> nn.Conv2d:
 
 
 def _edge_to_edge(pixel: Tensor, size: int) -> Tensor:
-    """Pixel numbers as GridSample counts: -1 and 1 are the outer edges of the first and the last
+    """Number pixels as GridSample counts: -1 and 1 are the outer edges of the first and the last
     pixel."""
     return (2 * pixel.float() + 1) / size - 1
 
@@ -201,7 +200,7 @@ class Windows(nn.Module):
         self.register_buffer("kinds", kinds if odd else None)
 
     def attention(self, layer: WindowAttention, tokens: Tensor) -> Tensor:
-        """(B, H W, C) -> the same; what `WindowAttention` computes for all bands."""
+        """Map (B, H W, C) to the same; what `WindowAttention` computes for all bands."""
         channels = tokens.shape[2]
         depth = channels // layer.heads
         if self.padding:  # a place beyond the map's edge is a token of zeros

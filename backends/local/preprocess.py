@@ -39,12 +39,12 @@ ISNET = Recipe(1024, False, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), True, 600)
 
 
 def recipe_of(network: nn.Module) -> Recipe:
-    """By architecture: weights of a fine-tune are fed like those they were tuned from."""
+    """Return the recipe by architecture: a fine-tune is fed like what it was tuned from."""
     return ISNET if isinstance(network, IsNet) else BIREFNET
 
 
 def prepare(pictures: Sequence[Tensor], side: int, recipe: Recipe, device: torch.device) -> Tensor:
-    """(H, W, 3) pictures of any sizes, 0..1 -> (B, 3, side, side) normalised, on the device.
+    """Make (B, 3, side, side), normalised, on the device, of (H, W, 3) pictures in 0..1.
 
     The picture is squeezed into the square, as the models were trained.
     """
@@ -67,7 +67,7 @@ def _square(picture: Tensor, side: int, antialias: bool) -> Tensor:
 
 
 def _where_it_runs(operation: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
-    """On the value's device, or on the CPU where that device lacks the operation."""
+    """Run it on the value's device, or on the CPU where that device lacks the operation."""
     try:
         return operation(value)
     except NotImplementedError:
@@ -77,14 +77,14 @@ def _where_it_runs(operation: Callable[[Tensor], Tensor], value: Tensor) -> Tens
 
 @cache
 def _warn(device: str) -> None:
-    """Once for a device: it is slower, not wrong."""
+    """Warn once for a device: it is slower, not wrong."""
     logging.getLogger("rmbg_nodes").warning(
         "%s cannot resize with antialiasing; pictures are resized on the CPU.", device
     )
 
 
 def stretch(alpha: Tensor) -> Tensor:
-    """(h, w) alpha stretched so that it reaches 0 and 1, as RMBG-1.4's card does; a flat map, in
+    """Stretch (h, w) alpha so that it reaches 0 and 1, as RMBG-1.4's card does; a flat map, in
     which there is no subject, stays as it is instead of dividing by zero."""
     low, high = torch.aminmax(alpha)
     if float(high - low) < _FLAT:

@@ -34,12 +34,12 @@ class Released:
 
     @property
     def name(self) -> str:
-        """What its publisher calls the model; also the name of the folder that it is put into."""
+        """Return what its publisher calls the model; also its folder's name."""
         return self.repo.rpartition("/")[2]
 
     @property
     def page(self) -> str:
-        """Where a person reads about it, accepts its terms and downloads it by hand."""
+        """Return where a person reads about it, accepts its terms and downloads it by hand."""
         return f"https://huggingface.co/{self.repo}"
 
 
@@ -100,7 +100,7 @@ RELEASED = (
 
 
 def rows_of(model: str, rows: Sequence[Released] = RELEASED) -> list[Released]:
-    """The files of one model. Raises BadOption for a name that no row has."""
+    """Return the files of one model. Raises BadOption for a name that no row has."""
     found = [row for row in rows if row.model == model]
     if not found:
         names = ", ".join(dict.fromkeys(row.model for row in rows))

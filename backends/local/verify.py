@@ -38,7 +38,7 @@ class Stamp(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether no other content can have this stamp. Windows gives the time of creation."""
+        """Tell whether no other content can have this stamp. Windows gives the time of creation."""
         return os.name != "nt" and self.inode != 0 and self.changed % _COARSE != 0
 
 
@@ -47,7 +47,7 @@ _here: dict[str, tuple[Stamp, str]] = {}
 
 
 def sha256_of(path: Path, data_folder: Path, *, anew: bool = False) -> str:
-    """The file's sha256, from memory while it is the same file.
+    """Return the file's sha256, from memory while it is the same file.
 
     anew: read the file whatever is remembered. Raises WeightsUnusable when it cannot be read.
     """
@@ -56,13 +56,13 @@ def sha256_of(path: Path, data_folder: Path, *, anew: bool = False) -> str:
 
 
 def digest(path: Path) -> str:
-    """The file's sha256, read now. Raises WeightsUnusable when it cannot be read."""
+    """Return the file's sha256, read now. Raises WeightsUnusable when it cannot be read."""
     with _opened(path) as file:
         return _read(file, path)
 
 
 def remembered(path: Path, data_folder: Path) -> str | None:
-    """The sha256 of an earlier reading; None when there was none or the file has changed since."""
+    """Return the sha256 of an earlier reading; None without one, or when the file has changed."""
     try:
         now = stamp_of(path.stat())
     except OSError:
@@ -71,7 +71,7 @@ def remembered(path: Path, data_folder: Path) -> str | None:
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """The part of a file's status that tells contents apart."""
+    """Return the part of a file's status that tells contents apart."""
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -192,8 +192,8 @@ def _remember(path: Path, stamp: Stamp, sha256: str, data_folder: Path) -> None:
 
 
 def _load(data_folder: Path) -> dict[str, tuple[Stamp, str]]:
-    """What is remembered on the disk. Entries that are not ours as of today are left out, and their
-    files read again: earlier versions knew only size and time."""
+    """Return what is remembered on the disk. Entries that are not ours as of today are left out,
+    and their files read again: earlier versions knew only size and time."""
     try:
         content = json.loads((data_folder / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

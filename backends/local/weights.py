@@ -117,7 +117,7 @@ def fetch(
 
 
 def licence_question(row: Released) -> str:
-    """What the user has to accept, and how."""
+    """Return what the user has to accept, and how."""
     licence = LICENCES[row.licence]
     use = "" if licence.commercial == "yes" else " It is for non-commercial use only."
     return (

@@ -37,7 +37,7 @@ class BiRefNetConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of the four encoded maps, the coarsest first: both sizes of the picture together."""
+        """Count the channels of the four encoded maps, coarsest first, both sizes together."""
         return tuple(2 * channels for channels in reversed(self.backbone.channels))
 
 
@@ -60,7 +60,7 @@ class Encoded(NamedTuple):
     half: Tensor
 
     def joined(self) -> Tensor:
-        """Both at the larger size, (B, 2c, 2h, 2w)."""
+        """Return both at the larger size, (B, 2c, 2h, 2w)."""
         return torch.cat((self.full, resized(self.half, self.full)), dim=1)
 
 
@@ -91,7 +91,7 @@ class AsppDeformable(nn.Module):
         self.bn1 = nn.BatchNorm2d(_INSIDE)
 
     def branches(self) -> list[AsppBranch]:
-        """The deformable ones, in the order of conv1's input channels."""
+        """Return the deformable ones, in the order of conv1's input channels."""
         return [b for b in (self.aspp1, *self.aspp_deforms) if isinstance(b, AsppBranch)]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class LastLayer(nn.Module):
 
     @property
     def conv(self) -> nn.Conv2d:
-        """The convolution, which the published weights call "0"."""
+        """Return the convolution, which the published weights call "0"."""
         conv = self.get_submodule("0")
         assert isinstance(conv, nn.Conv2d)
         return conv
@@ -206,9 +206,9 @@ class Decoder(nn.Module):
         encoded: list[Encoded],
         side: Predictions | None = None,
     ) -> Tensor:
-        """x: (B, ., H/32, W/32), everything in brief. encoded: the encoder's scales, the finest
-        (H/4, W/4) first. Returns logits (B, 1, H, W), and adds the coarser predictions to `side`
-        if there is one."""
+        """Decode. x: (B, ., H/32, W/32), everything in brief. encoded: the encoder's scales, the
+        finest (H/4, W/4) first. Returns logits (B, 1, H, W), and adds the coarser predictions to
+        `side` if there is one."""
         for level in (4, 3, 2):
             x = torch.cat((x, self.reference(images, x, level + 1)), dim=1)
             x = self.get_submodule(f"decoder_block{level}")(x)
@@ -225,7 +225,7 @@ class Decoder(nn.Module):
         return logits  # (B, 1, H, W)
 
     def reference(self, images: Tensor, x: Tensor, level: int) -> Tensor:
-        """What the picture itself says at the size of x: (B, ., h, w)."""
+        """Return what the picture itself says at the size of x: (B, ., h, w)."""
         patches = image_patches(images, x.shape[2], x.shape[3], self.patch_order)
         y: Tensor = self.get_submodule(f"ipt_blk{level}")(patches)
         return y
@@ -251,14 +251,14 @@ class BiRefNet(nn.Module):
         return logits  # (B, 1, H, W)
 
     def predictions(self, images: Tensor) -> Predictions:
-        """The logits of every scale, for training."""
+        """Return the logits of every scale, for training."""
         side = Predictions([], [])
         encoded = self.encode(images)
         side.masks.append(self.decoder(images, self.squeeze(encoded), encoded, side))
         return side
 
     def encode(self, images: Tensor) -> list[Encoded]:
-        """What the backbone sees at H/4, H/8, H/16 and H/32.
+        """Return what the backbone sees at H/4, H/8, H/16 and H/32.
 
         Raises ValueError for a size that is not a multiple of 32.
         """
@@ -270,7 +270,7 @@ class BiRefNet(nn.Module):
         return list(map(Encoded, self.bb(images), self.bb(half)))
 
     def squeeze(self, encoded: list[Encoded]) -> Tensor:
-        """All scales at the coarsest's size, reduced to its channels: (B, x4, H/32, W/32)."""
+        """Bring all scales to the coarsest's size, reduced to its channels: (B, x4, H/32, W/32)."""
         coarsest = encoded[-1].joined()
         context = []
         for full, half in encoded[:-1]:
@@ -280,7 +280,7 @@ class BiRefNet(nn.Module):
 
 
 def resized(x: Tensor, other: Tensor) -> Tensor:
-    """x at the height and width of `other`: bilinear, corners on corners."""
+    """Resize x to the height and width of `other`: bilinear, corners on corners."""
     size = other.shape[2:]
     if x.shape[2:] == size:
         return x

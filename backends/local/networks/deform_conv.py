@@ -30,7 +30,7 @@ def deform_conv2d(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """The deformable convolution of x, differentiable in every argument.
+    """Return the deformable convolution of x, differentiable in every argument.
 
     x: (B, C, H, W), any floating dtype. weight: (C', C, kh, kw). bias: (C',) or None.
     offset: (B, 2 kh kw, H', W') in pixels; for tap k = i kw + j, channel 2k moves it down and
@@ -78,12 +78,12 @@ def deform_conv2d(
 
 
 def pixel_table(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, (H + 2)(W + 2), C): one row per pixel, and a frame of zero rows."""
+    """Turn (B, C, H, W) into (B, (H + 2)(W + 2), C): a row per pixel, and a frame of zero rows."""
     return F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[1])
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
-    """The places of a map, row by row: (height * width, 2), y first."""
+    """Return the places of a map, row by row: (height * width, 2), y first."""
     y, x = torch.arange(height, device=device), torch.arange(width, device=device)
     return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
 
@@ -101,7 +101,7 @@ def slices(positions: int, bytes_each: int, device: torch.device) -> list[slice]
 def sample_taps(
     table: Tensor, size: tuple[int, int], origins: Tensor, moves: Tensor, factors: Tensor | None
 ) -> Tensor:
-    """The map at origins + moves, times the factors: (p, taps C).
+    """Sample the map at origins + moves, times the factors: (p, taps C).
 
     table: ((H + 2)(W + 2), C) of `pixel_table`. size: (H, W). origins, moves: (p, taps, 2).
     factors: (p, taps) or None. Beyond one pixel outside the map every place reads zeros, so a
@@ -123,8 +123,8 @@ def sample_taps(
 
 
 def _neighbours(place: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Along one axis: the index of the first of the two neighbours (-1 .. size - 1), the weight
-    of the first, and the weight of the second."""
+    """Return, along one axis, the index of the first of the two neighbours (-1 .. size - 1), the
+    weight of the first, and the weight of the second."""
     place = place.clamp(-1, size)
     first = place.detach().floor().to(torch.int64).clamp(-1, size - 1)
     second = place - first
@@ -132,14 +132,14 @@ def _neighbours(place: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """sum over j of weights[n, j] * table[rows[n, j]]: (N, C), from rows and weights (N, J)."""
+    """Sum weights[n, j] * table[rows[n, j]] over j: (N, C), from rows and weights (N, J)."""
     if table.device.type in ("cpu", "cuda"):
         return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
     return gathered_rows(table, rows, weights)
 
 
 def gathered_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """`weighted_rows` out of operations that every device and exporter has."""
+    """Compute `weighted_rows` out of operations that every device and exporter has."""
     total = table.index_select(0, rows[:, 0]) * weights[:, :1]
     for j in range(1, rows.shape[1]):
         total = total + table.index_select(0, rows[:, j]) * weights[:, j : j + 1]
@@ -147,7 +147,7 @@ def gathered_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 
 
 def wide(x: Tensor) -> Tensor:
-    """x in float32, or in float64 if that is what it is."""
+    """Return x in float32, or in float64 if that is what it is."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

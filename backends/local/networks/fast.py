@@ -35,7 +35,7 @@ class ConvolvedLinear(nn.Linear):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """F.linear(x, weight, bias), on a CPU by way of a convolution where the rows allow it."""
+    """Compute F.linear(x, weight, bias), on a CPU as a convolution where the rows allow it."""
     rows, pixels = x.numel() // x.shape[-1], _PICTURE[0] * _PICTURE[1]
     if not x.is_cpu or rows % pixels or rows < _FEWEST_PICTURES * pixels:
         return F.linear(x, weight, bias)
@@ -97,14 +97,14 @@ class PyramidBranch(nn.Module):
         self.join = filled(kind, share, None)
 
     def moves_and_factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Offsets (B, P, taps, 2) and mask (B, P, taps) of all P pixels, in float32."""
+        """Return the offsets (B, P, taps, 2) and mask (B, P, taps) of all P pixels, in float32."""
         steered = self.steer(x).permute(0, 2, 3, 1)  # (B, H, W, 3 taps)
         steered = wide(steered.flatten(1, 2))
         moves, factors = torch.split(steered, [2 * self.taps, self.taps], dim=-1)
         return moves.view(*moves.shape[:2], self.taps, 2), 2 * factors.sigmoid()
 
     def forward(self, columns: Tensor) -> Tensor:
-        """Sampled taps (p, taps C) -> what the branch adds to the joined map, (p, 64)."""
+        """Turn sampled taps (p, taps C) into what the branch adds to the joined map, (p, 64)."""
         y: Tensor = self.join(F.relu_(self.weigh(columns)))
         return y
 
@@ -125,7 +125,7 @@ class FusedPyramid(nn.Module):
         self.pool, self.pool_join = pool, pool_join
 
     def branches(self) -> list[PyramidBranch]:
-        """The layers, typed."""
+        """Return the layers, typed."""
         return [layer for layer in self.layers if isinstance(layer, PyramidBranch)]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ class CoarseLastLayer(nn.Module):
 
 
 def folded_patch_block(block: PatchBlock, weight: Tensor, bias: Tensor) -> FoldedPatchBlock:
-    """The patch block, then a 1 x 1 convolution to one channel: weight (1, C, 1, 1), bias (1,)."""
+    """Fold the patch block and a 1 x 1 convolution to a channel, weight (1, C, 1, 1), bias (1,)."""
     inner = block.conv_out
     assert inner.bias is not None
     row = wide(weight).flatten(1)  # (1, C)
@@ -226,7 +226,7 @@ def folded_patch_block(block: PatchBlock, weight: Tensor, bias: Tensor) -> Folde
 
 
 def filled(kind: type[nn.Linear], weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """A linear layer around these tensors."""
+    """Return a linear layer around these tensors."""
     layer = kind(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
     if bias is not None:

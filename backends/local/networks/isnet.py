@@ -103,13 +103,13 @@ class IsNet(nn.Module):
         return self._logits(self.features(images)[0], 1, images)  # (B, 1, H, W)
 
     def predictions(self, images: Tensor) -> list[Tensor]:
-        """The logits of all six scales, the finest first, each (B, 1, H, W): what training
+        """Return the logits of all six scales, the finest first, each (B, 1, H, W): what training
         supervises."""
         maps = self.features(images)
         return [self._logits(x, scale, images) for scale, x in enumerate(maps, start=1)]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The outputs of the decoder stages 1d to 5d and of stage 6, at 1/2 .. 1/64 of the size.
+        """Return the outputs of decoder stages 1d to 5d and of stage 6, at 1/2 .. 1/64 of the size.
 
         Raises ValueError for a size that is not a multiple of 32.
         """

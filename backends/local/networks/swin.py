@@ -31,7 +31,7 @@ class SwinConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each stage's map, the finest first."""
+        """Return the channels of each stage's map, the finest first."""
         return tuple(self.embed << stage for stage in range(len(self.depths)))
 
 
@@ -54,7 +54,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, tokens: Tensor, band: Band) -> Tensor:
-        """tokens: (B, n, C), those of the band in its order. Returns the same shape.
+        """Transform tokens: (B, n, C), those of the band in its order. Returns the same shape.
 
         A place beyond the map's edge takes part as a token of zeros would: with the biases of
         query, key and value. The published weights were trained with that.
@@ -83,7 +83,7 @@ class WindowAttention(nn.Module):
         return y  # (B, n, C)
 
     def bias(self) -> Tensor:
-        """What each pair of places adds to its logit: (1, heads, N, N)."""
+        """Return what each pair of places adds to its logit: (1, heads, N, N)."""
         if self.frozen_bias is not None:
             return self.frozen_bias
         pairs = self.relative_position_bias_table[self.relative_position_index.flatten()]
@@ -166,8 +166,8 @@ class Stage(nn.Module):
         return tokens  # (B, H W, C)
 
     def bands(self, height: int, width: int, shift: int, most: int) -> list[Band]:
-        """`window_bands` of a map of this size. Kept on the CPU, so that a network that leaves a
-        device leaves nothing there."""
+        """Return `window_bands` of a map of this size. Kept on the CPU, so that a network that
+        leaves a device leaves nothing there."""
         key = (height, width, shift, most)
         if key not in self._kept:
             if len(self._kept) >= _LAYOUTS_KEPT:
@@ -201,7 +201,7 @@ class Swin(nn.Module):
             self.add_module(f"norm{index}", nn.LayerNorm(channels))
 
     def stages(self) -> list[Stage]:
-        """The layers, typed."""
+        """Return the layers, typed."""
         return [layer for layer in self.layers if isinstance(layer, Stage)]
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -220,7 +220,7 @@ class Swin(nn.Module):
 
 
 def relative_positions(window: int) -> Tensor:
-    """The row of the bias table for each pair of places of a window: (N, N) int64.
+    """Return the row of the bias table for each pair of places of a window: (N, N) int64.
 
     Row (dy + window - 1)(2 window - 1) + dx + window - 1 for a pair that lies dy, dx apart.
     """

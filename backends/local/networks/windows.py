@@ -41,7 +41,7 @@ class Band:
     runs: tuple[Run, ...]
 
     def to(self, device: torch.device) -> Band:
-        """The same band on another device."""
+        """Return the same band on another device."""
         runs = tuple(
             Run(run.windows, None if run.mask is None else run.mask.to(device)) for run in self.runs
         )
@@ -55,7 +55,7 @@ class Band:
 
 
 def window_bands(height: int, width: int, window: int, shift: int, most: int) -> list[Band]:
-    """All windows of a height x width map, in bands of at most `most` tokens (but one row of
+    """Return all windows of a height x width map, in bands of at most `most` tokens (but one row of
     windows at least), on the CPU.
 
     After the roll only the last row and the last column of windows hold tokens from opposite
@@ -73,7 +73,7 @@ def window_bands(height: int, width: int, window: int, shift: int, most: int) ->
 
 
 def _rolled_tokens(height: int, width: int, window: int, shift: int) -> Tensor:
-    """The token at each place of each window, -1 for padding: (down, across, window * window)."""
+    """Return the token at each place, -1 for padding: (down, across, window * window)."""
     down, across = -(-height // window), -(-width // window)
     y = (torch.arange(down * window) + shift) % (down * window)
     x = (torch.arange(across * window) + shift) % (across * window)
@@ -105,7 +105,7 @@ def _band(token: Tensor, is_last: bool, window: int, shift: int) -> Band:
 
 
 def _mask(window: int, shift: int, last_row: bool, last_column: bool) -> Tensor | None:
-    """The additive mask of a window: tokens from different edges do not see each other."""
+    """Return the additive mask of a window: tokens from different edges do not see each other."""
     if not last_row and not last_column:
         return None
     rolled = torch.arange(window) >= window - shift
