@@ -96,6 +96,25 @@ def _show(words: str) -> None:
         (_SHOWING.add if words else _SHOWING.discard)(running.node_id)
 
 
+def alert(node: str, *warnings: str) -> None:
+    """Show warnings as toasts in the browser tab that queued the prompt.
+
+    node: its name in the menu. For what makes a result useless, so that it does not look like
+    success; `tell` says the same on the node. web/js/notices.js listens.
+    """
+    from comfy_execution.utils import get_executing_context
+
+    running = get_executing_context()
+    if running is None:  # called by a program, without a prompt
+        return
+    from server import PromptServer
+
+    for words in warnings:
+        # To all tabs: one knows the prompts that it has queued.
+        notice = {"prompt": running.prompt_id, "node": node, "words": words}
+        PromptServer.instance.send_sync("rmbg-nodes.notice", notice)
+
+
 def input_folder() -> Path:
     """Return the folder that Load Image lists."""
     from folder_paths import get_input_directory

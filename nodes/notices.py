@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..core.report import KINDS, NO_SUBJECT, NOTE, FailureReport, Report, kinds_of
 
+# Those that make a result useless more often than not.
+_URGENT = (NO_SUBJECT, "touches-border")
 # Remarks on the file, on records and of the backend stay in the report.
 _SHOWN = tuple(kind for kind in KINDS if kind not in (NOTE, "file", "records", "clipped"))
 
@@ -16,26 +19,34 @@ _SHOWN = tuple(kind for kind in KINDS if kind not in (NOTE, "file", "records", "
 _FEW_FRAMES = 8
 
 
-def worth_a_look(reports: Sequence[Report | FailureReport]) -> tuple[str, ...]:
-    """Sentences on one run: failed pictures, then the kinds of warnings, each with how many.
+@dataclass(frozen=True)
+class Notice:
+    """One sentence on a run."""
+
+    words: str
+    """For the user, with its full stop."""
+    urgent: bool = False
+    """Whether it is shown as a toast, too."""
+
+
+def worth_a_look(reports: Sequence[Report | FailureReport]) -> list[Notice]:
+    """Failed pictures, then the kinds of warnings, each with how many pictures have it.
 
     The canvas shows the first 60 characters of them all, so what makes a result useless leads.
     """
     total = len(reports)
-    failed = [report for report in reports if isinstance(report, FailureReport)]
-    said = [_counted("failed", len(failed), total)] if failed else []
+    failed = sum(isinstance(report, FailureReport) for report in reports)
+    notices = [Notice(_counted("failed", failed, total))] if failed else []
     made = [report for report in reports if isinstance(report, Report)]
     counts = Counter(kind for report in made for kind in set(kinds_of(report.warnings)))
-    for kind in _SHOWN:
-        if not counts[kind]:
-            continue
+    for kind in filter(counts.__getitem__, _SHOWN):
         words = KINDS[kind]
         if total == 1:
-            (words,) = [text for text in made[0].warnings if kinds_of([text]) == (kind,)][:1]
+            words = next(said for said in made[0].warnings if kinds_of([said]) == (kind,))
         if kind == NO_SUBJECT:
             words += ", so the cut-out is empty"
-        said.append(_counted(words, counts[kind], total))
-    return tuple(said)
+        notices.append(Notice(_counted(words, counts[kind], total), kind in _URGENT))
+    return notices
 
 
 def many_frames(images: Sequence[Tensor]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.money import read_amount
 from ..core.report import OnFailure
 from ..pipeline.finishing import Finishing
-from .comfy_host import tell
+from .comfy_host import alert, tell
 from .core_model import CoreModel
 from .notices import many_frames, worth_a_look
 from .run_batches import run_batches
@@ -25,6 +25,8 @@ from .widgets import (
     only,
 )
 
+NAME = "Remove Background (RMBG)"
+
 
 class RemoveBackground(io.ComfyNode):
     """Takes lists of batches, so that mixed sizes are one call and one progress bar."""
@@ -33,7 +35,7 @@ class RemoveBackground(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="RMBG_RemoveBackground",
-            display_name="Remove Background (RMBG)",
+            display_name=NAME,
             category=CATEGORY,
             description="Cuts the subject out. The mask is 1 on the subject; the image has "
             "straight alpha and no colour of the old background in its edges.",
@@ -156,7 +158,9 @@ class RemoveBackground(io.ComfyNode):
         images = [batch.image for batch in batches]
         frames = many_frames(images)
         looked_at = worth_a_look([report for batch in batches for report in batch.reports])
-        told = tell("Remove Background (RMBG)", *looked_at, *frames, *filter(None, [left_aside]))
+        said = [*(notice.words for notice in looked_at), *frames, *filter(None, [left_aside])]
+        told = tell(NAME, *said)
+        alert(NAME, *(notice.words for notice in looked_at if notice.urgent))
         return io.NodeOutput(
             images,
             [batch.mask for batch in batches],

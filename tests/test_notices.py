@@ -66,12 +66,19 @@ def test_an_empty_cut_out_is_said_and_goes_when_it_no_longer_holds(
     assert "no subject found" in report
     run(nodes, disc())
     assert comfy.shown == [("7", said[0]), ("7", "No warnings.")]
+    assert comfy.sent == [
+        (
+            "rmbg-nodes.notice",
+            {"prompt": "prompt", "node": "Remove Background (RMBG)", "words": said[0]},
+        )
+    ]
 
 
-def test_the_border_is_named_with_its_sides(nodes: ModuleType) -> None:
+def test_the_border_is_named_with_its_sides(nodes: ModuleType, comfy: Control) -> None:
     at_border = disc().roll(disc().shape[1] // 2, dims=1)[:, : disc().shape[1] // 2]
     (said,) = run(nodes, at_border)[0]
     assert said.startswith("The subject touches the picture's border (")
+    assert [data["words"] for _, data in comfy.sent] == [said]
 
 
 def test_of_many_pictures_it_says_how_many(nodes: ModuleType) -> None:
@@ -91,11 +98,12 @@ def test_pictures_that_failed_lead(nodes: ModuleType) -> None:
     [(8, "transparent", False), (9, "transparent", True), (9, "white", False)],
 )
 def test_frames_with_transparency_are_warned_of(
-    nodes: ModuleType, count: int, background: str, warned: bool
+    nodes: ModuleType, comfy: Control, count: int, background: str, warned: bool
 ) -> None:
     said, report = run(nodes, disc().expand(count, -1, -1, -1), background=background)
     assert [line for line in said if "Create Video" in line] == said
     assert bool(said) is warned
+    assert comfy.sent == []
     assert ("Create Video" in report) is warned
     assert len(json.loads(report.splitlines()[-1])) == count
 

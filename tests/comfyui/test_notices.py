@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from rmbg_nodes.tests.support import comfy_server
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
-from rmbg_nodes.tests.support.comfy_server import Server
+from rmbg_nodes.tests.support.comfy_server import Server, serving
 
 SHOWN = """words => app.graph.nodes.some(node => node.type === 'RMBG_RemoveBackground'
     && node.widgets.some(widget => String(widget.value).startsWith(words)))"""
 
 
+@pytest.fixture(scope="module")
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With the pack in a folder from which ComfyUI serves files: toasts need JavaScript."""
+    base = tmp_path_factory.mktemp("notices")
+    user = str(base / "me")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comfy_server, "FOLDER", "rmbg-nodes")
+        with serving(comfyui, base, RMBG_DATA=user, XDG_CONFIG_HOME=user) as running:
+            yield running
+
+
 @pytest.fixture(scope="module", params=RENDERERS)
 def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Tab]:
     server.put_picture("blank.png", np.full((256, 320, 3), 128, np.uint8))
+    with Image.open(server.folder / "input" / "rmbg-product.jpg") as product:
+        server.put_picture("cut-off.png", np.asarray(product)[:, 100:600])
     set_up(server, request.param)
     with tab(server, request.param) as opened:
         yield opened
@@ -47,20 +63,38 @@ def run(page: Tab, graph: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "picture", "frames", "words"),
+    ("name", "picture", "frames", "words", "toast"),
     [
-        ("empty", "blank.png", 1, "No subject found, so the cut-out is empty."),
-        ("frames", "rmbg-product.jpg", 9, "9 frames with transparency"),
+        ("empty", "blank.png", 1, "No subject found, so the cut-out is empty.", True),
+        ("border", "cut-off.png", 1, "The subject touches the picture's border (", True),
+        ("frames", "rmbg-product.jpg", 9, "9 frames with transparency", False),
     ],
 )
-def test_a_warning_shows_on_the_node(
-    page: Tab, name: str, picture: str, frames: int, words: str
+def test_a_warning_shows_on_the_node_and_the_worst_as_a_toast(
+    page: Tab, name: str, picture: str, frames: int, words: str, toast: bool
 ) -> None:
+    page.page.evaluate("() => app.extensionManager.toast.removeAll()")
     run(page, graph_of(picture, frames))
     page.page.wait_for_function(SHOWN, arg=words, timeout=120_000)
     page.wait_for_picture()
     page.shoot(f"notice-{name}")
+    said = page.page.locator(".p-toast-message-text").all_inner_texts()
+    assert any(words in text for text in said) is toast
     assert page.complaints() == []
+
+
+def test_a_toast_is_for_the_tab_that_ran_it(page: Tab, server: Server) -> None:
+    """A prompt of a script, or of somebody else on the same ComfyUI."""
+    page.page.evaluate("() => app.extensionManager.toast.removeAll()")
+    page.page.evaluate(
+        """() => import('/scripts/api.js').then(({ api }) => api.addEventListener(
+            'rmbg-nodes.notice', ({ detail }) => { window.heard = detail.words }))"""
+    )
+    server.put_picture("other.png", np.full((256, 300, 3), 99, np.uint8))
+    entry = server.run(graph_of("other.png"))
+    assert entry["status"]["status_str"] == "success"
+    page.page.wait_for_function("() => window.heard")
+    assert page.page.locator(".p-toast-message-text").count() == 0
 
 
 def test_create_video_takes_a_colour_and_no_transparency(server: Server) -> None:

@@ -29,8 +29,8 @@ class Executing(NamedTuple):
 
 @dataclass
 class Control:
-    """The Cancel button, the progress bar and the folder of the stand-in; which node runs, and the
-    texts that nodes showed, as (node, text)."""
+    """The Cancel button, the progress bar and the folder of the stand-in; which node runs; the
+    texts that nodes showed, as (node, text), and the events that were sent to the browser."""
 
     base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
@@ -38,6 +38,7 @@ class Control:
     disable_metadata: bool = False
     executing: Executing | None = None
     shown: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     _asked: int = 0
 
     def interrupted(self) -> bool:
@@ -177,6 +178,10 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     arguments.args = control  # type: ignore[attr-defined]
 
     class PromptServer:
+        @staticmethod
+        def send_sync(event: str, data: dict[str, str]) -> None:
+            control.sent.append((event, data))
+
         @staticmethod
         def send_progress_text(text: str, node_id: str) -> None:
             control.shown.append((node_id, text))
