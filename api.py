@@ -44,15 +44,14 @@ T = TypeVar("T", Tensor, "NDArray[np.generic]", Image.Image, "list[Image.Image]"
 if TYPE_CHECKING:
 
     class Result(NamedTuple, Generic[T]):
-        """image: the cut-out, RGBA with straight alpha, or RGB on a colour. mask: 1 = subject.
-
-        Both have the kind and dtype of the picture that was given. reports: one for each picture,
-        a FailureReport for one that failed and was left out or passed through.
-        """
+        """What `remove_background` returns, in the kind and dtype of the picture."""
 
         image: T
+        """The cut-out, RGBA with straight alpha, or RGB on a colour."""
         mask: T
+        """1 = subject."""
         reports: tuple[Report | FailureReport, ...]
+        """One for each picture, a FailureReport for one that failed, left out or passed through."""
 
 else:
     # Python 3.10 cannot make a generic NamedTuple; type checkers can.

@@ -25,26 +25,24 @@ from .smoothing import gaussian_blur
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """What `adjust_mask` does, in the order in which it does it; the defaults do nothing.
-
-    invert: swap subject and backdrop.
-    black, white: the mask's values that become 0 and 1 (see `levels`).
-    threshold: the value from which the mask is 1, below it 0; 0 is off.
-    fill_holes: the largest hole that is filled, as a share of the picture; 0 is off, 1 is all.
-    remove_islands: islands smaller than this share of the largest are removed; 0 is off, 1 keeps
-        only the largest.
-    grow: pixels by which the subject grows; negative shrinks it.
-    feather: pixels over which the edge fades on either side.
-    """
+    """What `adjust_mask` does, in the order in which it does it; the defaults do nothing."""
 
     invert: bool = False
+    """Swap subject and backdrop."""
     black: float = 0.0
+    """The mask's value that becomes 0 (see `levels`)."""
     white: float = 1.0
+    """The mask's value that becomes 1."""
     threshold: float = 0.0
+    """The value from which the mask is 1, below it 0; 0 is off."""
     fill_holes: float = 0.0
+    """The largest hole that is filled, as a share of the picture; 0 is off, 1 is all."""
     remove_islands: float = 0.0
+    """Islands smaller than this share of the largest are removed; 0 is off, 1 keeps the largest."""
     grow: float = 0.0
+    """Pixels by which the subject grows; negative shrinks it."""
     feather: float = 0.0
+    """Pixels over which the edge fades on either side."""
 
 
 def adjust_mask(

@@ -27,8 +27,6 @@ class CompositeOptions:
     """How `compose` places and blends. Raises BadOption for a value that cannot work.
 
     fit, anchor, offset = (x, y) in pixels, scale, margin: see `placement.place`.
-    opacity: 0..1. blend: mix encoded sRGB values, as most editors do, or linear light.
-    shadow: 0..1, the strength of the contact shadow; 0 is none.
     """
 
     fit: Fit = "none"
@@ -37,8 +35,11 @@ class CompositeOptions:
     scale: float = 1.0
     margin: float = 0.05
     opacity: float = 1.0
+    """0..1."""
     blend: Blend = "srgb"
+    """Mix encoded sRGB values, as most editors do, or linear light."""
     shadow: float = 0.0
+    """0..1, the strength of the contact shadow; 0 is none."""
 
     def __post_init__(self) -> None:
         menus: tuple[tuple[str, str, Sequence[str]], ...] = (

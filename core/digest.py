@@ -30,11 +30,12 @@ _KINDS = {8: "u1", 16: "<u2"}
 
 @dataclass(frozen=True)
 class PixelDigests:
-    """levels8: of the picture rounded to 8 bits a channel. levels16: to 16 bits; None for a picture
-    that 8 bits hold exactly, as a file of 8 bits does."""
+    """What the pixels of one picture hash to."""
 
     levels8: str
+    """Of the picture rounded to 8 bits a channel."""
     levels16: str | None = None
+    """To 16 bits; None for a picture that 8 bits hold exactly, as a file of 8 bits does."""
 
 
 @dataclass(frozen=True)

@@ -110,15 +110,13 @@ class Cancelled(RmbgError):
 
 
 class PictureError(RmbgError):
-    """One picture failed. It travels inside a Failure and never ends the run of the others.
-
-    paid: what became of the money of a hosted picture. "no": nothing is owed, and the picture may
-    be sent again. "fetchable": the work was paid for and its result can still be fetched by its id.
-    "perhaps": it may have been billed, and nothing can be fetched.
-    """
+    """One picture failed. It travels inside a Failure and never ends the run of the others."""
 
     __module__ = "rmbg_nodes"
     paid: ClassVar[Literal["no", "fetchable", "perhaps"]] = "no"
+    """What became of the money of a hosted picture. "no": nothing is owed, and the picture may be
+    sent again. "fetchable": the work was paid for and its result can still be fetched by its id.
+    "perhaps": it may have been billed, and nothing can be fetched."""
 
 
 class BadPicture(PictureError, ValueError):

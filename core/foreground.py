@@ -179,17 +179,18 @@ def _busy(alpha: Tensor, side: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Level:
-    """A level on which only tiles with an edge in them are worked on.
-
-    picture: (B, 3, h, w). matte: (B, 1, h, w). coarser: F and B of the level before. share: see
-    `foreground_share`. busy: for each picture and row, which tiles of `side` pixels have an edge.
-    """
+    """A level on which only tiles with an edge in them are worked on."""
 
     picture: Tensor
+    """(B, 3, h, w)."""
     matte: Tensor
+    """(B, 1, h, w)."""
     coarser: _Planes
+    """F and B of the level before."""
     share: Tensor
+    """See `foreground_share`."""
     busy: list[list[list[bool]]]
+    """For each picture and row, which tiles of `side` pixels have an edge."""
     side: int
 
     @property

@@ -17,10 +17,12 @@ SUBJECT_LEVEL = 1 / 255
 
 
 class Layer(NamedTuple):
-    """colour: (H, W, 3) float32, straight, sRGB-encoded. alpha: (H, W) float32 in 0..1."""
+    """A picture with its alpha."""
 
     colour: Tensor
+    """(H, W, 3) float32, straight, sRGB-encoded."""
     alpha: Tensor
+    """(H, W) float32 in 0..1."""
 
 
 def split(picture: Tensor) -> Layer:

@@ -63,23 +63,26 @@ def check_on_failure(policy: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """facts: the backend's own. ground: why this use is allowed. licence_name: for people; by the
-    user's settings for a file of theirs. warnings: worth a look, the backend's notes among them.
-    flags: the measures behind them (see core/inspect.py). receipt: the id of its receipt; None when
-    none was kept. estimate: what its whole run was expected to cost, beforehand; empty where
-    nothing costs anything."""
+    """What is told of one picture that was delivered."""
 
     name: str
     width: int
     height: int
     usage: Usage
     ground: str
+    """Why this use is allowed."""
     licence_name: str
+    """For people; by the user's settings for a file of theirs."""
     facts: Facts
+    """The backend's own."""
     warnings: tuple[str, ...] = ()
+    """Worth a look, the backend's notes among them."""
     flags: Mapping[str, JsonValue] = field(default_factory=dict)
+    """The measures behind them (see core/inspect.py)."""
     receipt: str | None = None
+    """The id of its receipt; None when none was kept."""
     estimate: str = ""
+    """What its whole run was expected to cost, beforehand; empty where nothing costs anything."""
 
     def text(self) -> str:
         """Write a few lines for people."""
@@ -124,13 +127,13 @@ class Report:
 
 @dataclass(frozen=True)
 class FailureReport:
-    """One picture that was not delivered, and what stands in its place in the result. receipt: the
-    id of its receipt; None when none was kept."""
+    """One picture that was not delivered, and what stands in its place in the result."""
 
     name: str
     failure: Failure
     on_failure: OnFailure
     receipt: str | None = None
+    """The id of its receipt; None when none was kept."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -16,17 +16,14 @@ Origin = Literal["live", "document", "reseller", "setting"]
 
 @dataclass(frozen=True)
 class Price:
-    """What one picture costs, with where and when that was read.
-
-    origin: told by the provider's own interface, read in its documents or at a reseller, or set by
-    the user.
-    """
+    """What one picture costs, with where and when that was read."""
 
     amount: Decimal
     currency: str
     as_of: str
     source: str
     origin: Origin = "document"
+    """Told by the provider's interface, read in its documents or at a reseller, or the user's."""
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
@@ -35,28 +32,30 @@ class Price:
 @dataclass(frozen=True)
 class Option:
     """One setting of a backend: a widget in ComfyUI, a keyword in Python, --option on the command
-    line. Its type is its default's type. choices: the allowed texts, if there is a list. limits:
-    least, most and step of a whole number. in_nodes: False keeps it out of ComfyUI."""
+    line."""
 
     name: str
     default: OptionValue
+    """Its type is the option's."""
     tooltip: str
     choices: tuple[str, ...] = ()
+    """The allowed texts, if there is a list."""
     limits: tuple[int, int, int] = (0, 0, 1)
+    """Least, most and step of a whole number."""
     in_nodes: bool = True
+    """False keeps it out of ComfyUI."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How long a provider keeps what it was sent and what it made of it.
-
-    hours: of a result, from the moment its picture was sent. words: all that is known, for people.
-    source: where the hours were read.
-    """
+    """How long a provider keeps what it was sent and what it made of it."""
 
     hours: int
+    """Of a result, from the moment its picture was sent."""
     words: str
+    """All that is known, for people."""
     source: str
+    """Where the hours were read."""
 
     def __str__(self) -> str:
         return self.words
@@ -64,54 +63,53 @@ class Retention:
 
 @dataclass(frozen=True)
 class Hosting:
-    """What is known of a hosted model besides its price; a new model of a provider is a row.
-
-    endpoint: the model in the provider's own words. bases: the provider's servers by their role,
-    each as (environment variable that replaces it, official address). in_flight: jobs at the
-    provider at one time. requests_a_minute: API calls, polls among them. seconds: what a job
-    usually takes. most_bytes: the largest PNG that is sent; inline_bytes: the largest that
-    travels inside the request, larger ones are uploaded first. region: words for people.
-    marks: what the provider puts into its pictures beside the result; its file is then kept with
-    the alpha.
-    """
+    """What is known of a hosted model besides its price; a new model of a provider is a row."""
 
     endpoint: str
+    """The model in the provider's own words."""
     bases: Mapping[str, tuple[str, str]]
+    """The provider's servers by role: (environment variable that replaces it, official address)."""
     in_flight: int
+    """Jobs at the provider at one time."""
     requests_a_minute: int
+    """API calls, polls among them."""
     seconds: float
+    """What a job usually takes."""
     most_bytes: int
+    """The largest PNG that is sent."""
     inline_bytes: int
+    """The largest that travels inside the request; larger ones are uploaded first."""
     retention: Retention
     region: str
+    """Words for people."""
     key_page: str
     jobs_page: str
     marks: str = ""
+    """What the provider puts into its pictures; its file is then kept with the alpha."""
 
 
 @dataclass(frozen=True)
 class BackendSpec:
-    """One row of the catalogue: everything that can be said of a backend without importing it.
-
-    id: "provider/model", or the provider alone where it has only one. target: "module:function"
-    below `backends/`, imported on first use; empty for one that is not opened by id.
-    window: how many frames `run` may hold at most, those it works on and those it has pulled ahead
-    together. For a hosted backend `licence` names the row of the provider's terms. weights_sha256:
-    of the file in use, once a backend with weights is open.
-    """
+    """One row of the catalogue: everything that can be said of a backend without importing it."""
 
     id: str
+    """"provider/model", or the provider alone where it has only one."""
     label: str
     summary: str
     location: Location
     licence: str
+    """For a hosted backend, the row of the provider's terms."""
     target: str
+    """"module:function" below `backends/`, imported on first use; empty for one not opened by
+    id."""
     window: int
+    """How many frames `run` may hold at most, those it works on and those pulled ahead together."""
     price: Price | None = None
     key_variables: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     hosting: Hosting | None = None
     weights_sha256: str | None = None
+    """Of the file in use, once a backend with weights is open."""
 
     @property
     def sizable(self) -> bool:

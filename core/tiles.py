@@ -82,11 +82,13 @@ def tiles_of(window: Tile, height: int, width: int, side: int) -> list[Tile]:
 class Enlargement:
     """A bilinear enlargement of planes (..., h, w) to (..., H, W), of which only tiles are made.
 
-    small: (h, w). large: (H, W), not smaller. The same as `functional.interpolate`, to rounding.
+    The same as `functional.interpolate`, to rounding.
     """
 
     small: tuple[int, int]
+    """(h, w)."""
     large: tuple[int, int]
+    """(H, W), not smaller."""
 
     def below(self, tile: Tile) -> Tile:
         """Return the small pixels between which the pixels of a large tile lie."""

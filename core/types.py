@@ -27,16 +27,14 @@ Usage = Literal["non-commercial", "commercial"]
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture on its way to a backend.
-
-    pixels: (H, W, 3) float32, straight RGB in 0..1, sRGB-encoded; never written to.
-    index: the caller's number for it; the Outcome carries it back. Unique within one run.
-    name: what messages call it ("image 3", "shoe.jpg").
-    """
+    """One picture on its way to a backend."""
 
     index: int
+    """The caller's number for it, unique within one run; the Outcome carries it back."""
     pixels: Tensor
+    """(H, W, 3) float32, straight RGB in 0..1, sRGB-encoded; never written to."""
     name: str
+    """What messages call it ("image 3", "shoe.jpg")."""
 
     def digest(self) -> str:
         """Return the sha256 of the size and of the pixels rounded to 16 bits."""
@@ -47,10 +45,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a backend says about one delivered matte; the report and the receipt are made of it.
-
-    architecture: of a local network, as its authors call it; empty where there is none to tell.
-    """
+    """What a backend says about one delivered matte; the report and the receipt are made of it."""
 
     backend: str
     model: str
@@ -64,31 +59,31 @@ class Facts:
     request_id: str | None = None
     notes: tuple[str, ...] = ()
     architecture: str = ""
+    """Of a local network, as its authors call it; empty where there is none to tell."""
 
 
 @dataclass(frozen=True)
 class Matte:
-    """A backend's answer for one frame, as the model gave it.
-
-    values: (h, w) float32 on any device, at the model's own size or the frame's.
-    kind: "logits" (any real number, alpha is their sigmoid) or "alpha" (0..1, 1 = subject).
-    original: the provider's own file, where it says more than the alpha (a C2PA manifest).
-    """
+    """A backend's answer for one frame, as the model gave it."""
 
     values: Tensor
+    """(h, w) float32 on any device, at the model's own size or the frame's."""
     kind: Literal["logits", "alpha"]
+    """"logits" (any real number, alpha is their sigmoid) or "alpha" (0..1, 1 = subject)."""
     facts: Facts
     original: bytes | None = None
+    """The provider's own file, where it says more than the alpha (a C2PA manifest)."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One picture that could not be delivered. request_id names paid work when there is any. cost:
-    what was paid for it all the same, in the currency of the backend's price."""
+    """One picture that could not be delivered."""
 
     error: PictureError
     request_id: str | None = None
+    """Names paid work when there is any."""
     cost: Decimal = Decimal(0)
+    """What was paid for it all the same, in the currency of the backend's price."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +102,31 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ticket:
-    """Paid work at a provider. Without a request_id it was sent, but its answer was lost.
-
-    urls: where to ask for it, by role, as the provider gave them; "input" is what it was given, as
-    an address or `sha256:...`, where its answers repeat that. Never holds a key. sent: (width,
-    height) of the picture as it was sent; None when it is not known. created: when it was sent, UTC
-    in ISO 8601; None: in this run. told: its result was there before, and its cost has been told.
-    """
+    """Paid work at a provider. Never holds a key."""
 
     backend: str
     request_id: str | None
+    """None: it was sent, but its answer was lost."""
     urls: Mapping[str, str] = field(default_factory=dict)
+    """Where to ask for it, by role, as the provider gave them; "input" is what it was given, as an
+    address or `sha256:...`, where its answers repeat that."""
     sent: tuple[int, int] | None = field(default=None, compare=False)
+    """(width, height) of the picture as it was sent; None when it is not known."""
     created: str | None = field(default=None, compare=False)
+    """When it was sent, UTC in ISO 8601; None: in this run."""
     told: bool = field(default=False, compare=False)
+    """Its result was there before, and its cost has been told."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Paid work to be fetched by its ticket, without the picture. size: (width, height) in pixels
-    of the picture that was sent."""
+    """Paid work to be fetched by its ticket, without the picture."""
 
     index: int
     work: str
     ticket: Ticket
     size: tuple[int, int]
+    """(width, height) in pixels of the picture that was sent."""
 
 
 class Job:

@@ -34,16 +34,19 @@ class _Source:
 
 
 class _Prepared(TypedDict):
-    """pixel_values: (B, 3, side, side). source: one, or a list where several are a batch."""
+    """What the network is fed."""
 
     pixel_values: Tensor
+    """(B, 3, side, side)."""
     source: _Source | list[_Source]
+    """One, or a list where several are a batch."""
 
 
 class _Answered(TypedDict):
-    """logits: (B, 1, side, side)."""
+    """What the network answered."""
 
     logits: Tensor
+    """(B, 1, side, side)."""
     source: _Source | list[_Source]
 
 

@@ -19,16 +19,17 @@ from .inputs import Input, load
 
 @dataclass(frozen=True)
 class Estimate:
-    """The most that a run costs. earlier: the indices of pictures whose result is kept, or can be
-    fetched. free: of others that cost nothing: second copies, and what cannot be read.
-    looked: the pictures were read; without that nothing is known of them, and both are empty."""
+    """The most that a run costs."""
 
     backend: str
     price: Price
     pictures: int
     earlier: frozenset[int] = frozenset()
+    """The indices of pictures whose result is kept, or can be fetched."""
     free: frozenset[int] = frozenset()
+    """Of others that cost nothing: second copies, and what cannot be read."""
     looked: bool = False
+    """The pictures were read; without that nothing is known of them, and both are empty."""
 
     @property
     def paid(self) -> int:

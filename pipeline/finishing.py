@@ -23,13 +23,14 @@ from .inputs import Failed, Input, Prepared
 
 @dataclass(frozen=True)
 class Done:
-    """image: (H, W, 4) straight alpha, or (H, W, 3) on a colour. mask: (H, W), 1 = subject. Both in
-    the input's dtype, on its device."""
+    """A cut-out; image and mask have the input's dtype and are on its device."""
 
     index: int
     name: str
     image: Tensor
+    """(H, W, 4) straight alpha, or (H, W, 3) on a colour."""
     mask: Tensor
+    """(H, W), 1 = subject."""
     report: Report
     origin: Origin = Origin()
 
@@ -56,17 +57,16 @@ class PostProcess(Protocol):
 
 @dataclass(frozen=True)
 class Finishing:
-    """What happens to a matte after the backend.
-
-    refine: sharpen an upsampled edge by the picture's own colours, and make what is as good as 0
-    or 1 exactly that. decontaminate: 0..1, how far the old background's colour leaves the edge.
-    background: an sRGB colour in 0..1, None = transparent. post_process: what comes after that.
-    """
+    """What happens to a matte after the backend."""
 
     refine: bool = False
+    """Sharpen an upsampled edge by the picture's colours; make what is nearly 0 or 1 just that."""
     decontaminate: float = 1.0
+    """0..1, how far the old background's colour leaves the edge."""
     background: tuple[float, float, float] | None = None
+    """An sRGB colour in 0..1, None = transparent."""
     post_process: PostProcess | None = None
+    """What comes after that."""
 
     def __post_init__(self) -> None:
         check_share(self.decontaminate, "decontamination")

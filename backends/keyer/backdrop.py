@@ -42,12 +42,10 @@ MAXWELL_QUANTILE = 1.37  # that quantile of the length of three numbers of unit 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A quadratic surface of sRGB colour over the picture.
-
-    coefficients: (6, 3) float32 for 1, x, y, x^2, x y, y^2, where x and y run from -1 to 1.
-    """
+    """A quadratic surface of sRGB colour over the picture."""
 
     coefficients: Array
+    """(6, 3) float32 for 1, x, y, x^2, x y, y^2, where x and y run from -1 to 1."""
 
     def colours(self, size: tuple[int, int]) -> Array:
         """Return the backdrop of a picture of size (H, W): (H, W, 3) float32 in 0..1."""

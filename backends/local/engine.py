@@ -101,10 +101,12 @@ class _Loaded:
 
 @dataclass
 class _Answer:
-    """logits: (B, h, w) float32 on the device. finite: for each picture, whether all of it is."""
+    """What a network said of a chunk of pictures."""
 
     logits: Tensor
+    """(B, h, w) float32 on the device."""
     finite: list[bool]
+    """For each picture, whether all of it is."""
     device: torch.device
 
 

@@ -27,11 +27,12 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class Found:
-    """A weight file that exists. released: None for one that is not in our table."""
+    """A weight file that exists."""
 
     path: Path
     sha256: str
     released: Released | None
+    """None for one that is not in our table."""
 
     @property
     def licence(self) -> str:
@@ -41,13 +42,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A file that may be the row's. fits: it has the row's size. named: it lies where the row's
-    file would."""
+    """A file that may be the row's."""
 
     path: Path
     row: Released
     fits: bool
+    """It has the row's size."""
     named: bool
+    """It lies where the row's file would."""
 
 
 def find_weights(

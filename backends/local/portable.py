@@ -169,17 +169,16 @@ class PortableStage(Stage):
 
 
 class Windows(nn.Module):
-    """All windows of a map, N places each.
-
-    places: (windows N,) the token at each place, H W for padding. back: (H W,) the place of each
-    token. masks: (kinds, 1, N, N), and kinds: (windows,) which of them a window has; both None
-    without a shift.
-    """
+    """All windows of a map, N places each."""
 
     places: Tensor
+    """(windows N,) the token at each place, H W for padding."""
     back: Tensor
+    """(H W,) the place of each token."""
     masks: Tensor | None
+    """(kinds, 1, N, N); None without a shift."""
     kinds: Tensor | None
+    """(windows,) which of the masks a window has; None without a shift."""
 
     def __init__(self, height: int, width: int, window: int, odd: int) -> None:
         super().__init__()

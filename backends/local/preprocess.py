@@ -17,19 +17,21 @@ from .networks.isnet import IsNet
 
 @dataclass(frozen=True)
 class Recipe:
-    """resolution: the side of the square that the model was trained at. antialias: how its card
-    shrinks a picture (torchvision's Resize on PIL does, RMBG-1.4's F.interpolate does not). mean,
-    std: of the normalisation. stretched: the card stretches every picture's alpha to 0..1.
-    bytes_per_pixel: working memory of one float32 forward for each pixel of the square, taken from
-    the straightforward forward on a CPU (bench/networks.py). Ours takes a quarter of it there; on a
-    GPU it was not measured. Too much costs a smaller batch, too little a failed attempt."""
+    """How a model is fed, and what its logits mean."""
 
     resolution: int
+    """The side of the square that the model was trained at."""
     antialias: bool
+    """Its card shrinks so: torchvision's Resize on PIL does, RMBG-1.4's F.interpolate does not."""
     mean: tuple[float, float, float]
+    """Of the normalisation, as is `std`."""
     std: tuple[float, float, float]
     stretched: bool
+    """The card stretches every picture's alpha to 0..1."""
     bytes_per_pixel: int
+    """Working memory of one float32 forward for each pixel of the square, taken from the
+    straightforward forward on a CPU (bench/networks.py). Ours takes a quarter of it there; on a GPU
+    it was not measured. Too much costs a smaller batch, too little a failed attempt."""
 
 
 # Model cards of briaai/RMBG-2.0 and briaai/RMBG-1.4. The card of 1.4 also truncates the resized

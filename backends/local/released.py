@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Released:
-    """One file of one model.
-
-    model: the part of the backend's id after "local/". repo, file, revision: where the Hugging
-    Face Hub has it. licence: a row of catalogue/licences.py. dtype: of its tensors.
-    patch_order: what `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none.
-    """
+    """One file of one model."""
 
     model: str
+    """The part of the backend's id after "local/"."""
     repo: str
+    """Where the Hugging Face Hub has it, with `file` and `revision`."""
     file: str
     size: int
     sha256: str
     licence: str
+    """A row of catalogue/licences.py."""
     dtype: Literal["float32", "float16"]
+    """Of its tensors."""
     revision: str = "main"
     patch_order: PatchOrder = "wg hg c"
+    """What `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none."""
     note: str = ""
 
     @property

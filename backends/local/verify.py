@@ -29,7 +29,7 @@ _COARSE = 10_000_000
 
 
 class Stamp(NamedTuple):
-    """What a file system says of one file. modified, changed: nanoseconds."""
+    """What a file system says of one file; times in nanoseconds."""
 
     size: int
     modified: int

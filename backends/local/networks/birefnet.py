@@ -28,12 +28,14 @@ _GRADIENT = 16  # channels of the gradient branch
 
 @dataclass(frozen=True)
 class BiRefNetConfig:
-    """backbone: the Swin transformer. patch_order: how the patches of the picture are laid into
-    channels, "wg hg c" (column of the grid, row, colour) in RMBG-2.0 and in BiRefNet weights up to
-    November 2024, "c hg wg" in later ones. Nothing in the weights tells the two apart."""
+    """What tells one BiRefNet from another."""
 
     backbone: SwinConfig
+    """The Swin transformer."""
     patch_order: PatchOrder = "wg hg c"
+    """How the patches of the picture are laid into channels: "wg hg c" (column of the grid, row,
+    colour) in RMBG-2.0 and in weights up to November 2024, "c hg wg" later. The weights do not
+    tell."""
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -42,22 +44,21 @@ class BiRefNetConfig:
 
 
 class Predictions(NamedTuple):
-    """Everything that training supervises, as logits, the coarsest first.
-
-    masks: (B, 1, H/32, W/32), then 1/16, 1/8 and the full size. gradients: (B, 1, H/32, W/32),
-    then 1/16 and 1/8: where the mask's edges are.
-    """
+    """Everything that training supervises, as logits, the coarsest first."""
 
     masks: list[Tensor]
+    """(B, 1, H/32, W/32), then 1/16, 1/8 and the full size."""
     gradients: list[Tensor]
+    """(B, 1, H/32, W/32), then 1/16 and 1/8: where the mask's edges are."""
 
 
 class Encoded(NamedTuple):
-    """One scale of the encoder. full: (B, c, 2h, 2w), from the picture. half: (B, c, h, w), from
-    the picture at half its size."""
+    """One scale of the encoder."""
 
     full: Tensor
+    """(B, c, 2h, 2w), from the picture."""
     half: Tensor
+    """(B, c, h, w), from the picture at half its size."""
 
     def joined(self) -> Tensor:
         """Return both at the larger size, (B, 2c, 2h, 2w)."""

@@ -32,10 +32,12 @@ _DILATED = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class IsNetConfig:
-    """stages: (channels in, inside, out) of each of `STAGES`. stem: channels of conv_in."""
+    """What tells one IS-Net from another."""
 
     stem: int
+    """Channels of conv_in."""
     stages: Mapping[str, tuple[int, int, int]]
+    """(channels in, inside, out) of each of `STAGES`."""
 
 
 class ConvNormRelu(nn.Module):

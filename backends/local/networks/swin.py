@@ -21,11 +21,14 @@ _LAYOUTS_KEPT = 64
 
 @dataclass(frozen=True)
 class SwinConfig:
-    """embed: channels of the first stage, doubled by each next one. depths, heads: per stage."""
+    """What tells one Swin transformer from another."""
 
     embed: int
+    """Channels of the first stage, doubled by each next one."""
     depths: tuple[int, ...]
+    """Blocks of each stage."""
     heads: tuple[int, ...]
+    """Attention heads of each stage."""
     window: int
     mlp_ratio: int = 4
 

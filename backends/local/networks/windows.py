@@ -19,25 +19,25 @@ _MASKED = -100.0
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive windows of a band that share one mask. mask: (N, N) additive, or None."""
+    """Consecutive windows of a band that share one mask."""
 
     windows: int
     mask: Tensor | None
+    """(N, N) additive."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Some rows of windows, N = window * window places each, and the n tokens inside them.
-
-    tokens: (n,) their indices in the map of H W tokens. places: (windows N,) for each place the
-    index into those n tokens. padding: the places beyond the map's edge (their entry in `places`
-    is 0 and means nothing). back: (n,) the place of each token.
-    """
+    """Some rows of windows, N = window * window places each, and the n tokens inside them."""
 
     tokens: Tensor
+    """(n,) their indices in the map of H W tokens."""
     places: Tensor
+    """(windows N,) for each place the index into those n tokens."""
     padding: Tensor
+    """The places beyond the map's edge; their entry in `places` is 0 and means nothing."""
     back: Tensor
+    """(n,) the place of each token."""
     runs: tuple[Run, ...]
 
     def to(self, device: torch.device) -> Band:
