@@ -22,6 +22,9 @@ Tree: TypeAlias = "dict[str, Tree | str]"
 LOCALES = Path(__file__).parent.parent / "locales"
 # What a translation repeats letter by letter: numbers, addresses, commands, names in capitals.
 LITERAL = re.compile(r"`[^`]+`|https?://\S+|#rrggbb|[A-Z]+_[A-Z]+|[\w.-]*\d[\w.-]*\w|\d+")
+# Menus of names: models, number formats, orders of axes, file formats; and names in other menus.
+NAMED = ("backend_model", "backend_precision", "backend_patch_order", "format")
+NAMES = ("bria", "fal", "replicate", "srgb")
 # In names and descriptions the frontend reads these as its message syntax.
 SYNTAX = set("{}@|")
 
@@ -46,7 +49,22 @@ def english() -> dict[str, Tree]:
         # The first is `image`, which ComfyUI translates itself.
         for folder in schema.category.split("/")[1:]:
             folders[folder] = folder
-    return {"main.json": {"nodeCategories": folders}, "nodeDefs.json": nodes}
+    return {
+        "main.json": {"nodeCategories": folders, "rmbgChoices": choices()},
+        "nodeDefs.json": nodes,
+    }
+
+
+def choices() -> Tree:
+    """The words in our menus, for web/js/choices.js; not the names in them."""
+    words = {
+        choice: choice
+        for schema in schemas()
+        for key, item in inputs_of(schema).items()
+        if key not in NAMED
+        for choice in item.choices
+    }
+    return {word: words[word] for word in words if word not in NAMES}
 
 
 def read(language: str, name: str) -> Tree:
@@ -99,7 +117,7 @@ def test_a_translation_is_complete(language: str, name: str) -> None:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_translation_keeps_numbers_commands_and_choices(language: str) -> None:
-    """Choices of a menu stay English on the screen, so a tooltip has to name them as they are."""
+    """A menu shows the English word behind its translation, and a tooltip names it as it is."""
     own, translated = english()["nodeDefs.json"], read(language, "nodeDefs.json")
     lost: list[tuple[str, str]] = []
     for schema in schemas():
