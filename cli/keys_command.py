@@ -1,4 +1,4 @@
-"""`rmbg keys`: the keys of hosted providers. A key is typed or piped in, never an argument."""
+"""`rmbg keys`: keys of providers and of the Hub, typed or piped in, never an argument."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import sys
 from dataclasses import asdict
 
 from ..catalogue.hosted_models import ROWS
-from ..config.hosted import hosting_of
 from ..config.invocation import command
-from ..config.keys import ENVIRONMENT, list_keys, remove_key, set_key
+from ..config.keys import ENVIRONMENT, HUB, Keyed, list_keys, remove_key, set_key
 from ..core.errors import BadOption
-from ..core.specs import BackendSpec
 
-_PROVIDERS = {row.provider: row for row in reversed(ROWS)}
+_KEYED: tuple[Keyed, ...] = (*ROWS, HUB)
+_PROVIDERS = {row.provider: row for row in reversed(_KEYED)}
 _NAMES = ", ".join(sorted(_PROVIDERS))
 _LONGEST = 10_000
 
@@ -59,37 +58,37 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(spec: BackendSpec) -> str:
+def _asked(spec: Keyed) -> str:
     """Read the key from a hidden prompt, or from standard input where that is no terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.read(_LONGEST)
-    print(f"Keys are made at {hosting_of(spec).key_page}", file=sys.stderr)
+    print(f"Keys are made at {spec.key_page}", file=sys.stderr)
     try:
         return getpass.getpass(f"Key for {spec.provider} (not shown): ")
     except EOFError:
         raise BadOption("No key was given, and nothing was changed.") from None
 
 
-def _remove(spec: BackendSpec, profile: str) -> int:
+def _remove(spec: Keyed, profile: str) -> int:
     removed = remove_key(spec, profile)
     print("Removed." if removed else f"The key file has no such key for {spec.provider}.")
     _say_environment(spec)
     return 0 if removed else 1
 
 
-def _say_environment(spec: BackendSpec) -> None:
+def _say_environment(spec: Keyed) -> None:
     first = next((row for row in list_keys([spec]) if row.source == ENVIRONMENT), None)
     if first:
         print(f"{first.variable} is set in the environment and is used unless a profile is named.")
 
 
 def _list(*, as_json: bool) -> int:
-    rows = list_keys(ROWS)
+    rows = list_keys(_KEYED)
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     elif not rows:
         print(f"No keys. `{command('keys set PROVIDER')}` keeps one; PROVIDER is {_NAMES}.")
     for row in () if as_json else rows:
         profile = f"profile {row.profile}" if row.profile else "no profile"
-        print(f"{row.provider:<10} {row.masked:<12} {profile:<20} {row.variable} in {row.source}")
+        print(f"{row.provider:<11} {row.masked:<12} {profile:<20} {row.variable} in {row.source}")
     return 0

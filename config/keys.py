@@ -11,12 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from ..core.errors import BadOption, KeyMissing
-from ..core.specs import BackendSpec
 from .host import PlainHost
-from .hosted import hosting_of
 from .invocation import command
 from .keyfile import KEY_FILE, Profiles, read_profiles, write_profiles
 
@@ -31,6 +29,49 @@ _KEY = re.compile(r"[!-~]{1,1000}")
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
 _MASKED_ENDS = 4
 _SHORT = 16
+
+
+class Keyed(Protocol):
+    """Whoever asks for a key: a hosted backend's row, or HUB."""
+
+    @property
+    def provider(self) -> str:
+        """Return what commands call it."""
+
+    @property
+    def label(self) -> str:
+        """Return what people call it."""
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Return the environment variables that hold its key, in the order they are taken."""
+
+    @property
+    def key_page(self) -> str:
+        """Return where keys are made."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Someone with keys who is no backend."""
+
+    provider: str
+    """What commands call it."""
+    label: str
+    """What people call it."""
+    key_variables: tuple[str, ...]
+    """The environment variables that hold its key, in the order they are taken."""
+    key_page: str
+    """Where keys are made."""
+
+
+#: Gated weights are given to accounts that have accepted their terms.
+HUB = Account(
+    "huggingface",
+    "the Hugging Face Hub",
+    ("HF_TOKEN",),
+    "https://huggingface.co/settings/tokens",
+)
 
 
 class Key:
@@ -74,23 +115,38 @@ class Listed:
 
 
 def find_key(
-    spec: BackendSpec,
+    spec: Keyed,
     profile: str,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Key:
-    """Find the key for this backend.
+    """Find the key for this backend; see `look_for_key`. Raises KeyMissing also where there is
+    none."""
+    key = look_for_key(spec, profile, folder, environment)
+    if key is None:
+        raise KeyMissing(_no_key(spec, profile.strip()))
+    return key
+
+
+def look_for_key(
+    spec: Keyed,
+    profile: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Key | None:
+    """Look for the key of this backend; None where it was never set.
 
     profile: "" takes the row's variables in the environment, in their order, then the default
     profile of the key file; a name takes that profile of the file and nothing else. folder: of the
-    key file, the user's configuration folder by default. Raises KeyMissing, which never repeats
-    what was given as a profile: it may be a key, pasted into the wrong field.
+    key file, the user's configuration folder by default. Raises KeyMissing for what is there and is
+    no key, and for a profile that is not; it never repeats what was given as a profile: it may be a
+    key, pasted into the wrong field.
     """
     env = os.environ if environment is None else environment
     asked = profile.strip()
     if not asked:
         for variable, value in _in_environment(spec, env):
-            return _checked(spec, value, f"{variable} in the environment")
+            return checked_key(spec, value, f"{variable} in the environment")
     path = _path(folder, env)
     profiles = read_profiles(path)
     name = asked or DEFAULT_PROFILE
@@ -99,12 +155,12 @@ def find_key(
     held = profiles.get(name, {})
     for variable in spec.key_variables:
         if variable in held:
-            return _checked(spec, held[variable], f"{variable} in {path}")
-    raise KeyMissing(_no_key(spec, asked))
+            return checked_key(spec, held[variable], f"{variable} in {path}")
+    return None
 
 
 def set_key(
-    spec: BackendSpec,
+    spec: Keyed,
     value: str,
     profile: str = "",
     folder: Path | None = None,
@@ -117,7 +173,7 @@ def set_key(
     """
     name = _named(profile)
     variable = spec.key_variables[0]
-    key = _checked(spec, value, "What was given")
+    key = checked_key(spec, value)
     path = _path(folder, environment)
     profiles = read_profiles(path)
     others = _without(profiles.get(name, {}), spec.key_variables)
@@ -125,8 +181,20 @@ def set_key(
     return path
 
 
+def checked_key(spec: Keyed, value: str, where: str = "What was given") -> Key:
+    """Return a key of this text. where: it was found, for messages. Raises KeyMissing for what is
+    no key."""
+    stripped = value.strip()
+    if not _KEY.fullmatch(stripped):
+        raise KeyMissing(
+            f"{where} is not a key: it is empty, or holds spaces, line breaks or other signs that "
+            f"no key has. Copy the key anew from {spec.key_page}."
+        )
+    return Key(stripped, where)
+
+
 def remove_key(
-    spec: BackendSpec,
+    spec: Keyed,
     profile: str = "",
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -145,7 +213,7 @@ def remove_key(
 
 
 def list_keys(
-    specs: Iterable[BackendSpec],
+    specs: Iterable[Keyed],
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Listed]:
@@ -168,7 +236,7 @@ def list_keys(
     return found
 
 
-def _in_environment(spec: BackendSpec, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _in_environment(spec: Keyed, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield variable and value of every key that is set."""
     for variable in spec.key_variables:
         if value := env.get(variable, "").strip():
@@ -177,16 +245,6 @@ def _in_environment(spec: BackendSpec, env: Mapping[str, str]) -> Iterator[tuple
         halves = [env.get(half, "").strip() for half in _HALVES.get(variable, ())]
         if halves and all(halves):
             yield " and ".join(_HALVES[variable]), ":".join(halves)
-
-
-def _checked(spec: BackendSpec, value: str, where: str) -> Key:
-    stripped = value.strip()
-    if not _KEY.fullmatch(stripped):
-        raise KeyMissing(
-            f"{where} is not a key: it is empty, or holds spaces, line breaks or other signs that "
-            f"no key has. Copy the key anew from {hosting_of(spec).key_page}."
-        )
-    return Key(stripped, where)
 
 
 def _named(profile: str) -> str:
@@ -212,7 +270,7 @@ def _masked(value: str) -> str:
     return f"{value[:_MASKED_ENDS]}...{value[-_MASKED_ENDS:]}"
 
 
-def _no_profile(spec: BackendSpec, profiles: Profiles) -> str:
+def _no_profile(spec: Keyed, profiles: Profiles) -> str:
     known = ", ".join(sorted(filter(_PROFILE.fullmatch, profiles))) or "none so far"
     return (
         f"There is no key profile of the name that was given; there are: {known}. Make it with "
@@ -220,8 +278,8 @@ def _no_profile(spec: BackendSpec, profiles: Profiles) -> str:
     )
 
 
-def _no_key(spec: BackendSpec, profile: str) -> str:
-    page = hosting_of(spec).key_page
+def _no_key(spec: Keyed, profile: str) -> str:
+    page = spec.key_page
     if profile:
         do = command(f"keys set {spec.provider} --profile {profile}")
         return (

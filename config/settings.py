@@ -24,6 +24,7 @@ from .host import DATA_VARIABLE, DEVICE_VARIABLE, MODELS_VARIABLE, SETTINGS_VARI
 BACKEND_VARIABLE = "RMBG_BACKEND"
 CACHE_VARIABLE = "RMBG_CACHE"
 MATTES_VARIABLE = "RMBG_MATTES"
+REMOTE_VARIABLE = "RMBG_REMOTE_SETUP"
 
 _CACHE_MEGABYTES = 2000
 _MATTE_MEGABYTES = 256
@@ -46,6 +47,8 @@ VARIABLES: Mapping[str, str] = {
     BRIA_LICENCE_3_VARIABLE: "the number of your licence agreement with BRIA for local RMBG 3.0",
     DATA_TERMS_VARIABLE: "1 says that you know the terms of the data that a model was trained on, "
     "where they limit commercial use, and answer for yours",
+    REMOTE_VARIABLE: "1 lets whoever opens this ComfyUI from another machine fetch weights and set "
+    "keys on it; else only its own machine may",
     **hosted.VARIABLES,
     SETTINGS_VARIABLE: "the settings file, in place of settings.toml in the configuration folder",
 }
@@ -54,6 +57,7 @@ VARIABLES: Mapping[str, str] = {
 DEFAULTS: Mapping[str, str] = {
     "RMBG_OFFLINE": "0",
     DATA_TERMS_VARIABLE: "0",
+    REMOTE_VARIABLE: "0",
     CACHE_VARIABLE: str(_CACHE_MEGABYTES),
     MATTES_VARIABLE: str(_MATTE_MEGABYTES),
     **hosted.DEFAULTS,
@@ -90,6 +94,8 @@ class Settings:
     """What hosted pictures may cost."""
     data_terms: str = ""
     """By which setting or switch limits of training data were accepted; empty: they were not."""
+    remote_setup: bool = False
+    """Let other machines' browsers fetch weights and set keys through ComfyUI."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -168,6 +174,7 @@ def _settings(env: Mapping[str, str], weights: Mapping[str, OwnWeights]) -> Sett
         weights=weights,
         budget=read_budget(values[BUDGET_VARIABLE]),
         data_terms=DATA_TERMS_VARIABLE if accepted else "",
+        remote_setup=_switch(REMOTE_VARIABLE, values[REMOTE_VARIABLE]),
     )
 
 

@@ -117,6 +117,11 @@ class BackendSpec:
         return any(option.name == "resolution" for option in self.options)
 
     @property
+    def key_page(self) -> str:
+        """Where keys are made; empty for a backend that needs none."""
+        return self.hosting.key_page if self.hosting else ""
+
+    @property
     def provider(self) -> str:
         """Return the part of the id before the slash: what the backend menu shows."""
         return self.id.partition("/")[0]

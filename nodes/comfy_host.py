@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from ..config.host import PlainHost
 from ..core.errors import Cancelled
 from ..core.types import Job
+from .folder_name import FOLDER, is_served
 
 if TYPE_CHECKING:
     import torch
+    from aiohttp import web
     from comfy_api.latest import io
     from torch import nn
 
@@ -115,6 +117,34 @@ def alert(node: str, *warnings: str) -> None:
         PromptServer.instance.send_sync("rmbg-nodes.notice", notice)
 
 
+def add_routes() -> None:
+    """Let ComfyUI's server answer the questions of the node's page, at load; programs that import
+    the nodes have none."""
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return
+    server.routes.post("/rmbg/{name}")(_answer)
+    if not is_served(FOLDER):
+        from .web_folder import pattern, serve
+
+        server.routes.get(pattern(FOLDER))(serve)
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    from .routes import answer  # not before it is asked for: the start of ComfyUI does not wait
+
+    return await answer(request)
+
+
+def listening_at() -> list[str]:
+    """Return the addresses that ComfyUI listens at."""
+    from comfy.cli_args import args
+
+    return [address.strip() for address in args.listen.split(",")]
+
+
 def input_folder() -> Path:
     """Return the folder that Load Image lists."""
     from folder_paths import get_input_directory
@@ -177,6 +207,12 @@ class ComfyHost:
         """Return the user's own, not ComfyUI's: a journal of paid jobs in two places would pay
         twice."""
         return PlainHost().data_folder()
+
+    def device(self) -> str:
+        """Where ComfyUI computes."""
+        from comfy.model_management import get_torch_device
+
+        return str(get_torch_device())
 
     def precision(self) -> torch.dtype:
         """Return what ComfyUI would compute in on this device; --force-fp32 and the like are

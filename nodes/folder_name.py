@@ -33,10 +33,17 @@ def say_what_is_not_served(name: str = FOLDER) -> None:
 
 def not_served(name: str) -> str:
     """What ComfyUI does not find in a folder of custom_nodes with this name; empty where it finds
-    everything."""
-    if quote(name, safe=_KEPT) != name:
-        return "this pack's templates, thumbnails, help pages and buttons"
-    return "this pack's help pages" if _CUT.search(name) else ""
+    everything. The files of its page the pack serves itself then (web_folder.py)."""
+    has_pages = not _CUT.search(name)
+    if is_served(name):
+        return "" if has_pages else "this pack's help pages"
+    pages = "" if has_pages else ", and its help pages,"
+    return f"this pack's templates and thumbnails{pages}"
+
+
+def is_served(name: str) -> bool:
+    """Say whether ComfyUI's server finds files in a folder with this name."""
+    return quote(name, safe=_KEPT) == name
 
 
 def plain_name(name: str) -> str:

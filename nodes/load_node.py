@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 from comfy_api.latest import io
 
 from ..catalogue.backends import BACKENDS, DEFAULT_IDS
 from ..catalogue.licences import COMMERCIAL_MEANS, LICENCES
+from ..core.errors import BadOption
 from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
 from ..pipeline.gate import open_backend
+from ..pipeline.readiness import BLOCKED
+from .backend_choice import chosen_backend, ready_here
 from .comfy_host import ComfyHost
 from .socket import Remover
 from .widgets import CATEGORY, REMOVER_TYPE
+
+_log = logging.getLogger("rmbg_nodes")
 
 
 class LoadRmbg(io.ComfyNode):
@@ -54,12 +62,31 @@ class LoadRmbg(io.ComfyNode):
         )
 
     @classmethod
+    async def validate_inputs(
+        cls,
+        usage: Usage | None = None,
+        backend: dict[str, OptionValue | None] | None = None,
+        **others: object,
+    ) -> bool:
+        """Refuse before the run what is known to be impossible.
+
+        Raised, not returned: ComfyUI repeats a sentence that is returned for every input, and shows
+        it only in its details. `others` makes it hand over the settings below the menu; it then
+        checks none of them itself. A value that comes from another node is None, as is one that an
+        older prompt does not have: then nothing is known before the run.
+        """
+        if backend is None or None in backend.values():
+            return True
+        found = await asyncio.to_thread(ready_here, backend, usage)
+        if found.state in BLOCKED:
+            if found.command:  # for those who queue prompts without a page
+                _log.warning("The same on the command line: %s", found.command)
+            raise BadOption(found.words)
+        return True
+
+    @classmethod
     def execute(cls, usage: Usage, backend: dict[str, OptionValue | None]) -> io.NodeOutput:
-        # ComfyUI hands over None for what a saved prompt does not have.
-        options = {name: value for name, value in backend.items() if value is not None}
-        provider = str(options.pop("backend"))
-        model = str(options.pop("model", ""))
-        backend_id = f"{provider}/{model}" if model else provider
+        backend_id, options = chosen_backend(backend)
         opened = open_backend(backend_id, usage=usage, options=options, host=ComfyHost())
         return io.NodeOutput(Remover(opened, usage))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .comfy_host import input_folder
+from .comfy_host import add_routes, input_folder
 from .composite_node import Composite
 from .folder_name import say_what_is_not_served
 from .load_node import LoadRmbg
@@ -27,6 +27,7 @@ class RmbgExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         say_what_is_not_served()
+        add_routes()
         put_samples(input_folder())
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

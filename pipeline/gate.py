@@ -61,15 +61,48 @@ def open_backend(
     BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
     """
     current = settings or read_settings()
-    machine = host or PlainHost()
-    spec, chosen = _chosen(backend_id, options or {}, current)
-    allow(_with_own_file(spec, chosen, machine), usage, current)
-    held_back = current.offline and bool(chosen.get("download"))
+    opened = _opened(backend_id, usage, current, options or {}, host or PlainHost())
+    if _unknown(opened.spec, current):
+        _log.warning(
+            "The licence of %s is not established, so it counts as non-commercial; if you know it, "
+            "name it in a [[weights]] row of settings.toml (sha256 %s).",
+            Path(str(opened.options["weights"])).name,
+            opened.spec.weights_sha256,
+        )
+    return opened
+
+
+def look_into(
+    backend_id: str,
+    options: Mapping[str, OptionValue],
+    usage: Usage | None,
+    settings: Settings,
+    host: Host | None = None,
+) -> OpenBackend:
+    """`open_backend`, to be asked and not to be run: nothing is fetched, loaded, sent or logged.
+
+    Raises what that does; WeightsMissing also where it would fetch them.
+    """
+    fetches = bool(options.get("download")) and not settings.offline
+    held_back = {**options, "download": False} if fetches else options
+    return _opened(backend_id, usage, settings, held_back, host or PlainHost())
+
+
+def _opened(
+    backend_id: str,
+    usage: Usage | None,
+    settings: Settings,
+    options: Mapping[str, OptionValue],
+    host: Host,
+) -> OpenBackend:
+    spec, chosen = chosen_row(backend_id, options, settings)
+    allow(_with_own_file(spec, chosen, host), usage, settings)
+    held_back = settings.offline and bool(chosen.get("download"))
     if held_back:
         chosen = {**chosen, "download": False}
     values = backends.check_options(spec, chosen)
     try:
-        backend = load(spec, values, machine)
+        backend = load(spec, values, host)
     except WeightsMissing as error:
         if not held_back:
             raise
@@ -77,14 +110,7 @@ def open_backend(
             f"{error} RMBG_OFFLINE keeps this machine offline, so they were not downloaded."
         ) from error
     # The file may be another than the one that was judged before it was opened.
-    allow(backend.spec, usage, current)
-    if _unknown(backend.spec, current):
-        _log.warning(
-            "The licence of %s is not established, so it counts as non-commercial; if you know it, "
-            "name it in a [[weights]] row of settings.toml (sha256 %s).",
-            Path(str(chosen["weights"])).name,
-            backend.spec.weights_sha256,
-        )
+    allow(backend.spec, usage, settings)
     return OpenBackend(backend, usage, values)
 
 
@@ -100,7 +126,7 @@ def allow_unopened(
     under. Raises BackendUnknown, LicenceRefused or Offline; WeightsMissing or WeightsUnusable for
     such a file.
     """
-    spec, chosen = _chosen(backend_id, options, settings)
+    spec, chosen = chosen_row(backend_id, options, settings)
     return allow(_with_own_file(spec, chosen, PlainHost()), usage, settings)
 
 
@@ -112,12 +138,11 @@ def check_ready(
 ) -> None:
     """Raise what would keep a run from beginning: its licence, Offline, weights that are not there,
     a key that is not set. Nothing is fetched, loaded or sent."""
-    _, chosen = _chosen(backend_id, options, settings)
+    _, chosen = chosen_row(backend_id, options, settings)
     fetches = bool(chosen.get("download")) and not settings.offline
     own = str(chosen.get("weights", "")).strip()
-    held_back = {**options, "download": False} if fetches else options
     try:
-        open_backend(backend_id, usage=usage, settings=settings, options=held_back).close()
+        look_into(backend_id, options, usage, settings).close()
     except WeightsMissing:
         if own or not fetches:
             raise
@@ -126,17 +151,20 @@ def check_ready(
 
 def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Settings) -> None:
     """Raise KeyMissing where the backend asks for a key and none is set."""
-    spec, chosen = _chosen(backend_id, options, settings)
+    spec, chosen = chosen_row(backend_id, options, settings)
     if spec.location == "hosted":
         from ..config.keys import find_key
 
         find_key(spec, str(chosen.get("profile", "")))
 
 
-def _chosen(
+def chosen_row(
     backend_id: str, options: Mapping[str, OptionValue], settings: Settings
 ) -> tuple[BackendSpec, Mapping[str, OptionValue]]:
-    """Return the row in force, RMBG_BACKEND considered, and the options that are meant for it."""
+    """Return the row in force, RMBG_BACKEND considered, and the options that are meant for it.
+
+    Raises BackendUnknown.
+    """
     asked = backends.find(backend_id)
     spec = _pinned(settings.backend) if settings.backend else asked
     return spec, options if spec.provider == asked.provider else {}

@@ -199,7 +199,7 @@ def test_the_token_stays_with_the_hub(hub: Hub, tmp_path: Path, monkeypatch) -> 
 def test_a_token_that_cannot_be_sent(hub: Hub, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_ä")
     said = refused(KeyMissing, hub, tmp_path)
-    assert "Copy it again" in said
+    assert "Copy the key anew" in said
     assert "hf_ä" not in said
 
 

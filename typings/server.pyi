@@ -1,4 +1,7 @@
+from aiohttp import web
+
 class PromptServer:
     instance: PromptServer
+    routes: web.RouteTableDef
     def send_progress_text(self, text: str, node_id: str) -> None: ...
     def send_sync(self, event: str, data: dict[str, str]) -> None: ...

@@ -13,28 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import quote
 
 from ...config.host import PlainHost
-from ...config.hosted import bases_of, hosting_of, limits_of
+from ...config.hosted import bases_of, hosting_of
 from ...config.keys import find_key
 from ...config.private_files import write_private
 from ...core.errors import BadOption
 from ...core.money import CURRENCY, plain, read_amount
 from ...core.report import JsonValue
 from ...core.specs import BackendSpec, Price
-from .http.redact import Redactor
-from .http.runtime import runtime
-from .http.transport import Transport
-from .http.wire import Call, JsonObject, Unreachable
-from .providers import PROVIDERS
+from .free_calls import PRICES, price_list
+from .http.wire import JsonObject, Unreachable
 from .providers.answers import Answers, said, text_at
-
-ROLE = "prices"
 
 _FILE = "prices.json"
 _FRESH = timedelta(days=1)
-_PATIENCE = 20.0
 # Units that are one picture, however they are written: this model makes one of one.
 _PICTURES = frozenset(
     {"image", "picture", "generation", "request", "call", "run", "prediction", "output"}
@@ -70,7 +63,7 @@ class Quote:
 
 def has_price_list(spec: BackendSpec) -> bool:
     """Say whether the provider can be asked what this model costs."""
-    return spec.hosting is not None and ROLE in spec.hosting.bases
+    return spec.hosting is not None and PRICES in spec.hosting.bases
 
 
 def remembered_quote(spec: BackendSpec, folder: Path | None = None) -> Quote | None:
@@ -108,31 +101,13 @@ def live_quote(spec: BackendSpec, profile: str = "", folder: Path | None = None)
 
 
 def _asked(spec: BackendSpec, profile: str) -> Quote:
-    hosting, bases, limits = hosting_of(spec), bases_of(spec), limits_of(spec)
-    key = find_key(spec, profile)
-    here = runtime()
-    name = f"{spec.provider} {ROLE} {bases[ROLE]}"
-    rate_limits = here.rate_limits(
-        name, in_flight=1, requests_a_minute=limits.requests_a_minute, pictures=1
-    )
-    transport = Transport(
-        here,
-        rate_limits,
-        {ROLE: bases[ROLE]},
-        {ROLE: hosting.bases[ROLE][1]},
-        PROVIDERS[spec.provider](spec, bases, {}).headers(key.reveal()),
-        Redactor([key.reveal()]),
-        again_seconds=_PATIENCE,
-        read_seconds=_PATIENCE,
-    )
-    endpoint = hosting.endpoint
-    url = f"{bases[ROLE]}/v1/models/pricing?endpoint_id={quote(endpoint, safe='')}"
-    answer = here.start(transport.ask(Call("GET", url))).result()
+    answer = price_list(spec, find_key(spec, profile))
     if answer.status == 401:
         Answers(spec, _host(spec)).check_account(answer)
     if answer.status != 200:
         raise Unreachable(f"{_host(spec)} answered {answer.status}: {said(answer)}", answer.status)
-    return _quote(_line(answer.data(), endpoint), _host(spec), datetime.now(timezone.utc))
+    line = _line(answer.data(), hosting_of(spec).endpoint)
+    return _quote(line, _host(spec), datetime.now(timezone.utc))
 
 
 def _line(data: JsonObject | None, endpoint: str) -> JsonValue:
@@ -170,11 +145,11 @@ def _plain_unit(unit: str) -> str:
 
 
 def _host(spec: BackendSpec) -> str:
-    return bases_of(spec)[ROLE].partition("://")[2].partition("/")[0]
+    return bases_of(spec)[PRICES].partition("://")[2].partition("/")[0]
 
 
 def _name(spec: BackendSpec) -> str:
-    return f"{bases_of(spec)[ROLE]} {hosting_of(spec).endpoint}"
+    return f"{bases_of(spec)[PRICES]} {hosting_of(spec).endpoint}"
 
 
 def _path(folder: Path | None) -> Path:

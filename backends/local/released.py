@@ -31,6 +31,8 @@ class Released:
     patch_order: PatchOrder = "wg hg c"
     """What `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none."""
     note: str = ""
+    gated: bool = False
+    """The Hub gives it only to accounts that have accepted its terms."""
 
     @property
     def name(self) -> str:
@@ -55,6 +57,7 @@ RELEASED = (
         licence="bria-rmbg-2.0",
         dtype="float32",
         note="gated: accept the terms on its page first, then set HF_TOKEN",
+        gated=True,
     ),
     Released(
         model="rmbg-1.4",

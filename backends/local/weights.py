@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...catalogue.licences import LICENCES
+from ...config.keys import HUB, look_for_key
 from ...config.private_files import make_private
 from ...core.errors import (
     BackendMissing,
@@ -24,11 +25,13 @@ from ...core.errors import (
     WeightsMissing,
     WeightsUnusable,
 )
+from ...records.locks import exclusive
 from .find import fetch_line
 from .released import Released
 from .verify import digest, sha256_of
 
 _LIBRARY = "rmbg-nodes"
+_LOCK = "download-{}.lock"
 _SHA256_DIGITS = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DISK = (*_FULL, errno.EIO)
@@ -61,12 +64,14 @@ def fetch(
     endpoint: str | None = None,
     free_space: Callable[[Path], int] | None = None,
     check: Callable[[], None] | None = None,
+    arrived: Callable[[int], None] | None = None,
 ) -> Path:
     """Download a released file to `folder`/NAME/FILE, verify it, and return its path.
 
     accepted: the user has accepted the row's licence. offline: RMBG_OFFLINE is on. endpoint: a
     mirror of the Hub; HF_ENDPOINT by default. free_space: bytes free in a folder. check: called
     with each piece that arrives; raises Cancelled to stop. A stopped download is gone on with.
+    arrived: told how many bytes of the file are here, at the beginning and with each piece.
 
     Raises LicenceRefused, Offline or BackendMissing before a socket is opened; KeyMissing when the
     Hub wants a token or acceptance, WeightsMissing when the file cannot be had, WeightsUnusable
@@ -74,7 +79,7 @@ def fetch(
     """
     if not accepted:
         raise LicenceRefused(licence_question(row))
-    target = folder / row.name / row.file
+    target = target_of(row, folder)
     if target.exists():
         if sha256_of(target, data_folder) == row.sha256:
             return target
@@ -88,8 +93,7 @@ def fetch(
         )
     part = target.with_name(f"{row.file}.{row.sha256[:12]}.part")
     try:
-        if data_folder in target.parents:  # its other files are the user's own
-            make_private(data_folder)
+        make_private(data_folder)  # its other files are the user's own
         target.parent.mkdir(parents=True, exist_ok=True)
         if _size(part) > row.size:
             part.unlink()
@@ -101,19 +105,31 @@ def fetch(
                 f"{room / 1e6:,.0f} MB are free. Free some disk space, or name another folder "
                 "with --to."
             )
-        if missing:
-            _download(row, part, folder, endpoint, check)
-        if digest(part) != row.sha256:
-            part.unlink()
-            raise WeightsUnusable(
-                f"What arrived is not the released {row.file} of {row.name} (another sha256), and "
-                f"was deleted. Try again; if it stays so, {_by_hand(row, folder, start='g')}"
-            )
-        os.replace(part, target)
+        with exclusive(data_folder / _LOCK.format(row.sha256[:12]), patience=0):
+            if missing:
+                _download(row, part, folder, endpoint, check, arrived)
+            if digest(part) != row.sha256:
+                part.unlink()
+                raise WeightsUnusable(
+                    f"What arrived is not the released {row.file} of {row.name} (another sha256), "
+                    "and was deleted. Try again; if it stays so, "
+                    f"{_by_hand(row, folder, start='g')}"
+                )
+            os.replace(part, target)
+    except TimeoutError as error:
+        raise WeightsMissing(
+            f"{row.name} is being downloaded by another program at this moment. Wait until it is "
+            "done, then try again."
+        ) from error
     except OSError as error:
         raise WeightsMissing(_not_written(row, folder, error)) from error
     sha256_of(target, data_folder)  # remembered, so that the first picture need not wait
     return target
+
+
+def target_of(row: Released, folder: Path) -> Path:
+    """Where a file that is fetched into a model folder lies."""
+    return folder / row.name / row.file
 
 
 def licence_question(row: Released) -> str:
@@ -129,15 +145,29 @@ def licence_question(row: Released) -> str:
 class _Watched(io.BufferedRandom):
     """The partial file, open at its end; every piece that arrives can stop the download."""
 
-    def __init__(self, path: Path, check: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        check: Callable[[], None] | None,
+        arrived: Callable[[int], None] | None,
+    ) -> None:
         super().__init__(io.FileIO(path, "a+"))
-        self.seek(0, os.SEEK_END)
+        self._here = self.seek(0, os.SEEK_END)
         self._check = check
+        self._arrived = arrived
+        self._tell()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         if self._check is not None:
             self._check()
-        return super().write(data)
+        written = super().write(data)
+        self._here += written
+        self._tell()
+        return written
+
+    def _tell(self) -> None:
+        if self._arrived is not None:
+            self._arrived(self._here)
 
 
 def _download(
@@ -146,6 +176,7 @@ def _download(
     folder: Path,
     endpoint: str | None,
     check: Callable[[], None] | None,
+    arrived: Callable[[int], None] | None,
 ) -> None:
     """Bring the partial file to the row's size, from where it ends now."""
     try:
@@ -163,9 +194,9 @@ def _download(
             "HF_HUB_OFFLINE keeps the Hub's client offline. Unset it, or "
             f"{_by_hand(row, folder, start='g')}"
         )
-    token = get_token()
+    token = _token() or get_token()
     if token is not None and not token.isascii():
-        raise KeyMissing("HF_TOKEN has a character that no token has. Copy it again.")
+        raise KeyMissing("The Hub's token has a character that no token has. Copy it again.")
     bearer = {"authorization": f"Bearer {token}"} if token else {}
     url = hf_hub_url(row.repo, row.file, revision=row.revision, endpoint=endpoint)
     # The client has changed its HTTP library twice; its own error always derives from that
@@ -176,7 +207,7 @@ def _download(
         try:
             metadata = get_hf_file_metadata(url, token=token or False, library_name=_LIBRARY)
             _check_promise(row, metadata.size, metadata.etag, folder)
-            with _Watched(part, check) as file:
+            with _Watched(part, check, arrived) as file:
                 http_get(
                     url,
                     file,
@@ -199,6 +230,13 @@ def _download(
                 "proxy and run the same command again, or "
                 f"{_by_hand(row, folder, start='g')}"
             ) from error
+
+
+def _token() -> str | None:
+    """The token in the environment, else that of the user's key file. What the Hub's own client
+    keeps comes after it: a token that was given here was given on purpose."""
+    key = look_for_key(HUB, "")
+    return None if key is None else key.reveal()
 
 
 def _check_promise(row: Released, size: int | None, etag: str | None, folder: Path) -> None:

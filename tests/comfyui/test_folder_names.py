@@ -89,9 +89,18 @@ def test_what_is_said_of_a_name_is_what_the_server_does(awkward: Server, name: s
     expected = {
         (True, True): "",
         (True, False): "this pack's help pages",
-        (False, False): "this pack's templates, thumbnails, help pages and buttons",
+        # The pack itself serves its page then, which this copy of its files does not.
+        (False, False): "this pack's templates and thumbnails",
     }
     assert said == expected[files[0], help_page]
+
+
+def test_the_pack_serves_its_page_under_an_awkward_name(awkward: Server) -> None:
+    address = urllib.parse.quote(FOLDER)
+    assert f"/extensions/{address}/js/rmbg.js" in awkward.get("/extensions")
+    assert is_served(awkward, f"/extensions/{address}/js/rmbg.js")
+    assert is_served(awkward, f"/extensions/{address}/docs/RMBG_Load.md")
+    assert not is_served(awkward, f"/extensions/{address}/%2e%2e/pyproject.toml")
 
 
 def test_the_log_says_it_once_with_the_remedy(awkward: Server) -> None:

@@ -289,7 +289,9 @@ def test_other_edges_take_no_new_run_of_a_local_network(server: Server, scene, s
     assert again not in report(decontaminate=0.75)
 
 
-def test_missing_weights_are_told_with_folder_and_command(server: Server, scene) -> None:
+def test_missing_weights_are_refused_before_the_run_with_what_to_press(
+    server: Server, scene
+) -> None:
     load = {"usage": "non-commercial", "backend": "local", "backend.model": "rmbg-2.0"}
     defaults = {
         "backend.resolution": 0,
@@ -302,10 +304,11 @@ def test_missing_weights_are_told_with_folder_and_command(server: Server, scene)
         "2": node("RMBG_Load", **load, **defaults),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
     }
-    message = error_of(server.run(graph))
-    assert "rmbg_nodes.WeightsMissing" in message
-    assert "background_removal" in message
-    assert str(server.pack) in message  # the command line of this very installation
+    (message,) = server.refused(graph)
+    assert message.startswith("RMBG-2.0 is not on this machine yet (885 MB")
+    assert "Press Download on Load RMBG" in message
+    # For those without a page: the command line of this very installation.
+    assert f"{server.pack}' weights get rmbg-2.0" in server.log()
 
 
 def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
@@ -325,9 +328,35 @@ def test_a_refusal_is_one_readable_sentence(server: Server, scene) -> None:
         ),
         "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
     }
-    message = error_of(server.run(graph))
-    assert message.startswith("rmbg_nodes.LicenceRefused: The licence of RMBG-2.0 weights")
+    (message,) = server.refused(graph)
+    assert message.startswith("The licence of RMBG-2.0 weights")
     assert "keyer" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("resolution", 100), ("resolution", 9_999_999), ("precision", "half"), ("model", "rmbg-9")],
+)
+def test_a_value_that_cannot_be_is_refused_before_the_run(
+    server: Server, scene, small: Path, name: str, value: object
+) -> None:
+    local = {**LOCAL, "backend.weights": str(small), f"backend.{name}": value}
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **local),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
+    }
+    (message,) = server.refused(graph)
+    assert str(value) in message
+
+
+def test_a_value_from_another_node_is_judged_when_it_is_there(server: Server, scene) -> None:
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **LOCAL, **{"backend.weights": ["8", 0]}),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="no"),
+        "8": node("PrimitiveString", value="nowhere.safetensors"),
+    }
+    message = error_of(server.run(graph))
+    assert message.startswith("rmbg_nodes.WeightsMissing: There is no file nowhere.safetensors")
 
 
 def test_a_failed_picture_is_an_error_not_a_blank_one(server: Server) -> None:

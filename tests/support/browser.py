@@ -100,10 +100,10 @@ class Tab:
             )
 
     def widgets(self, node: str) -> list[str]:
-        """Names of the widgets of the node of this type."""
+        """Names of the widgets of the node of this type that a workflow saves."""
         names: list[str] = self.page.evaluate(
-            """type => app.graph.nodes.find(node => node.type === type)
-                .widgets.map(widget => widget.name)""",
+            """type => app.graph.nodes.find(node => node.type === type).widgets
+                .filter(widget => widget.serialize !== false).map(widget => widget.name)""",
             node,
         )
         return names

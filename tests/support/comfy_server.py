@@ -85,6 +85,15 @@ class Server:
         answer = self.post("/prompt", {"prompt": prompt})
         return str(answer["prompt_id"])
 
+    def refused(self, prompt: Prompt) -> list[str]:
+        """Queue a prompt that ComfyUI's validation refuses; what it says of each node, once."""
+        try:
+            self.queue(prompt)
+        except urllib.error.HTTPError as error:
+            errors = json.loads(error.read())["node_errors"].values()
+            return [one["details"] for node in errors for one in node["errors"]]
+        raise AssertionError("the prompt was not refused")
+
     def wait(self, prompt_id: str, timeout: float = 120) -> Entry:
         until = time.monotonic() + timeout
         while time.monotonic() < until:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from aiohttp import web
+
 
 class InterruptProcessingException(BaseException):
     """ComfyUI's own, a BaseException since 0.20."""
@@ -36,6 +38,7 @@ class Control:
     interrupt_after: int | None = None
     progress: list[tuple[int, int]] = field(default_factory=list)
     disable_metadata: bool = False
+    listen: str = "127.0.0.1"
     executing: Executing | None = None
     shown: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -174,10 +177,13 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     management.throw_exception_if_processing_interrupted = (  # type: ignore[attr-defined]
         throw_exception_if_processing_interrupted
     )
+    management.get_torch_device = lambda: "cpu"  # type: ignore[attr-defined]
     arguments = ModuleType("comfy.cli_args")
     arguments.args = control  # type: ignore[attr-defined]
 
     class PromptServer:
+        routes = web.RouteTableDef()
+
         @staticmethod
         def send_sync(event: str, data: dict[str, str]) -> None:
             control.sent.append((event, data))

@@ -153,8 +153,9 @@ for name in json.load(sys.stdin):
     if not callable(thing):
         there = hasattr(owner, last)
         if not there and inspect.isclass(owner):
-            there = last in inspect.signature(owner).parameters or (
-                f"{owner.__name__}.{last} =" in inspect.getsource(owner))
+            source = inspect.getsource(owner)
+            there = last in inspect.signature(owner).parameters or any(
+                f"{of}.{last} =" in source for of in (owner.__name__, "self"))
         if there:
             found[name] = None
         continue

@@ -6,7 +6,7 @@ import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -17,8 +17,9 @@ class Hub:
     path: where the one file is. promised: the sha256 of the etag, the content's own by default.
     status, code: an answer instead of the file, with the Hub's X-Error-Code. token: the only one
     that is let in. drop_after: close each connection after so many bytes of the body, `drops`
-    times. cdn: where the body is, as the Hub redirects large files. requests: method, path,
-    authorization and range of all that came.
+    times. pause_after: stop in the middle, after so many bytes of the body, until `go`. cdn: where
+    the body is, as the Hub redirects large files. requests: method, path, authorization and range
+    of all that came.
     """
 
     content: bytes = b""
@@ -31,6 +32,8 @@ class Hub:
     drops: int = 0
     cdn: str = ""
     url: str = ""
+    pause_after: int = 0
+    go: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
 
     def refusal(self, path: str, authorization: str | None) -> tuple[int, str] | None:
@@ -85,7 +88,13 @@ def serving(**behaviour: object) -> Iterator[Hub]:
                 hub.drops -= 1
                 rest = rest[: hub.drop_after]
                 self.close_connection = True
-            self.wfile.write(rest)
+            if hub.pause_after:
+                self.wfile.write(rest[: hub.pause_after])
+                self.wfile.flush()
+                hub.go.wait(30)
+                rest = rest[hub.pause_after :]
+            with suppress(ConnectionError):  # the client has what it wanted
+                self.wfile.write(rest)
 
         def _head(self, status: int, headers: dict[str, str]) -> None:
             self.send_response(status)

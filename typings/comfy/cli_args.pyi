@@ -1,4 +1,5 @@
 class _Arguments:
     disable_metadata: bool
+    listen: str
 
 args: _Arguments

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Literal, get_args
 
-Step = Literal["submit", "upload", "status", "result", "download", "cancel", "prices"]
+Step = Literal["submit", "upload", "status", "result", "download", "cancel", "prices", "account"]
 Kind = Literal[
     "reset before work",  # RST as soon as the request was read
     "reset after work",  # the job is made and billed, then RST instead of the answer

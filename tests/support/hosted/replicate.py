@@ -34,6 +34,7 @@ class Replicate(Speech):
             Route("status", "GET", "/v1/predictions/{id}", self._status),
             Route("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
             Route("upload", "POST", "/v1/files", self._upload),
+            Route("account", "GET", "/v1/account", self._account),
         ]
 
     def environment(self) -> dict[str, str]:
@@ -73,6 +74,10 @@ class Replicate(Speech):
         if job.unfinished:
             job.end_as("aborted" if job.state == "queued" else "canceled")
         return web.json_response(self._words(job))
+
+    async def _account(self, request: web.Request) -> web.Response:
+        self.admit(request, "Authorization", "Bearer ")
+        return web.json_response({"type": "user", "username": "somebody", "name": "Somebody"})
 
     async def _upload(self, request: web.Request) -> web.Response:
         self.admit(request, "Authorization", "Bearer ")

@@ -1,0 +1,30 @@
+"""What Load RMBG's widgets say: a backend's id and its options; and whether it could run now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..core.specs import OptionValue
+from ..core.types import Usage
+from ..pipeline.readiness import Readiness, readiness
+from .comfy_host import ComfyHost
+
+
+def chosen_backend(
+    values: Mapping[str, OptionValue | None],
+) -> tuple[str, dict[str, OptionValue]]:
+    """Read the id and the options from what a DynamicCombo hands over: its own value under
+    "backend", those below it under their names."""
+    # ComfyUI hands over None for what a saved prompt does not have.
+    options = {name: value for name, value in values.items() if value is not None}
+    provider = str(options.pop("backend"))
+    model = str(options.pop("model", ""))
+    return f"{provider}/{model}" if model else provider, options
+
+
+def ready_here(values: Mapping[str, OptionValue | None], usage: Usage | None) -> Readiness:
+    """Say what a run with these widgets would do now, in this ComfyUI. Blocks while a weight file
+    that was never read is read."""
+    backend_id, options = chosen_backend(values)
+    host = ComfyHost()
+    return readiness(backend_id, options, usage, host, device=host.device())

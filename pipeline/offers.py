@@ -1,0 +1,76 @@
+"""What can be pressed where a run is not ready: weights to fetch, a key to set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..backends.local.released import Released
+from ..catalogue.licences import LICENCES
+from ..core.specs import BackendSpec
+
+_NON_COMMERCIAL = (
+    "It is for non-commercial use only, unless you hold an agreement with the publisher."
+)
+_COMMERCIAL = "It allows commercial use."
+_RESTRICTED = (
+    "It allows commercial use; terms of the data that the model was trained on limit that."
+)
+
+
+@dataclass(frozen=True)
+class WeightsOffer:
+    """Released weights that can be fetched."""
+
+    model: str
+    """The part of the backend's id after "local/"."""
+    name: str
+    """What its publisher calls it."""
+    size: int
+    """Bytes."""
+    licence: str
+    """The licence's name."""
+    licence_page: str
+    """Where it can be read."""
+    terms: str
+    """What it allows and forbids, as a sentence."""
+    page: str
+    """Where the file lies, and its terms are accepted."""
+    gated: bool
+    """Whether the Hub gives it only to accounts that have accepted its terms."""
+
+
+@dataclass(frozen=True)
+class KeyOffer:
+    """A key that can be set."""
+
+    provider: str
+    """The part of the backend's id before the slash."""
+    label: str
+    """The provider's name."""
+    page: str
+    """Where keys are made."""
+
+
+def weights_offer(row: Released) -> WeightsOffer:
+    """Return what is to be known of a released file before it is fetched."""
+    licence = LICENCES[row.licence]
+    terms = _NON_COMMERCIAL
+    if licence.commercial == "yes":
+        terms = _RESTRICTED if licence.data_terms == "restricted" else _COMMERCIAL
+    return WeightsOffer(
+        row.model,
+        row.name,
+        row.size,
+        licence.name,
+        licence.licence_page,
+        terms,
+        row.page,
+        row.gated,
+    )
+
+
+def key_offer(spec: BackendSpec) -> KeyOffer | None:
+    """Return whose key a backend needs; None for one that needs none."""
+    if spec.hosting is None:
+        return None
+    return KeyOffer(spec.provider, spec.label, spec.hosting.key_page)
