@@ -85,7 +85,7 @@ def catalogue(folder: Path, count: int, side: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("count", [40, 160])
+@pytest.mark.parametrize("count", [40, pytest.param(160, marks=pytest.mark.whole)])
 def test_pictures_in_memory_do_not_depend_on_their_number(tmp_path: Path, count: int) -> None:
     alive = Alive()
     source = catalogue(tmp_path / "in", count, 32)

@@ -311,6 +311,7 @@ def test_a_suffix_that_is_not_written_is_no_folder(shot: Path, tmp_path: Path, c
     assert not (tmp_path / "y.bmp").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only there")
 def test_names_that_no_console_can_show(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()

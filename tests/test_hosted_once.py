@@ -228,6 +228,7 @@ def test_without_a_cache_what_was_not_taken_can_be_fetched(
     assert pending(shop) == {}
 
 
+@pytest.mark.whole
 def test_two_hundred_cached_pictures_need_neither_key_nor_network(
     fal_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,6 +176,7 @@ class SmallMemory(PlainHost):
         return PlainResident(Limited(), torch.device("cpu"))
 
 
+@pytest.mark.whole
 def test_out_of_memory_halves_the_chunk_and_goes_on(files, tmp_path: Path):
     small = SmallMemory(3, tmp_path)
     backend = opened(small, files["birefnet"])
@@ -267,6 +268,7 @@ def test_a_batch_that_overflows_loads_the_network_once_more(overflowing: Path, t
     assert host.adopted == 2
 
 
+@pytest.mark.whole
 def test_memory_that_ends_in_the_second_attempt_fails_that_picture(overflowing: Path, tmp_path):
     host = Counting(tmp_path, small=True)
     backend = opened(host, overflowing, precision="float16")
@@ -443,6 +445,7 @@ def test_at_another_resolution_the_same_network_answers(host: PlainHost, files: 
         backend.at(300)
 
 
+@pytest.mark.whole
 class TestResized(BackendContract):
     @pytest.fixture
     def make(self, host: PlainHost, files: dict[str, Path]) -> Callable[[], Backend]:

@@ -39,6 +39,8 @@ from rmbg_nodes.tests.support.hosted.opening import Shop, loopback
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.records import BACKEND, PRICE, SIZE, TICKET, WORK
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHED, WAITING, NEW = range(3)
 

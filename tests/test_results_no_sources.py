@@ -170,7 +170,9 @@ def test_a_picture_of_a_mask_is_a_picture(shots) -> None:
     assert made_here(photo(shots / "face-cutout.bmp")) == ""
 
 
-@pytest.mark.parametrize("command", ["mask", "composite", "review", "demo"])
+@pytest.mark.parametrize(
+    "command", ["mask", "composite", "review", pytest.param("demo", marks=pytest.mark.whole)]
+)
 def test_every_command_signs_what_it_makes(shots, tmp_path, command) -> None:
     image, out = str(shots / "a.jpg"), tmp_path / "made" / "new.png"
     if command == "mask":
