@@ -124,24 +124,23 @@ class _Places:
     in memory twice."""
 
     def __init__(self, batches: Sequence[Tensor], channels: int) -> None:
-        self._images = [
-            batch.new_empty((*batch.shape[:3], channels), dtype=_float_dtype(batch))
-            for batch in batches
-        ]
-        self._masks = [
-            batch.new_empty(batch.shape[:3], dtype=_float_dtype(batch)) for batch in batches
-        ]
-        self._places = [
-            (number, row) for number, batch in enumerate(batches) for row in range(len(batch))
-        ]
-        self._filled: set[tuple[int, int]] = set()
+        self._images: list[Tensor] = []
+        self._masks: list[Tensor] = []
+        self._places: list[tuple[int, int]] = []
+        for number, batch in enumerate(batches):
+            # The batch's own: float32, or float16 with --fp16-intermediates.
+            dtype = batch.dtype if batch.is_floating_point() else torch.float32
+            self._images.append(batch.new_empty((*batch.shape[:3], channels), dtype=dtype))
+            self._masks.append(batch.new_empty(batch.shape[:3], dtype=dtype))
+            self._places += [(number, row) for row in range(len(batch))]
+        self._filled: list[list[int]] = [[] for _ in batches]
 
     def fill(self, index: int, image: Tensor, mask: Tensor | int) -> None:
         """Copy one result, (H, W, C) and (H, W), into its batch."""
         number, row = self._places[index]
         self._images[number][row] = image
         self._masks[number][row] = mask
-        self._filled.add((number, row))
+        self._filled[number].append(row)
 
     def fill_as_it_was(self, index: int, picture: Tensor) -> None:
         """Put a picture (H, W, C) as it came in place of its result, opaque, its mask ones."""
@@ -152,22 +151,13 @@ class _Places:
 
     def filled(self) -> dict[int, tuple[Tensor, Tensor]]:
         """Return image and mask of every batch in which something is left, by its number."""
-        kept: dict[int, list[int]] = {}
-        for number, row in sorted(self._filled):
-            kept.setdefault(number, []).append(row)
-        return {
-            number: (_rows(self._images[number], rows), _rows(self._masks[number], rows))
-            for number, rows in kept.items()
-        }
-
-
-def _rows(batch: Tensor, rows: list[int]) -> Tensor:
-    return batch if len(rows) == len(batch) else batch[rows]
-
-
-def _float_dtype(batch: Tensor) -> torch.dtype:
-    """Return the batch's own dtype (float32, or float16 with --fp16-intermediates)."""
-    return batch.dtype if batch.is_floating_point() else torch.float32
+        kept = {}
+        for number, rows in enumerate(map(sorted, self._filled)):
+            image, mask = self._images[number], self._masks[number]
+            if rows:
+                whole = len(rows) == len(mask)
+                kept[number] = (image, mask) if whole else (image[rows], mask[rows])
+        return kept
 
 
 def _without_name(message: str, name: str) -> str:

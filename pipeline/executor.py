@@ -49,15 +49,13 @@ class SerialExecutor:
     def ahead(
         self, items: Iterable[A], work: Callable[[A], B]
     ) -> Iterator[tuple[A, Callable[[], B]]]:
-        """See `Executor.ahead`."""
         return ((item, partial(work, item)) for item in items)
 
     def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
-        """See `Executor.each`."""
         return starmap(work, items)
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        pass
 
 
 class ThreadedExecutor:
@@ -79,7 +77,6 @@ class ThreadedExecutor:
     def ahead(
         self, items: Iterable[A], work: Callable[[A], B]
     ) -> Iterator[tuple[A, Callable[[], B]]]:
-        """See `Executor.ahead`."""
         source = iter(items)
         waiting: deque[tuple[A, Future[B]]] = deque()
         more = True
@@ -98,7 +95,6 @@ class ThreadedExecutor:
             del future  # or the picture would stay until the next one is asked for
 
     def each(self, work: Callable[[A, B], R], items: Iterable[tuple[A, B]]) -> Iterator[R]:
-        """See `Executor.each`."""
         under_way: set[Future[R]] = set()
         try:
             for item in items:
@@ -111,7 +107,6 @@ class ThreadedExecutor:
         yield from _finished(under_way, at_most=0)
 
     def close(self) -> None:
-        """See `Executor.close`."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         # What a worker sets for itself is also what threads that begin later would compute with.
         torch.set_num_threads(self._threads_before)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...core.errors import BadOption
-from ...core.specs import BackendSpec
-from ...core.types import Frame, Job, Outcome
 
 if TYPE_CHECKING:
     from .engine import LocalBackend
@@ -30,18 +28,5 @@ class Resized:
     """A LocalBackend on squares of another side than it was opened for."""
 
     def __init__(self, backend: LocalBackend, side: int) -> None:
-        self._backend = backend
-        self._side = side
-
-    @property
-    def spec(self) -> BackendSpec:
-        return self._backend.spec
-
-    def work(self, frame: Frame) -> str | None:
-        return None
-
-    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        return self._backend.run_at(self._side, frames, job)
-
-    def close(self) -> None:
-        self._backend.close()
+        self.spec, self.work, self.close = backend.spec, backend.work, backend.close
+        self.run = partial(backend.run_at, side)

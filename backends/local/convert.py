@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,21 +25,34 @@ def convert(source: Path, target: Path, *, half: bool = False) -> int:
     all, and nothing is overwritten. Raises WeightsUnusable for a source that cannot be read or has
     values beyond float16, BadOption for a target that cannot be written.
     """
-    if target.suffix != ".safetensors":
-        raise BadOption(f"{target} must end in .safetensors, the format that is written.")
-    if target.exists():
-        raise BadOption(f"{target} is there already; choose another name.")
+    check_target(target, ".safetensors")
     tensors = without_prefixes(read_state_dict(source))
     written = {name: _halved(value, name) if half else value for name, value in tensors.items()}
+    with new_file(target) as part:
+        save_file(_apart(written), part, metadata={"format": "pt"})
+    return len(written)
+
+
+def check_target(target: Path, suffix: str) -> None:
+    """Raise BadOption unless a file of this suffix may be written as `target`."""
+    if target.suffix != suffix:
+        raise BadOption(f"{target} must end in {suffix}, the format that is written.")
+    if target.exists():
+        raise BadOption(f"{target} is there already; choose another name.")
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Lend a path to write to, which becomes `target` whole or not at all. Raises BadOption where
+    that cannot be."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole(target) as part:
-            save_file(_apart(written), part, metadata={"format": "pt"})
+            yield part
     except (OSError, SafetensorError) as error:
         raise BadOption(
             f"{target} cannot be written ({error}). Choose another place or free some disk space."
         ) from error
-    return len(written)
 
 
 def _halved(value: Tensor, name: str) -> Tensor:

@@ -85,17 +85,17 @@ def detect(weights: Weights, patch_order: PatchOrder = "wg hg c") -> IsNetConfig
 def check(weights: Weights, wanted: Weights, name: str) -> None:
     """Raise WeightsUnusable, naming the first differences, unless the weights are exactly those
     that the network wants. Constants and counters are made here."""
-    missing = [key for key in wanted if key not in weights and not key.endswith(_DERIVED)]
+    learnt = [key for key in wanted if not key.endswith(_DERIVED)]
+    there = [key for key in learnt if key in weights]
+    missing = [key for key in learnt if key not in weights]
     unknown = [key for key in weights if key not in wanted]
     shaped = [
         f"{key} is {_shape(weights[key])} and should be {_shape(wanted[key])}"
-        for key in wanted
-        if key in weights and not key.endswith(_DERIVED) and weights[key].shape != wanted[key].shape
+        for key in there
+        if weights[key].shape != wanted[key].shape
     ]
     typed = [
-        f"{key} is {weights[key].dtype}"
-        for key in wanted
-        if key in weights and not key.endswith(_DERIVED) and not weights[key].is_floating_point()
+        f"{key} is {weights[key].dtype}" for key in there if not weights[key].is_floating_point()
     ]
     differences = [
         f"{len(keys)} {what}: {', '.join(keys[:_NAMED])}{', ...' if len(keys) > _NAMED else ''}"

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from ...catalogue.licences import LICENCES
-from ...config.private_files import whole
-from ...core.errors import BackendMissing, BadOption, WeightsUnusable
+from ...core.errors import BackendMissing, WeightsUnusable
 from .at_size import side_of
+from .convert import check_target, new_file
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found
@@ -72,10 +72,7 @@ def export_onnx(
 
 
 def _check(target: Path, resolution: int) -> None:
-    if target.suffix != ".onnx":
-        raise BadOption(f"{target} must end in .onnx, the format that is written.")
-    if target.exists():
-        raise BadOption(f"{target} is there already; choose another name.")
+    check_target(target, ".onnx")
     side_of(resolution)
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise BackendMissing(
@@ -102,14 +99,8 @@ def _write(network: PortableNetwork, side: int, facts: dict[str, str], target: P
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # the exporter's traces, with the paths of this machine
     program.model.producer_name = "rmbg-nodes"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as part:
-            program.save(part, external_data=False)
-    except OSError as error:
-        raise BadOption(
-            f"{target} cannot be written ({error}). Choose another place or free some disk space."
-        ) from error
+    with new_file(target) as part:
+        program.save(part, external_data=False)
 
 
 @contextmanager
