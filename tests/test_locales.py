@@ -50,13 +50,27 @@ def english() -> dict[str, Tree]:
         for folder in schema.category.split("/")[1:]:
             folders[folder] = folder
     return {
-        "main.json": {"nodeCategories": folders, "rmbgChoices": choices()},
+        "main.json": {
+            "nodeCategories": folders,
+            "rmbgChoices": choices(),
+            "rmbgNotes": template_notes(),
+        },
         "nodeDefs.json": nodes,
     }
 
 
+def template_notes() -> Tree:
+    """Template -> title and text of its note, for web/js/translations.js."""
+    found: Tree = {}
+    for path in sorted((LOCALES.parent / "workflows").glob("*.json")):
+        nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+        (note,) = [node for node in nodes if node["type"] == "MarkdownNote"]
+        found[path.stem] = {"title": note["title"], "text": note["widgets_values"][0]}
+    return found
+
+
 def choices() -> Tree:
-    """The words in our menus, for web/js/choices.js; not the names in them."""
+    """The words in our menus, for web/js/translations.js; not the names in them."""
     words = {
         choice: choice
         for schema in schemas()
@@ -141,6 +155,18 @@ def test_a_translation_names_every_backend(language: str) -> None:
     assert {name for name in models if name not in texts["backend_model", "tooltip"]} == set(), (
         f"not in locales/{language}/nodeDefs.json, RMBG_Load, backend_model"
     )
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("name", template_notes())
+def test_a_note_keeps_its_paragraphs_and_names(language: str, name: str) -> None:
+    """What is bold and literal, a file or a variable, is the same in every language."""
+    english_note = str(branch(read("en", "main.json"), "rmbgNotes", name)["text"])
+    note = str(branch(read(language, "main.json"), "rmbgNotes", name)["text"])
+    assert note.count("\n\n") == english_note.count("\n\n")
+    literal = re.compile(r"\*\*([\w./-]*[._/][\w./-]*)\*\*|\b(bria|fal|replicate|local|RGBA)\b")
+    for match in literal.finditer(english_note):
+        assert (match[1] or match[2]) in note
 
 
 @pytest.mark.parametrize("language", ["en", *TRANSLATED])

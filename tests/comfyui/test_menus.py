@@ -1,4 +1,4 @@
-"""Words in our menus in another language, in the real frontend; what is saved stays English."""
+"""Our menus and notes in another language, in the real frontend; what is saved stays English."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_server import Server, serving
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTE = """() => {
+    const node = app.graph.nodes.find(node => node.type === 'MarkdownNote');
+    return [node.title, node.widgets[0].value];
+}"""
 PLACE = """name => {
     const node = app.graph.nodes.find(node => node.type === 'RMBG_RemoveBackground');
     const widget = node.widgets.find(widget => widget.name === name);
@@ -45,7 +49,9 @@ def opened(server: Server, renderer: str) -> Iterator[Tab]:
 
 def test_a_menu_is_in_chinese_and_saves_the_english_word(page: Tab) -> None:
     saved = page.load(ROOT / "workflows" / "start-here.json")
-    words = json.loads((ROOT / "locales/zh/main.json").read_text(encoding="utf-8"))["rmbgChoices"]
+    chinese = json.loads((ROOT / "locales/zh/main.json").read_text(encoding="utf-8"))
+    words, note = chinese["rmbgChoices"], chinese["rmbgNotes"]["start-here"]
+    assert page.page.evaluate(NOTE) == [note["title"], note["text"]]
     page.shoot("menus-zh")
     wanted = [f"{words[word]} ({word})" for word in ("transparent", "white", "black", "color")]
     if page.renderer == "canvas":
