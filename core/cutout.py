@@ -23,7 +23,7 @@ def cutout(
     image: (B, H, W, 3) float 0..1. mask: (B, H, W) float 0..1, 1 = subject. decontaminate: 0..1,
     how far the old background's colour is taken out of the edge. background: None for a transparent
     one, or an sRGB colour in 0..1. extended: False for a cut-out that is put on something opaque
-    next, where nobody looks at the colours under alpha 0: some of them are then 0.
+    next, where the colours under alpha 0 do not show: some of them are then 0.
 
     Returns (B, H, W, 4), straight alpha, in the image's dtype; (B, H, W, 3) on a background colour.
     Opaque pixels keep their colour bit for bit. Under alpha 0 lies the subject's colour extended,

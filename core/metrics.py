@@ -2,8 +2,8 @@
 
 The region measures (IoU, pixel accuracy, F-measure, S-measure) are defined on a truth of yes and
 no: a soft truth counts as subject above one half. The mean absolute error takes it as it is.
-Nothing is stretched to 0..1 first, as some evaluation scripts do: that would score a picture that
-nobody gets.
+Nothing is stretched to 0..1 first, as some evaluation scripts do: that would score another picture
+than the user gets.
 """
 
 from __future__ import annotations

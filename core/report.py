@@ -63,7 +63,7 @@ def check_on_failure(policy: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of one picture that was delivered."""
+    """What the user reads about one picture that was delivered."""
 
     name: str
     width: int

@@ -118,7 +118,7 @@ def _local(
 def _without_weights(
     spec: BackendSpec, chosen: Mapping[str, OptionValue], current: Settings, error: WeightsMissing
 ) -> Readiness:
-    if str(chosen.get("weights", "")).strip():  # a file of the user's own, which nobody can fetch
+    if str(chosen.get("weights", "")).strip():  # a file of the user's own cannot be fetched
         return Readiness("refused", str(error), spec.id)
     row = rows_of(spec.model)[0]
     offer = weights_offer(row)

@@ -15,6 +15,7 @@ import pytest
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES
 from rmbg_nodes.config import file as file_module
+from rmbg_nodes.config import host as host_module
 from rmbg_nodes.config import hosted as hosted
 from rmbg_nodes.config.file import key_of, read_settings_file
 from rmbg_nodes.config.host import PlainHost
@@ -143,6 +144,19 @@ def test_a_changed_file_holds_at_once_and_an_unchanged_one_is_not_parsed_again(
     assert read_settings().cache_bytes == 77_000_000
     file.unlink()
     assert read_settings().cache_bytes == 2_000_000_000
+
+
+def test_settings_come_from_one_look_at_the_file(file: Path, monkeypatch) -> None:
+    file.write_text("offline = true")
+    looks: list[Path] = []
+
+    def look(path: Path, *, required: bool) -> file_module.SettingsFile:
+        looks.append(path)
+        return read_settings_file(path, required=required)
+
+    monkeypatch.setattr(host_module, "read_settings_file", look)
+    assert read_settings().offline
+    assert looks == [file]
 
 
 def test_a_run_waits_less_than_a_millisecond_for_its_settings(file: Path) -> None:

@@ -135,6 +135,18 @@ def test_a_result_that_is_not_kept_stays_open_until_handed_over(records: Records
     assert records.journal.pending() == []
 
 
+def test_a_result_for_two_pictures_is_handed_over_with_the_second(records: Records) -> None:
+    job = PaidJob(Job(), records.journal, ResultCache(Path("nowhere"), 0))
+    job.expect(WORK, SIZE)
+    job.expect(WORK, SIZE)
+    send(job)
+    job.settled(WORK, delivered())
+    job.handed_over(WORK)
+    assert len(records.journal.pending()) == 1
+    job.handed_over(WORK)
+    assert records.journal.pending() == []
+
+
 @pytest.mark.parametrize(
     ("error", "stays"),
     [

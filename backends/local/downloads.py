@@ -1,4 +1,4 @@
-"""Downloads of weights that somebody watches: started, looked at and stopped from any thread.
+"""Downloads of weights, started, watched and stopped from any thread.
 
 One for each file in a process: whoever asks for a file that is on its way gets that download.
 """
@@ -103,7 +103,7 @@ class Download:
             state, words = "stopped", ""
         except RmbgError as error:
             words = str(error)
-        finally:  # nobody else would say that a thread has ended
+        finally:  # nothing else says that a thread has ended
             self._end(state, words)
 
     def _end(self, state: State, words: str = "") -> None:

@@ -29,7 +29,7 @@ class Released:
     """Of its tensors."""
     revision: str = "main"
     patch_order: PatchOrder = "wg hg c"
-    """What `network_from_state_dict` needs to be told of a BiRefNet; RMBG-1.4 has none."""
+    """What `network_from_state_dict` needs to know of a BiRefNet; RMBG-1.4 has none."""
     note: str = ""
     gated: bool = False
     """The Hub gives it only to accounts that have accepted its terms."""

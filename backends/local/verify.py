@@ -1,6 +1,6 @@
 """sha256 of weight files: read once, and remembered for as long as the file is the same.
 
-The licence gate trusts these, so a file counts as the same only by what nobody can set back: the
+The licence gate trusts these, so a file counts as the same only by what cannot be set back: the
 time of its last change, as the file system keeps it, and its inode.
 """
 
