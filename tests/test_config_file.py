@@ -36,6 +36,7 @@ SAMPLES = {
     "data": ('"/file/data"', "/env/data"),
     "bria_licence": ('"F-1"', "E-2"),
     "accept_data_terms": ("true", "0"),
+    "remote_setup": ("true", "0"),
     "prices": ('{ "bria/rmbg-2.0" = 0.015 }', "fal/rmbg-3.0=0.02"),
 }
 
