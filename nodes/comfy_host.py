@@ -27,6 +27,9 @@ _KEY = "background_removal"
 _LEGACY = ("RMBG", "rembg", "BiRefNet", "RMBG-2.0", "RMBG-1.4")
 
 
+# A field of a node's schema, of ComfyUI 0.20 and newer.
+_AGAIN = "has_intermediate_output"
+
 # More bytes than any network has.
 _ALL = 1e32
 
@@ -82,6 +85,14 @@ def tell(node: str, *warnings: str) -> list[str]:
     return list(warnings)
 
 
+def show_again(schema: io.Schema) -> io.Schema:
+    """Have what a node says sent to the page again when ComfyUI takes its results from its cache,
+    where it is new enough to do so (0.20)."""
+    if hasattr(schema, _AGAIN):
+        setattr(schema, _AGAIN, True)
+    return schema
+
+
 def _show(words: str) -> None:
     from comfy_execution.utils import get_executing_context
 
@@ -96,25 +107,6 @@ def _show(words: str) -> None:
 
         PromptServer.instance.send_progress_text(words or "No warnings.", running.node_id)
         (_SHOWING.add if words else _SHOWING.discard)(running.node_id)
-
-
-def alert(node: str, *warnings: str) -> None:
-    """Show warnings as toasts in the browser tab that queued the prompt.
-
-    node: its name in the menu. For what makes a result useless, so that it does not look like
-    success; `tell` says the same on the node. web/js/notices.js listens.
-    """
-    from comfy_execution.utils import get_executing_context
-
-    running = get_executing_context()
-    if running is None:  # called by a program, without a prompt
-        return
-    from server import PromptServer
-
-    for words in warnings:
-        # To all tabs: one knows the prompts that it has queued.
-        notice = {"prompt": running.prompt_id, "node": node, "words": words}
-        PromptServer.instance.send_sync("rmbg-nodes.notice", notice)
 
 
 def add_routes() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.money import read_amount
 from ..core.report import OnFailure
 from ..pipeline.finishing import Finishing
-from .comfy_host import alert, tell
+from .comfy_host import show_again, tell
 from .core_model import CoreModel
 from .notices import many_frames, worth_a_look
 from .run_batches import run_batches
@@ -33,7 +33,7 @@ class RemoveBackground(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        schema = io.Schema(
             node_id="RMBG_RemoveBackground",
             display_name=NAME,
             category=CATEGORY,
@@ -124,6 +124,7 @@ class RemoveBackground(io.ComfyNode):
                 ),
             ],
         )
+        return show_again(schema)
 
     @classmethod
     async def execute(
@@ -160,10 +161,10 @@ class RemoveBackground(io.ComfyNode):
         looked_at = worth_a_look([report for batch in batches for report in batch.reports])
         said = [*(notice.words for notice in looked_at), *frames, *filter(None, [left_aside])]
         told = tell(NAME, *said)
-        alert(NAME, *(notice.words for notice in looked_at if notice.urgent))
+        urgent = [notice.words for notice in looked_at if notice.urgent]
         return io.NodeOutput(
             images,
             [batch.mask for batch in batches],
             ["\n\n".join([*frames, batch.report]) for batch in batches],
-            ui={"text": told} if told else None,
+            ui={"text": told, "rmbg_urgent": urgent} if told else None,
         )

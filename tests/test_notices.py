@@ -7,6 +7,7 @@ import importlib
 import json
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -35,8 +36,8 @@ def blank() -> torch.Tensor:
     return torch.full_like(disc(), 0.5)
 
 
-def run(nodes: ModuleType, *images: torch.Tensor, **options: object) -> tuple[list[str], str]:
-    """Through the keyer; the texts of the history, and the first report."""
+def output_of(nodes: ModuleType, *images: torch.Tensor, **options: object) -> Any:
+    """What the node answers for these pictures through the keyer."""
     socket = importlib.import_module("rmbg_nodes.nodes.socket")
     gate = importlib.import_module("rmbg_nodes.pipeline.gate")
     plug = socket.Remover(gate.open_backend("keyer", usage="non-commercial"), "non-commercial")
@@ -47,9 +48,14 @@ def run(nodes: ModuleType, *images: torch.Tensor, **options: object) -> tuple[li
         "color": "#ffffff",
     } | options
     wrapped = {name: [value] for name, value in given.items()}
-    output = asyncio.run(
+    return asyncio.run(
         nodes.RemoveBackground.execute(remover=[plug], image=list(images), **wrapped)
     )
+
+
+def run(nodes: ModuleType, *images: torch.Tensor, **options: object) -> tuple[list[str], str]:
+    """The texts of the history, and the first report."""
+    output = output_of(nodes, *images, **options)
     return (output.ui or {}).get("text", []), output.result[2][0]
 
 
@@ -66,19 +72,12 @@ def test_an_empty_cut_out_is_said_and_goes_when_it_no_longer_holds(
     assert "no subject found" in report
     run(nodes, disc())
     assert comfy.shown == [("7", said[0]), ("7", "No warnings.")]
-    assert comfy.sent == [
-        (
-            "rmbg-nodes.notice",
-            {"prompt": "prompt", "node": "Remove Background (RMBG)", "words": said[0]},
-        )
-    ]
 
 
-def test_the_border_is_named_with_its_sides(nodes: ModuleType, comfy: Control) -> None:
+def test_the_border_is_named_with_its_sides(nodes: ModuleType) -> None:
     at_border = disc().roll(disc().shape[1] // 2, dims=1)[:, : disc().shape[1] // 2]
     (said,) = run(nodes, at_border)[0]
     assert said.startswith("The subject touches the picture's border (")
-    assert [data["words"] for _, data in comfy.sent] == [said]
 
 
 def test_of_many_pictures_it_says_how_many(nodes: ModuleType) -> None:
@@ -98,15 +97,23 @@ def test_pictures_that_failed_lead(nodes: ModuleType) -> None:
     [(8, "transparent", False), (9, "transparent", True), (9, "white", False)],
 )
 def test_frames_with_transparency_are_warned_of(
-    nodes: ModuleType, comfy: Control, count: int, background: str, warned: bool
+    nodes: ModuleType, count: int, background: str, warned: bool
 ) -> None:
     said, report = run(nodes, disc().expand(count, -1, -1, -1), background=background)
     assert [line for line in said if "Create Video" in line] == said
     assert bool(said) is warned
-    assert comfy.sent == []
     assert ("Create Video" in report) is warned
     assert len(json.loads(report.splitlines()[-1])) == count
 
 
 def test_pictures_of_different_sizes_are_no_frames(nodes: ModuleType) -> None:
     assert run(nodes, *[disc()] * 9)[0] == []
+
+
+def test_no_subject_and_the_border_are_urgent_and_frames_are_not(nodes: ModuleType) -> None:
+    half = disc().shape[1] // 2
+    for images in (blank(), disc().roll(half, dims=1)[:, :half]):
+        ui = output_of(nodes, images).ui
+        assert ui["rmbg_urgent"] == ui["text"] != []
+    frames = output_of(nodes, disc().expand(9, -1, -1, -1)).ui
+    assert (len(frames["text"]), frames["rmbg_urgent"]) == (1, [])

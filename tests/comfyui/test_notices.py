@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.tests.support import comfy_server
-from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
+from rmbg_nodes.tests.support.browser import READY, RENDERERS, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
 from rmbg_nodes.tests.support.comfy_server import Server, serving
 
+TOAST = ".p-toast-message-text"
 SHOWN = """words => app.graph.nodes.some(node => node.type === 'RMBG_RemoveBackground'
     && node.widgets.some(widget => String(widget.value).startsWith(words)))"""
 
@@ -78,23 +79,34 @@ def test_a_warning_shows_on_the_node_and_the_worst_as_a_toast(
     page.page.wait_for_function(SHOWN, arg=words, timeout=120_000)
     page.wait_for_picture()
     page.shoot(f"notice-{name}")
-    said = page.page.locator(".p-toast-message-text").all_inner_texts()
+    said = page.page.locator(TOAST).all_inner_texts()
     assert any(words in text for text in said) is toast
+    assert page.complaints() == []
+
+
+def test_both_are_there_again_when_comfyui_takes_the_result_from_its_cache(page: Tab) -> None:
+    """A reloaded page has no line from before."""
+    run(page, graph_of("blank.png"))
+    page.wait_for_picture()
+    page.page.reload(wait_until="domcontentloaded")
+    page.page.wait_for_function(READY, timeout=120_000)
+    run(page, graph_of("blank.png"))
+    words = "No subject found, so the cut-out is empty."
+    page.page.wait_for_function(SHOWN, arg=words, timeout=60_000)
+    page.page.locator(TOAST).first.wait_for(timeout=10_000)
+    page.shoot("notice-again")
     assert page.complaints() == []
 
 
 def test_a_toast_is_for_the_tab_that_ran_it(page: Tab, server: Server) -> None:
     """A prompt of a script, or of somebody else on the same ComfyUI."""
     page.page.evaluate("() => app.extensionManager.toast.removeAll()")
-    page.page.evaluate(
-        """() => import('/scripts/api.js').then(({ api }) => api.addEventListener(
-            'rmbg-nodes.notice', ({ detail }) => { window.heard = detail.words }))"""
-    )
+    page.page.locator(TOAST).first.wait_for(state="detached", timeout=10_000)
     server.put_picture("other.png", np.full((256, 300, 3), 99, np.uint8))
     entry = server.run(graph_of("other.png"))
     assert entry["status"]["status_str"] == "success"
-    page.page.wait_for_function("() => window.heard")
-    assert page.page.locator(".p-toast-message-text").count() == 0
+    page.page.wait_for_timeout(1000)
+    assert page.page.locator(TOAST).count() == 0
 
 
 def test_create_video_takes_a_colour_and_no_transparency(server: Server) -> None:

@@ -31,8 +31,8 @@ class Executing(NamedTuple):
 
 @dataclass
 class Control:
-    """The Cancel button, the progress bar and the folder of the stand-in; which node runs; the
-    texts that nodes showed, as (node, text), and the events that were sent to the browser."""
+    """The Cancel button, the progress bar and the folder of the stand-in; which node runs, and the
+    texts that nodes showed, as (node, text)."""
 
     base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
@@ -41,7 +41,6 @@ class Control:
     listen: str = "127.0.0.1"
     executing: Executing | None = None
     shown: list[tuple[str, str]] = field(default_factory=list)
-    sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     _asked: int = 0
 
     def interrupted(self) -> bool:
@@ -183,10 +182,6 @@ def _modules(control: Control) -> dict[str, ModuleType]:
 
     class PromptServer:
         routes = web.RouteTableDef()
-
-        @staticmethod
-        def send_sync(event: str, data: dict[str, str]) -> None:
-            control.sent.append((event, data))
 
         @staticmethod
         def send_progress_text(text: str, node_id: str) -> None:
