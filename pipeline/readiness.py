@@ -22,7 +22,7 @@ from ..core.specs import BackendSpec, OptionValue, Price
 from ..core.types import Host, Usage
 from ..records.spending import Spent
 from .context import open_user_records
-from .gate import chosen_row, look_into
+from .gate import allow, chosen_row, look_into
 from .offers import KeyOffer, WeightsOffer, key_offer, weights_offer
 
 #: budget: the next picture costs more than is left, unless it was paid for earlier.
@@ -81,7 +81,8 @@ def readiness(
             if look_for_key(spec, str(chosen.get("profile", ""))) is None:
                 return _without_key(opened.spec, key)
             return _paid(opened.spec, current.budget, key)
-        words = _local(spec, chosen, host, device, current) if spec.model else _KEYER
+        in_force, _ = allow(opened.spec, usage, current)
+        words = _local(spec, chosen, host, device, current, in_force) if spec.model else _KEYER
     except WeightsMissing as error:
         return _without_weights(spec, chosen, current, error)
     except KeyMissing as error:
@@ -105,14 +106,18 @@ def best_backend(host: Host, settings: Settings | None = None) -> str:
 
 
 def _local(
-    spec: BackendSpec, chosen: Mapping[str, OptionValue], host: Host, device: str, current: Settings
+    spec: BackendSpec,
+    chosen: Mapping[str, OptionValue],
+    host: Host,
+    device: str,
+    current: Settings,
+    in_force: Usage,
 ) -> str:
     found = find_weights(spec.model, host, path=str(chosen.get("weights", "")).strip())
     licence = licence_of(found.licence, found.sha256, current.weights)
     name = f"{found.released.name} ({found.path.name})" if found.released else found.path.name
     where = f", on {device}" if device else ""
-    may = "commercial use allowed" if licence.commercial == "yes" else "non-commercial use"
-    return f"Ready: {name}{where}; licence {licence.name}, {may}."
+    return f"Ready: {name}{where}; licence {licence.name}, {in_force} use."
 
 
 def _without_weights(

@@ -61,7 +61,7 @@ class Hand:
 
     def _name(self, node: str) -> None:
         before = self.page.evaluate("() => app.graph.nodes.length")
-        self.page.wait_for_timeout(500)  # the search box takes the keyboard when it is there
+        self.page.wait_for_function("() => document.activeElement?.tagName === 'INPUT'")
         self.page.keyboard.type(node, delay=15)
         self.page.wait_for_timeout(700)  # it looks for the nodes once the typing has ended
         self.page.keyboard.press("Enter")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
+from rmbg_nodes.tests.support.browser import READY, RENDERERS, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, messages_of, node
 from rmbg_nodes.tests.support.comfy_server import Server
 from rmbg_nodes.tests.support.fresh_comfy import fresh, hub_path, small_file
@@ -92,7 +92,9 @@ def test_the_line_follows_the_widgets_and_what_is_pressed(
     assert not dialog.get_by_text("Access token").is_visible()
     dialog.get_by_role("button", name="Accept").click()
     wait_for(opened, "ready")
-    assert "Ready: BiRefNet (model.safetensors), on cpu; licence MIT" in shown(opened)
+    assert "Ready: BiRefNet (model.safetensors), on cpu; licence MIT, non-commercial use." in shown(
+        opened
+    )
     opened.shoot("line-ready")
     found = server.folder / "models" / "background_removal" / "BiRefNet" / "model.safetensors"
     assert found.read_bytes() == hub.content
@@ -135,6 +137,62 @@ def test_the_line_follows_the_widgets_and_what_is_pressed(
         }"""
     )
     assert values == ["local", "birefnet"]
+
+
+def test_a_download_shows_its_progress_in_every_tab_and_can_be_stopped(
+    page: tuple[Tab, Server], hub: Hub
+) -> None:
+    opened, server = page
+    hub.pause_after, hub.requests = 20_000_000, []
+    fresh_node(opened, backend="local", backend__model="birefnet")
+    wait_for(opened, "weights")
+    opened.page.get_by_role("button", name="Download").click()
+    dialog = opened.page.locator("dialog.rmbg-dialog")
+    dialog.get_by_role("button", name="Accept").click()
+    opened.page.locator(LINE).get_by_text("Downloading BiRefNet").wait_for()
+    opened.page.wait_for_function(
+        "() => document.querySelector('.rmbg-line progress')?.value > 10_000_000"
+    )
+    opened.shoot("line-progress")
+    browser = opened.page.context.browser
+    assert browser is not None
+    second = Tab(browser.new_page(), opened.renderer)
+    second.page.goto(server.base, wait_until="domcontentloaded")
+    second.page.wait_for_function(READY, timeout=120_000)
+    fresh_node(second, backend="local", backend__model="birefnet")
+    second.page.locator(LINE).get_by_text("Downloading BiRefNet").wait_for()
+    second.page.locator(LINE).get_by_role("button", name="Cancel").click()
+    hub.go.set()
+    for one in (opened, second):
+        one.page.locator(LINE).get_by_text("Stopped; what has arrived is kept.").wait_for()
+    hub.pause_after = 0
+    opened.page.get_by_role("button", name="Download").click()
+    dialog.get_by_role("button", name="Accept").click()
+    opened.page.locator(LINE).get_by_text("Ready: BiRefNet").wait_for()
+    second.page.bring_to_front()
+    second.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    second.page.locator(LINE).get_by_text("Ready: BiRefNet").wait_for()
+    ranges = [asked for method, _, _, asked in hub.requests if method == "GET"]
+    assert ranges[0] is None
+    assert len(ranges) == 2
+    assert int(str(ranges[1]).removeprefix("bytes=").rstrip("-")) > 10_000_000
+    hub.go.clear()
+    assert opened.complaints() == []
+
+
+def test_what_the_hub_refuses_is_said_in_the_dialog(page: tuple[Tab, Server], hub: Hub) -> None:
+    opened, server = page
+    hub.token = "hf_the-right-one"
+    fresh_node(opened, backend="local", backend__model="birefnet")
+    wait_for(opened, "weights")
+    opened.page.get_by_role("button", name="Download").click()
+    dialog = opened.page.locator("dialog.rmbg-dialog")
+    dialog.get_by_role("button", name="Accept").click()
+    dialog.get_by_text("asks who you are").wait_for()
+    opened.shoot("dialog-refused")
+    dialog.get_by_role("button", name="Cancel").click()
+    hub.token = ""
+    assert opened.complaints() == []
 
 
 def graph_of(opened: Tab, backend: str) -> None:

@@ -39,6 +39,12 @@ def python_of(comfyui: Path) -> str:
     return given or (str(beside) if beside.exists() else sys.executable)
 
 
+def _frontend() -> list[str]:
+    """COMFYUI_FRONTEND: the `static` folder of another frontend than the installed one."""
+    given = os.environ.get("COMFYUI_FRONTEND")
+    return ["--front-end-root", given] if given else []
+
+
 def copy_pack(target: Path) -> None:
     """The files that a user gets."""
     shutil.copytree(
@@ -148,6 +154,7 @@ def serving(comfyui: Path, folder: Path, **environment: str) -> Iterator[Server]
                 str(folder),
                 "--database-url",
                 f"sqlite:///{folder / 'comfyui.db'}",
+                *_frontend(),
             ],
             cwd=comfyui,
             stdout=log,
