@@ -11,11 +11,11 @@ PEERS = ("1038lab", "rembg", "ComfyUI core", "BiRefNet blur fusion", "pymatting"
 
 
 def text(bars: Sequence[Bar]) -> str:
-    return "\n\n".join(_aligned(rows) for rows in (_bars(bars), _kinds(bars)))
+    return "\n\n".join(aligned(rows) for rows in (_bars(bars), _kinds(bars)))
 
 
 def markdown(bars: Sequence[Bar]) -> str:
-    return "\n\n".join(_piped(rows) for rows in (_bars(bars), _kinds(bars)))
+    return "\n\n".join(piped(rows) for rows in (_bars(bars), _kinds(bars)))
 
 
 def _bars(bars: Sequence[Bar]) -> list[list[str]]:
@@ -46,12 +46,14 @@ def _number(value: float | None) -> str:
     return f"{value:.1g}"
 
 
-def _piped(rows: list[list[str]]) -> str:
+def piped(rows: list[list[str]]) -> str:
+    """Rows, the head first, as Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
+    """Rows in columns, for a terminal."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
