@@ -15,6 +15,7 @@ from typing import TypeAlias
 import pytest
 
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS
 from rmbg_nodes.tests.support.wording import TRANSLATED, inputs_of, schemas
 
 Tree: TypeAlias = "dict[str, Tree | str]"
@@ -24,7 +25,7 @@ LOCALES = Path(__file__).parent.parent / "locales"
 LITERAL = re.compile(r"`[^`]+`|https?://\S+|#rrggbb|[A-Z]+_[A-Z]+|[\w.-]*\d[\w.-]*\w|\d+")
 # Menus of names: models, number formats, orders of axes, file formats; and names in other menus.
 NAMED = ("backend_model", "backend_precision", "backend_patch_order", "format")
-NAMES = ("bria", "fal", "replicate", "srgb")
+NAMES = (*PROVIDERS, "srgb")
 # In names and descriptions the frontend reads these as its message syntax.
 SYNTAX = set("{}@|")
 
@@ -164,7 +165,9 @@ def test_a_note_keeps_its_paragraphs_and_names(language: str, name: str) -> None
     english_note = str(branch(read("en", "main.json"), "rmbgNotes", name)["text"])
     note = str(branch(read(language, "main.json"), "rmbgNotes", name)["text"])
     assert note.count("\n\n") == english_note.count("\n\n")
-    literal = re.compile(r"\*\*([\w./-]*[._/][\w./-]*)\*\*|\b(bria|fal|replicate|local|RGBA)\b")
+    literal = re.compile(
+        r"\*\*([\w./-]*[._/][\w./-]*)\*\*|\b(" + "|".join(PROVIDERS) + r"|local|RGBA)\b"
+    )
     for match in literal.finditer(english_note):
         assert (match[1] or match[2]) in note
 
