@@ -33,6 +33,14 @@ export class Line {
     this.inner.replaceChildren(element("p", { textContent: words }), ...below)
   }
 
+  remove() {
+    const { node, widget } = this
+    const index = node.widgets?.indexOf(widget) ?? -1
+    if (index < 0) return
+    node.removeWidget ? node.removeWidget(widget) : node.widgets.splice(index, 1)
+    node.setSize([node.size[0], Math.max(node.size[1] - this.height, node.computeSize()[1])])
+  }
+
   // On the canvas the node grows with the words, and shrinks by as much as it grew. Elsewhere the
   // page does that.
   fit() {

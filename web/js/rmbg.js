@@ -172,12 +172,7 @@ function fail({ node_id: id, exception_type: type, exception_message: message })
 }
 
 function forget() {
-  for (const [node, line] of failures) {
-    const index = node.widgets?.indexOf(line.widget) ?? -1
-    if (index < 0) continue
-    node.removeWidget ? node.removeWidget(line.widget) : node.widgets.splice(index, 1)
-    node.setSize([node.size[0], Math.max(node.size[1] - line.height, node.computeSize()[1])])
-  }
+  for (const line of failures.values()) line.remove()
   failures.clear()
 }
 
