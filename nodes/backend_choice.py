@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..core.specs import OptionValue
 from ..core.types import Usage
-from ..pipeline.readiness import Readiness, readiness
 from .comfy_host import ComfyHost
+
+if TYPE_CHECKING:
+    from ..pipeline.readiness import Readiness
 
 
 def chosen_backend(
@@ -25,6 +28,9 @@ def chosen_backend(
 def ready_here(values: Mapping[str, OptionValue | None], usage: Usage | None) -> Readiness:
     """Say what a run with these widgets would do now, in this ComfyUI. Blocks while a weight file
     that was never read is read."""
+    # Not before it is asked for: the start of ComfyUI does not wait.
+    from ..pipeline.readiness import readiness
+
     backend_id, options = chosen_backend(values)
     host = ComfyHost()
     return readiness(backend_id, options, usage, host, device=host.device())

@@ -14,7 +14,6 @@ from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
 from ..pipeline.gate import open_backend
-from ..pipeline.readiness import BLOCKED
 from .backend_choice import chosen_backend, ready_here
 from .comfy_host import ComfyHost
 from .socket import Remover
@@ -78,7 +77,7 @@ class LoadRmbg(io.ComfyNode):
         if backend is None or None in backend.values():
             return True
         found = await asyncio.to_thread(ready_here, backend, usage)
-        if found.state in BLOCKED:
+        if found.blocked:
             if found.command:  # for those who queue prompts without a page
                 _log.warning("The same on the command line: %s", found.command)
             raise BadOption(found.words)

@@ -53,6 +53,11 @@ class Readiness:
     command: str = ""
     """What does the same where there is nothing to press."""
 
+    @property
+    def blocked(self) -> bool:
+        """Whether no run can succeed."""
+        return self.state in BLOCKED
+
 
 def readiness(
     backend_id: str,
