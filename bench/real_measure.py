@@ -23,6 +23,8 @@ CONNECTIVITY_STEPS = 10
 LEAST_DISTANCE = 0.15
 # What papers print is the sum over the pixels, in thousands.
 THOUSAND = 1000
+# A truth this close to 0 or 1 has no edge there: what is cut by hand is seldom quite opaque.
+NEARLY = 0.02
 # Neither clear nor opaque.
 TRANSLUCENT = (0.05, 0.95)
 
@@ -105,7 +107,8 @@ def edge_band(truth: Array) -> Plane:
     """What lies within 0.6 % of the shorter side of partial alpha, or of the step of a truth that
     is 0 or 1 throughout."""
     there = truth > HALF
-    edge = (truth > 0) & (truth < 1) | there & ~ndimage.binary_erosion(there, border_value=1)
+    partial = (truth > NEARLY) & (truth < 1 - NEARLY)
+    edge = partial | there & ~ndimage.binary_erosion(there, border_value=1)
     if not edge.any():
         return np.zeros(truth.shape, np.bool_)
     near = ndimage.distance_transform_edt(~edge) <= BAND * min(truth.shape)

@@ -76,6 +76,7 @@ def test_the_edge_band_of_a_hard_truth_lies_at_its_step() -> None:
     assert not band[23, 50]
     assert not band[17, 50]
     assert not edge_band(np.ones((50, 50), np.float32)).any()
+    assert np.array_equal(edge_band(square(0.985)), band)
 
 
 def test_gradient_error_sees_a_moved_edge_and_not_a_constant() -> None:
