@@ -187,8 +187,8 @@ def checked_key(spec: Keyed, value: str, where: str = "What was given") -> Key:
     stripped = value.strip()
     if not _KEY.fullmatch(stripped):
         raise KeyMissing(
-            f"{where} is not a key: it is empty, or holds spaces, line breaks or other signs that "
-            f"no key has. Copy the key anew from {spec.key_page}."
+            f"{where} is not a key: it is empty or too long, or holds spaces, line breaks or other "
+            f"signs that no key has. Copy the key anew from {spec.key_page}."
         )
     return Key(stripped, where)
 

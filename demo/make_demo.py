@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..catalogue.backends import BACKENDS
+from ..config.host import PlainHost
 from ..config.settings import Settings
 from ..core.composite import CompositeOptions, compose
-from ..core.errors import Refusal
 from ..core.metrics import iou, mean_absolute_error
 from ..core.types import Backend
 from ..pictures.read import read_picture
@@ -23,6 +21,7 @@ from ..pictures.write import encode, write_atomic
 from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import OpenBackend, open_backend
 from ..pipeline.inputs import Failed, Input
+from ..pipeline.readiness import ready_model
 from ..pipeline.remove import remove
 from .photos import Photo, find_photos
 from .product import STUDIOS, Studio, product_shot
@@ -54,7 +53,8 @@ def run_demo(folder: Path, backend_id: str | None = None) -> Iterator[str]:
     Writes for each picture the input, the cut-out, the mask and a composite, and one contact sheet.
     Raises what that backend refuses.
     """
-    photographer = open_backend(backend_id) if backend_id else _ready_model()
+    model = backend_id or ready_model(PlainHost())
+    photographer = open_backend(model) if model else None
     made = []
     for studio in STUDIOS:
         made.append(_product(studio))
@@ -73,15 +73,6 @@ def run_demo(folder: Path, backend_id: str | None = None) -> Iterator[str]:
     )
     write_atomic(folder / "contact-sheet.png", encode(sheet, "png", metadata=signature()))
     yield f"Written to {folder.resolve()}; look at {(folder / 'contact-sheet.png').resolve()}"
-
-
-def _ready_model() -> OpenBackend | None:
-    """Open the first local model that this machine may use and has the weights of."""
-    for row in BACKENDS.values():
-        if row.location == "local" and row.model:
-            with suppress(Refusal):
-                return open_backend(row.id)
-    return None
 
 
 def _product(studio: Studio) -> Made:

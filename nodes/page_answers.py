@@ -11,7 +11,7 @@ from ..backends.local.released import rows_of
 from ..catalogue.backends import BACKENDS, find
 from ..config.keys import HUB, checked_key, set_key
 from ..config.settings import read_settings
-from ..core.errors import AccountRefused, BadOption, KeyMissing, Offline
+from ..core.errors import AccountRefused, KeyMissing, Offline
 from ..core.report import JsonValue
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Usage
@@ -26,7 +26,6 @@ Json: TypeAlias = "dict[str, JsonValue]"
 _DOWNLOADS = Downloads()
 # The first pieces come, or the Hub refuses, within moments: then the answer says so at once.
 _MOMENT = 0.3
-_LONGEST_KEY = 1000
 
 
 class BadRequest(Exception):
@@ -110,8 +109,6 @@ def _key(asked: Json) -> Json:
     if spec.hosting is None:
         raise BadRequest("This backend needs no key.")
     value, profile = _text(asked, "key"), _text(asked, "profile")
-    if len(value) > _LONGEST_KEY:
-        raise BadOption("That is longer than any key. Nothing was kept.")
     tried = _tried(spec, value)
     path = set_key(spec, value, profile)
     return {"kept": True, "words": f"Kept in {path}, readable by you alone. {tried}"}
@@ -129,10 +126,10 @@ def _tried(spec: BackendSpec, value: str) -> str:
             return f"{spec.label} knows it."
     except KeyMissing as error:
         raise KeyMissing(f"{error} Nothing was kept.") from error
-    except (AccountRefused, Offline) as error:
-        return f"It was not tried: {error}" if isinstance(error, Offline) else str(error)
-    except Unreachable as error:
-        return f"It was not tried: {error}."
+    except AccountRefused as error:
+        return str(error)
+    except (Offline, Unreachable) as error:
+        return f"It was not tried: {str(error).removesuffix('.')}."
     return f"It was not tried: {spec.label} has no call that costs nothing."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
@@ -99,15 +99,24 @@ def readiness(
     return Readiness("ready", words, spec.id)
 
 
+def ready_model(host: Host, settings: Settings | None = None) -> str | None:
+    """Return the id of the first local model whose weights are here and may be used; None where
+    there is none."""
+    local = [row.id for row in BACKENDS.values() if row.provider == "local"]
+    return _first_ready(local, host, settings)
+
+
 def best_backend(host: Host, settings: Settings | None = None) -> str:
     """Return the id of the best backend that is ready for non-commercial use: a model whose weights
     are here, a provider whose key is set, else the keyer."""
-    local = [row.id for row in BACKENDS.values() if row.provider == "local"]
     hosted = [id for id in DEFAULT_IDS.values() if BACKENDS[id].location == "hosted"]
-    for backend_id in (*local, *hosted):
-        if readiness(backend_id, {}, None, host, settings=settings).state == "ready":
-            return backend_id
-    return DEFAULT_IDS["keyer"]
+    found = ready_model(host, settings) or _first_ready(hosted, host, settings)
+    return found or DEFAULT_IDS["keyer"]
+
+
+def _first_ready(ids: Iterable[str], host: Host, settings: Settings | None) -> str | None:
+    states = ((id, readiness(id, {}, None, host, settings=settings).state) for id in ids)
+    return next((id for id, state in states if state == "ready"), None)
 
 
 def _local(
