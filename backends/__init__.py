@@ -1,1 +1,1 @@
-"""Everything that can turn a frame into a matte; `catalogue.py` lists it."""
+"""Everything that can turn a frame into a matte; `catalogue/backends.py` lists it."""

@@ -15,7 +15,7 @@ _URGENT = (NO_SUBJECT, "touches-border")
 # Remarks on the file, on records and of the backend stay in the report.
 _SHOWN = tuple(kind for kind in KINDS if kind not in (NOTE, "file", "records", "clipped"))
 
-# More pictures of one size with transparency than somebody makes who is not about to make a video.
+# More pictures of one size with transparency are the frames of a video, more often than not.
 _FEW_FRAMES = 8
 
 

@@ -12,7 +12,7 @@ _WEB = Path(__file__).resolve().parent.parent / "web"
 
 
 def pattern(name: str) -> str:
-    """Return the route of our own files, and of nobody else's, for such a name."""
+    """Return the route of this pack's files alone, for such a name."""
     # aiohttp leaves "%" quoted where it unquotes the rest.
     names = "|".join(map(re.escape, dict.fromkeys((name, name.replace("%", "%25")))))
     return f"/extensions/{{folder:{names}}}/{{file:.+}}"

@@ -42,6 +42,8 @@ from rmbg_nodes.config.settings import VARIABLES, Settings
 from rmbg_nodes.core.types import Resident
 from rmbg_nodes.tests.support.networks import small_isnet
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ("BRIA_API_TOKEN", "BRIA_API_KEY", "FAL_KEY", "REPLICATE_API_TOKEN", "HF_TOKEN")
 

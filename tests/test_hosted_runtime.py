@@ -114,8 +114,10 @@ def test_closing_cancels_the_rest_and_ends_its_sessions() -> None:
 def test_a_detached_task_is_kept_and_its_error_seen() -> None:
     here = Runtime()
 
+    go_on = asyncio.Event()
+
     async def fail() -> None:
-        await asyncio.sleep(0.02)
+        await go_on.wait()
         raise ValueError("nobody is left to hear it")
 
     async def begin() -> None:
@@ -126,6 +128,7 @@ def test_a_detached_task_is_kept_and_its_error_seen() -> None:
     here.loop.set_exception_handler(lambda loop, context: complaints.append(context))
     here.start(begin()).result(5)
     assert len(here.detached) == 1
+    here.loop.call_soon_threadsafe(go_on.set)
     time.sleep(0.1)
     gc.collect()
     here.start(asyncio.sleep(0)).result(5)

@@ -454,6 +454,7 @@ class TestResized(BackendContract):
     test_the_subject_is_one = None  # type: ignore[assignment]
 
 
+@pytest.mark.whole
 class TestLocalBackend(BackendContract):
     @pytest.fixture
     def make(self, host: PlainHost, files: dict[str, Path]) -> Callable[[], Backend]:

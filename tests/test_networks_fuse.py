@@ -22,6 +22,8 @@ from rmbg_nodes.backends.local.networks.fast import (
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 from rmbg_nodes.tests.support.weights import picture
 
+pytestmark = pytest.mark.whole
+
 BIREFNET_TRICKS = {
     "fold batch norms": fuse.fold_batch_norms,
     "fuse pyramids": lambda network: fuse.fuse_pyramids(network, False),

@@ -58,7 +58,7 @@ class Shape:
 
 
 class Pages(Datasource):
-    """Pages that are read when somebody has time for them."""
+    """Read pages when an actor asks for them."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

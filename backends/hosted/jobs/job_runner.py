@@ -31,7 +31,7 @@ _log = logging.getLogger("rmbg_nodes.hosted")
 
 # A gateway that takes two submits for one answers both at the same moment: so many seconds after an
 # id came, those that were under way with it may still bring it too. After that the journal refuses
-# it to whoever comes (records/ids.py), and one that hangs holds nothing up.
+# it to whoever comes (records/job_rows.py), and one that hangs holds nothing up.
 _MAY_MEET = 3.0
 # After this many lost answers in a row nothing more is sent: the provider is not well.
 _LOST_IN_A_ROW = 3
