@@ -79,6 +79,16 @@ _ROWS = (
         window=8,
         options=_LOCAL_OPTIONS,
     ),
+    BackendSpec(
+        id="local/isnet",
+        label="IS-Net on this machine",
+        summary="rembg's isnet-general-use: RMBG-1.4's network with its authors' weights",
+        location="local",
+        licence="isnet-dis",
+        target="local.engine:open_local",
+        window=8,
+        options=_LOCAL_OPTIONS,
+    ),
     *hosted_rows.ROWS,
     BackendSpec(
         id="keyer",

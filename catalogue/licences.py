@@ -161,7 +161,7 @@ _ROWS = (
     ),
     Licence(
         id="isnet-dis",
-        covers="IS-Net weights of its authors (isnet-general-use), as a file of your own",
+        covers="IS-Net weights of its authors (isnet-general-use) on your own machine",
         name="not established: Apache-2.0 speaks of code and metric only",
         holder="Xuebin Qin and co-authors",
         commercial="unknown",
@@ -171,6 +171,8 @@ _ROWS = (
         data_source="https://github.com/xuebinqin/DIS/issues/150, a user on 2026-08-20, without an "
         f"answer; DIS5K: {_ISSUE_306}",
         model_page="https://github.com/xuebinqin/DIS",
+        licence_page="https://github.com/xuebinqin/DIS/issues/150",
+        note="the authors were asked what holds for the weights, and have not answered",
     ),
     Licence(
         id="bria-api",

@@ -61,6 +61,7 @@ def _ground(licence: Licence, grants: Mapping[str, str]) -> str | None:
 
 def _not_licensed(licence: Licence, weights_sha256: str | None) -> tuple[str, list[str]]:
     own = licence.id == NOT_ESTABLISHED
+    nameable = own or licence.commercial == "unknown"  # a row of the settings holds for these
     if licence.commercial == "no":
         reason = (
             f"The licence of {licence.covers} ({licence.name}) is for non-commercial use only, "
@@ -79,7 +80,7 @@ def _not_licensed(licence: Licence, weights_sha256: str | None) -> tuple[str, li
         ]
     row = f'[[weights]] row of settings.toml (sha256 = "{weights_sha256 or "..."}")'
     ways = []
-    if own:
+    if nameable:
         ways.append(
             f"if you know the licence of your own file, name it in a {row} and open the file with "
             "the setting weights"

@@ -194,7 +194,7 @@ def _without_effect(file: SettingsFile) -> list[str]:
         f"{LICENCES[row.licence].name}; the entry changes nothing."
         for own in file.weights.values()
         for row in RELEASED
-        if row.sha256 == own.sha256
+        if row.sha256 == own.sha256 and LICENCES[row.licence].commercial != "unknown"
     ]
 
 

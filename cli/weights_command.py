@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("target", nargs="?", metavar="FILE|MODEL", help="default: all that is here")
     conversion = actions.add_parser("convert", help="write any readable weights as safetensors")
     conversion.add_argument(
-        "source", metavar="SRC", type=Path, help="a weight file, .pth or .safetensors"
+        "source",
+        metavar="SRC",
+        type=Path,
+        help="a weight file: .pth, .safetensors, or IS-Net as .onnx",
     )
     conversion.add_argument(
         "target", metavar="DST", type=Path, help="the .safetensors file to write"
@@ -73,9 +76,21 @@ def run(
         return _verify(arguments.target, machine, rows)
     if arguments.action == "export":
         return _export(arguments, machine, rows)
+    return _convert(arguments, machine, rows)
+
+
+def _convert(arguments: argparse.Namespace, host: Host, rows: Sequence[Released]) -> int:
     count = convert(arguments.source, arguments.target, half=arguments.fp16)
     size = arguments.target.stat().st_size
     print(f"{arguments.target}: {count} tensors, {size / 1e6:,.1f} MB.")
+    found = identify(arguments.source, host, rows=rows)
+    before = licence_of(found.licence, found.sha256, read_settings().weights)
+    sha256 = sha256_of(arguments.target, host.data_folder())
+    print(
+        f"The weights keep their licence ({before.name}), but this file is a new one: it counts as "
+        "non-commercial unless a [[weights]] row of settings.toml says otherwise "
+        f'(sha256 = "{sha256}").'
+    )
     return 0
 
 

@@ -11,6 +11,7 @@ from ..core.specs import BackendSpec
 _NON_COMMERCIAL = (
     "It is for non-commercial use only, unless you hold an agreement with the publisher."
 )
+_NOT_ESTABLISHED = "Its licence is not established, so it counts as non-commercial."
 _COMMERCIAL = "It allows commercial use."
 _RESTRICTED = (
     "It allows commercial use; terms of the data that the model was trained on limit that."
@@ -54,7 +55,7 @@ class KeyOffer:
 def weights_offer(row: Released) -> WeightsOffer:
     """Return what is to be known of a released file before it is fetched."""
     licence = LICENCES[row.licence]
-    terms = _NON_COMMERCIAL
+    terms = _NOT_ESTABLISHED if licence.commercial == "unknown" else _NON_COMMERCIAL
     if licence.commercial == "yes":
         terms = _RESTRICTED if licence.data_terms == "restricted" else _COMMERCIAL
     return WeightsOffer(

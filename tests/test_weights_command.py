@@ -206,7 +206,10 @@ def test_convert(run: Command, tmp_path: Path, capsys) -> None:
     torch.save({"module.a": torch.ones(1000)}, tmp_path / "w.pth")
     target = tmp_path / "w.safetensors"
     assert run("convert", str(tmp_path / "w.pth"), str(target), "--fp16") == 0
-    assert "1 tensors" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 tensors" in said
+    assert "The weights keep their licence (not established)" in said
+    assert f'(sha256 = "{hashlib.sha256(target.read_bytes()).hexdigest()}")' in said
     assert target.stat().st_size < 2200
 
 

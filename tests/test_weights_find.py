@@ -3,6 +3,7 @@
 # Pins the inside of backends.local.find
 # Pins the inside of backends.local.released
 # Pins the inside of backends.local.verify
+# Pins the inside of backends.local.weights
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ from rmbg_nodes.backends.local.find import (
 )
 from rmbg_nodes.backends.local.released import RELEASED, Released, rows_of
 from rmbg_nodes.backends.local.verify import digest, remembered, sha256_of, stamp_of
+from rmbg_nodes.backends.local.weights import target_of
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.config.host import PlainHost
@@ -107,6 +109,53 @@ def test_the_first_folder_wins(tmp_path: Path, look: Callable[..., Found]) -> No
 def test_another_file_of_the_model_serves_too(tmp_path: Path, look: Callable[..., Found]) -> None:
     path = put(tmp_path / "first/briarmbg.pth", OLDER)
     assert look("rmbg-1.4").path == path
+
+
+ISNET = row("isnet", "someone/isnet-general-use", "isnet_1024.onnx", b"IS-Net", "isnet-dis")
+
+
+@pytest.mark.parametrize(
+    ("place", "variable"),
+    [
+        (".u2net/isnet-general-use.onnx", None),
+        (".rembg/models/isnet-general-use/isnet-general-use.onnx", None),
+        ("elsewhere/isnet-general-use.onnx", "U2NET_HOME"),
+        ("elsewhere/models/isnet-general-use/isnet-general-use.onnx", "REMBG_HOME"),
+    ],
+)
+def test_rembgs_file_is_found_where_rembg_keeps_it(
+    tmp_path: Path,
+    host: PlainHost,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    variable: str | None,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    environment = {"HF_HOME": str(tmp_path / "hf")}
+    if variable:
+        environment[variable] = str(tmp_path / "elsewhere")
+    path = put(tmp_path / place, b"IS-Net")
+    found = find_weights("isnet", host, rows=[*ROWS, ISNET], environment=environment)
+    assert found.path == path
+    assert found.licence == "isnet-dis"
+    assert tmp_path / ".u2net" not in search_places(host, ROWS, environment)
+
+
+def test_a_file_of_another_model_of_the_same_size_is_not_called_damaged(
+    tmp_path: Path, host: PlainHost
+) -> None:
+    other = row("rmbg-2.0-hr", "briaai/RMBG-2.0-HR", "model.safetensors", WHOLE[::-1], "keyer")
+    put(tmp_path / "first/mine.safetensors", WHOLE)
+    with pytest.raises(WeightsMissing) as caught:
+        find_weights("rmbg-2.0-hr", host, rows=[*ROWS, other], environment={})
+    assert "another sha256" not in str(caught.value)
+
+
+def test_a_file_in_a_folder_of_its_repository_lies_in_the_models_own(tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(WHOLE).hexdigest()
+    nested = Released("x", "a/B", "sub/x.safetensors", 1, sha256, "keyer", "float32", title="X")
+    assert target_of(nested, tmp_path) == tmp_path / "X" / "x.safetensors"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -392,7 +441,10 @@ def test_the_rows_are_whole() -> None:
     for released in RELEASED:
         assert released.licence in LICENCES
         assert local[released.model].licence == released.licence
-        assert LICENCES[released.licence].model_page == released.page
+        licence = LICENCES[released.licence]
+        assert licence.model_page
+        if released.gated:  # the terms are accepted on the page that the licence names
+            assert licence.model_page == released.page
         assert len(bytes.fromhex(released.sha256)) == 32
         assert released.revision == "main" or len(bytes.fromhex(released.revision)) == 20
     assert rows_of("rmbg-1.4")[0].file == "model.safetensors", "the safest format is fetched"

@@ -15,12 +15,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...core.errors import WeightsUnusable
+from .onnx_isnet import isnet_from_onnx
 
 _HEAD = 512
 
 # What torch.save writes since 1.6, and what it wrote before.
 _ARCHIVE = b"PK\x03\x04"
 _TORCH = (_ARCHIVE, b"\x80")
+
+# An ONNX file begins with the version of its format, field 1 of its message.
+_ONNX = b"\x08"
 
 # What a damaged file makes torch's restricted reader raise, found by damaging files.
 _DAMAGE = (
@@ -49,8 +53,9 @@ _IMPOSTORS = (
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Return every tensor of a weight file under its name, on the CPU in its own dtype.
 
-    safetensors, or what torch.save wrote (.pth, .pt, .bin); the content decides, not the name.
-    Tensors are mapped from the file where the format allows it, so reading costs no second copy.
+    safetensors, what torch.save wrote (.pth, .pt, .bin), or IS-Net as ONNX, in float32 under the
+    published names; the content decides, not the name. Tensors are mapped from the file where the
+    format allows it, so reading costs no second copy.
     Raises WeightsUnusable, with one sentence, for anything else.
     """
     try:
@@ -69,11 +74,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         # torch.load takes a path that ends in .safetensors for that format, and maps only paths.
         mapped = head.startswith(_ARCHIVE) and path.suffix != ".safetensors"
         return _read_torch(path, mapped=mapped)
+    if head.startswith(_ONNX):
+        return isnet_from_onnx(path)
     for beginning, sentence in _IMPOSTORS:
         if head.lstrip().startswith(beginning):
             raise WeightsUnusable(f"{path} {sentence}.")
     raise WeightsUnusable(
-        f"{path} is neither safetensors nor a PyTorch file. Choose the model's .safetensors file."
+        f"{path} is neither safetensors nor a PyTorch file nor ONNX. Choose the model's "
+        ".safetensors file."
     )
 
 

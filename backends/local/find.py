@@ -19,7 +19,9 @@ from ...core.types import Host
 from .released import RELEASED, Released, rows_of
 from .verify import sha256_of
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".onnx")
+
+_ONNX = ".onnx"
 
 # models/RMBG/RMBG-2.0/onnx/... : as deep as published folders go.
 _DEPTH = 3
@@ -85,7 +87,8 @@ def find_weights(
             continue
         if sha256 == sighting.row.sha256:
             return Found(sighting.path, sha256, sighting.row)
-        alike[sighting.path] = sha256
+        if all(sha256 != row.sha256 for row in rows):  # files of one network have one size
+            alike[sighting.path] = sha256
     for sighting in seen:
         if sighting.named and str(sighting.path) not in blocked:
             raise WeightsUnusable(_not_it(sighting))
@@ -141,10 +144,13 @@ def identify(path: Path, host: Host, *, rows: Sequence[Released] = RELEASED) -> 
 def search_places(
     host: Host, rows: Sequence[Released], environment: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Return the host's model folders, then the Hub's cache of the rows' repositories."""
-    cache = hub_cache(os.environ if environment is None else environment)
+    """Return the host's model folders, then the Hub's cache of the rows' repositories, then where
+    rembg keeps its models, if one of them is wanted."""
+    variables = os.environ if environment is None else environment
+    cache = hub_cache(variables)
     cached = dict.fromkeys(cache / _cache_name(row) / "snapshots" for row in rows)
-    return [*dict.fromkeys(host.model_folders()), *cached]
+    theirs = rembg_folders(variables) if any(row.file.endswith(_ONNX) for row in rows) else []
+    return [*dict.fromkeys(host.model_folders()), *cached, *theirs]
 
 
 def sightings(
@@ -172,6 +178,14 @@ def hub_cache(environment: Mapping[str, str]) -> Path:
     home = environment.get("HF_HOME") or f"{xdg}/huggingface"
     cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
     return Path(os.path.expandvars(cache or f"{home}/hub")).expanduser()
+
+
+def rembg_folders(environment: Mapping[str, str]) -> list[Path]:
+    """Return where rembg keeps its models, by the variables that it reads: newer versions first."""
+    xdg = environment.get("XDG_DATA_HOME")
+    older = environment.get("U2NET_HOME") or f"{xdg or '~'}/.u2net"
+    newer = environment.get("REMBG_HOME") or (f"{xdg}/rembg" if xdg else "~/.rembg")
+    return [_expanded(newer), _expanded(older)]
 
 
 def fetch_line(row: Released) -> str:
@@ -204,7 +218,7 @@ def _is_named(path: Path, row: Released) -> bool:
     """Tell whether we, other packs or the Hub's client put the row's file here."""
     if path.stem.casefold() == row.name.casefold():
         return path.suffix == Path(row.file).suffix
-    return path.name == row.file and (
+    return path.name == row.file_name and (
         path.parent.name.casefold() == row.name.casefold() or _cache_name(row) in path.parts
     )
 

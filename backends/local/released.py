@@ -33,11 +33,18 @@ class Released:
     note: str = ""
     gated: bool = False
     """The Hub gives it only to accounts that have accepted its terms."""
+    title: str = ""
+    """The model's name where the repository has another."""
 
     @property
     def name(self) -> str:
         """Return what its publisher calls the model; also its folder's name."""
-        return self.repo.rpartition("/")[2]
+        return self.title or self.repo.rpartition("/")[2]
+
+    @property
+    def file_name(self) -> str:
+        """Return what the file is called in a model folder."""
+        return self.file.rpartition("/")[2]
 
     @property
     def page(self) -> str:
@@ -98,6 +105,17 @@ RELEASED = (
         dtype="float16",
         revision="e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
         note="the general model",
+    ),
+    Released(
+        model="isnet",
+        repo="jellybox/isnet-general-use",
+        file="isnet-general-use_1024.onnx",
+        size=178_648_008,
+        sha256="60920e99c45464f2ba57bee2ad08c919a52bbf852739e96947fbb4358c0d964a",
+        licence="isnet-dis",
+        dtype="float32",
+        revision="bc3706ce4ee38a3db2c3c58082a92582fcdfcfdc",
+        note="a copy of rembg's isnet-general-use.onnx, which is found where rembg keeps it",
     ),
 )
 

@@ -91,7 +91,7 @@ def fetch(
             f"Fetching {row.name} needs the network, and RMBG_OFFLINE keeps this machine offline. "
             f"{_by_hand(row, folder)}"
         )
-    part = target.with_name(f"{row.file}.{row.sha256[:12]}.part")
+    part = target.with_name(f"{row.file_name}.{row.sha256[:12]}.part")
     try:
         make_private(data_folder)  # its other files are the user's own
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,13 +129,16 @@ def fetch(
 
 def target_of(row: Released, folder: Path) -> Path:
     """Where a file that is fetched into a model folder lies."""
-    return folder / row.name / row.file
+    return folder / row.name / row.file_name
 
 
 def licence_question(row: Released) -> str:
     """Return what the user has to accept, and how."""
     licence = LICENCES[row.licence]
-    use = "" if licence.commercial == "yes" else " It is for non-commercial use only."
+    use = {
+        "yes": "",
+        "unknown": " It counts as non-commercial.",
+    }.get(licence.commercial, " It is for non-commercial use only.")
     return (
         f"The weights of {row.name} are {licence.holder}'s under the licence {licence.name} "
         f"({licence.licence_page}).{use} If you accept it: `{fetch_line(row)}`."
