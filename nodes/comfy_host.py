@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..config.host import PlainHost
 from ..core.errors import Cancelled
@@ -33,9 +33,11 @@ _AGAIN = "has_intermediate_output"
 # More bytes than any network has.
 _ALL = 1e32
 
+#: What a node says below its widgets: `text` is all of it, in the history too; `rmbg_urgent` tells
+#: our page that the text is ours, and what of it is a toast as well.
+Said: TypeAlias = "dict[str, list[str]]"
+
 _log = logging.getLogger("rmbg_nodes")
-# The ids of nodes whose last text was a warning.
-_SHOWING: set[str] = set()
 
 
 class ComfyJob(Job):
@@ -72,17 +74,16 @@ def comfy_job(total: int) -> Iterator[ComfyJob]:
         raise
 
 
-def tell(node: str, *warnings: str) -> list[str]:
-    """Say what the user should look at in ComfyUI's log and below the node's widgets.
+def tell(node: str, said: Sequence[str], urgent: Sequence[str] = ()) -> Said:
+    """Say what the user should look at in ComfyUI's log, and return the node's `ui` for our page.
 
-    node: its name in the menu. Made inside `execute`, like a job. Returns the warnings as `text` of
-    a node's `ui`, for those who read the history instead; empty where there are none, because the
-    `ui` of all calls for one list must have the same keys.
+    node: its name in the menu. said: sentences, worst first. urgent: those of them that make a
+    result useless. The keys are always the same, because ComfyUI joins the `ui` of all calls for
+    one list.
     """
-    for words in warnings:
+    for words in said:
         _log.warning("%s: %s", node, words)
-    _show(" ".join(warnings))
-    return list(warnings)
+    return {"text": [*said], "rmbg_urgent": [*urgent]}
 
 
 def show_again(schema: io.Schema) -> io.Schema:
@@ -91,22 +92,6 @@ def show_again(schema: io.Schema) -> io.Schema:
     if hasattr(schema, _AGAIN):
         setattr(schema, _AGAIN, True)
     return schema
-
-
-def _show(words: str) -> None:
-    from comfy_execution.utils import get_executing_context
-
-    running = get_executing_context()
-    if running is None:  # called by a program, without a prompt
-        return
-    # The frontend keeps a text until the next one, so one that no longer holds is replaced; not
-    # by a later picture of the same list.
-    outdated = running.node_id in _SHOWING and not running.list_index
-    if words or outdated:
-        from server import PromptServer
-
-        PromptServer.instance.send_progress_text(words or "No warnings.", running.node_id)
-        (_SHOWING.add if words else _SHOWING.discard)(running.node_id)
 
 
 def add_routes() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..core.composite import CompositeOptions, compose
 from ..core.layers import BLENDS, Blend
 from ..core.placement import ANCHORS, FITS, Anchor, Fit
-from .comfy_host import comfy_job, tell
+from .comfy_host import comfy_job, show_again, tell
 from .tensors import check_batch, check_range, fit_masks, nothing_left
 from .widgets import CATEGORY, share
 
@@ -18,7 +18,7 @@ class Composite(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        schema = io.Schema(
             node_id="RMBG_Composite",
             display_name="Composite (RMBG)",
             category=CATEGORY,
@@ -110,6 +110,7 @@ class Composite(io.ComfyNode):
                 ),
             ],
         )
+        return show_again(schema)
 
     @classmethod
     def execute(
@@ -149,5 +150,5 @@ class Composite(io.ComfyNode):
         with comfy_job(max(len(foreground), 1 if background is None else len(background))) as job:
             image, coverage = compose(foreground, chosen, behind, options, job)
         empty = () if chosen is None else nothing_left(chosen)
-        told = tell("Composite (RMBG)", *warnings, *empty)
-        return io.NodeOutput(image, coverage, ui={"text": told} if told else None)
+        said = tell("Composite (RMBG)", [*empty, *warnings], empty)
+        return io.NodeOutput(image, coverage, ui=said if said["text"] else None)

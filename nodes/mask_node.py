@@ -11,7 +11,7 @@ from ..core.alpha import MaskOptions, adjust_mask
 from ..core.checks import common_batch
 from ..core.cutout import cutout
 from ..pipeline.collect import name_of
-from .comfy_host import comfy_job, tell
+from .comfy_host import comfy_job, show_again, tell
 from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
 from .widgets import CATEGORY, background_inputs, background_of, decontaminate_input, share
 
@@ -21,7 +21,7 @@ class ApplyMask(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        schema = io.Schema(
             node_id="RMBG_ApplyMask",
             display_name="Apply Mask (RMBG)",
             category=CATEGORY,
@@ -96,6 +96,7 @@ class ApplyMask(io.ComfyNode):
                 io.Mask.Output("mask", display_name="mask", tooltip="The corrected mask."),
             ],
         )
+        return show_again(schema)
 
     @classmethod
     def execute(
@@ -150,5 +151,6 @@ class ApplyMask(io.ComfyNode):
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
-        told = tell("Apply Mask (RMBG)", *warnings, *nothing_left(alphas))
-        return io.NodeOutput(images, alphas, ui={"text": told} if told else None)
+        empty = nothing_left(alphas)
+        said = tell("Apply Mask (RMBG)", [*empty, *warnings], empty)
+        return io.NodeOutput(images, alphas, ui=said if said["text"] else None)

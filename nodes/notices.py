@@ -30,10 +30,8 @@ class Notice:
 
 
 def worth_a_look(reports: Sequence[Report | FailureReport]) -> list[Notice]:
-    """Failed pictures, then the kinds of warnings, each with how many pictures have it.
-
-    The canvas shows the first 60 characters of them all, so what makes a result useless leads.
-    """
+    """Failed pictures, then the kinds of warnings, each with how many pictures have it; what makes
+    a result useless leads."""
     total = len(reports)
     failed = sum(isinstance(report, FailureReport) for report in reports)
     notices = [Notice(_counted("failed", failed, total))] if failed else []

@@ -159,12 +159,11 @@ class RemoveBackground(io.ComfyNode):
         images = [batch.image for batch in batches]
         frames = many_frames(images)
         looked_at = worth_a_look([report for batch in batches for report in batch.reports])
-        said = [*(notice.words for notice in looked_at), *frames, *filter(None, [left_aside])]
-        told = tell(NAME, *said)
-        urgent = [notice.words for notice in looked_at if notice.urgent]
+        words = [*(notice.words for notice in looked_at), *frames, *filter(None, [left_aside])]
+        said = tell(NAME, words, [notice.words for notice in looked_at if notice.urgent])
         return io.NodeOutput(
             images,
             [batch.mask for batch in batches],
             ["\n\n".join([*frames, batch.report]) for batch in batches],
-            ui={"text": told, "rmbg_urgent": urgent} if told else None,
+            ui=said if said["text"] else None,
         )

@@ -156,8 +156,8 @@ class SaveCutout(io.ComfyNode):
                 saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
                 job.step(1)
         empty = () if masks is None else nothing_left(masks)
-        told = tell("Save Cut-out (RMBG)", *warnings, *empty, *trouble)
-        return io.NodeOutput(ui={"images": saved, "text": told})
+        told = tell("Save Cut-out (RMBG)", [*empty, *warnings, *trouble], empty)
+        return io.NodeOutput(ui={"images": saved, **told})
 
 
 def _ready(picture: Tensor, mask: Tensor | None, kind: _Kind, color: str, name: str) -> Tensor:

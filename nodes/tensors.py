@@ -15,7 +15,6 @@ from ..core.errors import BadPicture
 # alpha: zeros of this size, whatever the picture's.
 _NO_MASK = (64, 64)
 
-# The canvas shows the first 60 characters of a text.
 _NO_MASK_SAID = (
     "No mask was given: 64 x 64 zeros are what Load Image answers for a picture without "
     "transparency. The picture keeps its own alpha, and is opaque without one. Connect the mask of "

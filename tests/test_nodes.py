@@ -35,7 +35,6 @@ from rmbg_nodes.pipeline.gate import open_backend
 from rmbg_nodes.tests.conformance import BackendContract, disc_frame
 from rmbg_nodes.tests.support.comfy_standin import (
     Control,
-    Executing,
     InterruptProcessingException,
     standing_in,
 )
@@ -82,21 +81,31 @@ def remove(nodes: ModuleType, plug: Any, images: list[torch.Tensor], **changed: 
 
 
 def apply_mask(nodes: ModuleType, image, mask, **changed: object):
+    return masked(nodes, image, mask, **changed).result
+
+
+def masked(nodes: ModuleType, image, mask, **changed: object):
+    """What Apply Mask answers, with what it says."""
     defaults = {
         item.id: item.settings["default"]
         for item in nodes.ApplyMask.GET_SCHEMA().inputs
         if "default" in item.settings
     }
-    return nodes.ApplyMask.execute(image=image, mask=mask, **(defaults | changed)).result
+    return nodes.ApplyMask.execute(image=image, mask=mask, **(defaults | changed))
 
 
 def compose(nodes: ModuleType, foreground, **changed: object):
+    return composed(nodes, foreground, **changed).result
+
+
+def composed(nodes: ModuleType, foreground, **changed: object):
+    """What Composite answers, with what it says."""
     defaults = {
         item.id: item.settings["default"]
         for item in nodes.Composite.GET_SCHEMA().inputs
         if "default" in item.settings
     }
-    return nodes.Composite.execute(foreground=foreground, **(defaults | changed)).result
+    return nodes.Composite.execute(foreground=foreground, **(defaults | changed))
 
 
 # ---------------------------------------------------------------- schema
@@ -938,22 +947,20 @@ def test_a_mask_that_leaves_nothing_is_said(
     assert "Composite (RMBG): The mask leaves nothing of the picture" in wholly
 
 
-def test_a_warning_shows_on_the_node_until_it_no_longer_holds(
-    nodes: ModuleType, comfy: Control
-) -> None:
-    def run(mask: torch.Tensor, index: int | None = 0) -> None:
-        comfy.executing = Executing("prompt", "7", index)
-        apply_mask(nodes, batch(0), mask)
+def test_a_node_says_nothing_where_nothing_is_worth_a_look(nodes: ModuleType) -> None:
+    said = masked(nodes, batch(0), NO_MASK).ui
+    assert "No mask was given" in said["text"][0]
+    assert said["rmbg_urgent"] == []
+    assert masked(nodes, batch(0), disc_mask()).ui is None
 
-    run(disc_mask())
-    assert comfy.shown == []
-    run(NO_MASK)
-    run(disc_mask(), 1)  # the next picture of the same list
-    assert [node for node, _ in comfy.shown] == ["7"]
-    assert "No mask was given" in comfy.shown[0][1]
-    run(disc_mask())
-    run(disc_mask())
-    assert comfy.shown[1:] == [("7", "No warnings.")]
+
+def test_a_cut_out_that_a_mask_leaves_nothing_of_is_urgent(nodes: ModuleType) -> None:
+    nothing = torch.zeros(48, 64)
+    for said in (
+        masked(nodes, batch(0), nothing).ui,
+        composed(nodes, batch(0), mask=nothing).ui,
+    ):
+        assert said["rmbg_urgent"] == said["text"] != []
 
 
 # ---------------------------------------------------------------- Composite

@@ -42,9 +42,9 @@ def status_of(name: str, path: str) -> int:
 )
 def test_our_files_are_served_and_nobody_elses(name: str) -> None:
     folder = quote(name, safe="")
-    assert status_of(name, f"/extensions/{folder}/js/rmbg.js") == 200
+    assert status_of(name, f"/extensions/{folder}/js/readiness.js") == 200
     assert status_of(name, f"/extensions/{folder}/js/none.js") == 404
-    assert status_of(name, "/extensions/other/js/rmbg.js") == 404
+    assert status_of(name, "/extensions/other/js/readiness.js") == 404
 
 
 @pytest.mark.parametrize("path", ["../pyproject.toml", "%2e%2e/pyproject.toml", "..%2fversion.py"])

@@ -97,8 +97,8 @@ def test_what_is_said_of_a_name_is_what_the_server_does(awkward: Server, name: s
 
 def test_the_pack_serves_its_page_under_an_awkward_name(awkward: Server) -> None:
     address = urllib.parse.quote(FOLDER)
-    assert f"/extensions/{address}/js/rmbg.js" in awkward.get("/extensions")
-    assert is_served(awkward, f"/extensions/{address}/js/rmbg.js")
+    assert f"/extensions/{address}/js/readiness.js" in awkward.get("/extensions")
+    assert is_served(awkward, f"/extensions/{address}/js/readiness.js")
     assert is_served(awkward, f"/extensions/{address}/docs/RMBG_Load.md")
     assert not is_served(awkward, f"/extensions/{address}/%2e%2e/pyproject.toml")
 

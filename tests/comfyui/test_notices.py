@@ -11,13 +11,11 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.tests.support import comfy_server
-from rmbg_nodes.tests.support.browser import READY, RENDERERS, Tab, set_up, tab
+from rmbg_nodes.tests.support.browser import READY, RENDERERS, TOAST, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
 from rmbg_nodes.tests.support.comfy_server import Server, serving
 
-TOAST = ".p-toast-message-text"
-SHOWN = """words => app.graph.nodes.some(node => node.type === 'RMBG_RemoveBackground'
-    && node.widgets.some(widget => String(widget.value).startsWith(words)))"""
+NODE = "RMBG_RemoveBackground"
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +72,13 @@ def run(page: Tab, graph: dict[str, Any]) -> None:
 def test_a_warning_shows_on_the_node_and_the_worst_as_a_toast(
     page: Tab, name: str, picture: str, frames: int, words: str, toast: bool
 ) -> None:
-    page.page.evaluate("() => app.extensionManager.toast.removeAll()")
+    page.clear_toasts()
     run(page, graph_of(picture, frames))
-    page.page.wait_for_function(SHOWN, arg=words, timeout=120_000)
+    page.wait_for_line(NODE, words)
     page.wait_for_picture()
     page.shoot(f"notice-{name}")
-    said = page.page.locator(TOAST).all_inner_texts()
-    assert any(words in text for text in said) is toast
+    assert page.line(NODE).startswith(words)  # and stays when the run has ended
+    assert any(words in text for text in page.toasts()) is toast
     assert page.complaints() == []
 
 
@@ -92,7 +90,7 @@ def test_both_are_there_again_when_comfyui_takes_the_result_from_its_cache(page:
     page.page.wait_for_function(READY, timeout=120_000)
     run(page, graph_of("blank.png"))
     words = "No subject found, so the cut-out is empty."
-    page.page.wait_for_function(SHOWN, arg=words, timeout=60_000)
+    page.wait_for_line(NODE, words)
     page.page.locator(TOAST).first.wait_for(timeout=10_000)
     page.shoot("notice-again")
     assert page.complaints() == []
@@ -100,8 +98,7 @@ def test_both_are_there_again_when_comfyui_takes_the_result_from_its_cache(page:
 
 def test_a_toast_is_for_the_tab_that_ran_it(page: Tab, server: Server) -> None:
     """A prompt of a script, or of somebody else on the same ComfyUI."""
-    page.page.evaluate("() => app.extensionManager.toast.removeAll()")
-    page.page.locator(TOAST).first.wait_for(state="detached", timeout=10_000)
+    page.clear_toasts()
     server.put_picture("other.png", np.full((256, 300, 3), 99, np.uint8))
     entry = server.run(graph_of("other.png"))
     assert entry["status"]["status_str"] == "success"

@@ -28,6 +28,12 @@ READY = (
     "() => window.app && app.graph && app.vueAppReady && app.extensionManager"
     " && app.extensionManager.spinner === false"
 )
+#: A toast of frontend 1.49, and one of 1.58.
+TOAST = ".p-toast-message-text, [data-testid=toast]"
+# The words of our lines on the node of this type, but for what it says before a run.
+LINE_OF = """type => (app.graph.nodes.find(node => node.type === type)?.widgets ?? [])
+    .filter(widget => ['notice', 'failure', 'beginning'].includes(widget.name))
+    .map(widget => widget.element.querySelector('p')?.textContent ?? '').join(' ')"""
 # Without these the template browser opens over everything at the first start.
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,
@@ -108,11 +114,40 @@ class Tab:
         )
         return names
 
-    def wait_for_picture(self) -> None:
-        """Until Save Image shows what it saved: on the canvas, or as an element of the page."""
+    def line(self, node: str) -> str:
+        """What our line on the node of this type says; empty where there is none."""
+        words: str = self.page.evaluate(LINE_OF, node)
+        return words
+
+    def wait_for_line(self, node: str, words: str) -> None:
+        """Until our line on the node of this type says this, or begins with it."""
         self.page.wait_for_function(
-            """() => app.graph.nodes.some(node => node.type === 'SaveImage' && (node.imgs?.length
+            f"([node, words]) => ({LINE_OF})(node).startsWith(words)",
+            arg=[node, words],
+            timeout=60_000,
+        )
+
+    def toasts(self) -> list[str]:
+        """What the frontend's own toasts say now."""
+        return self.page.locator(TOAST).all_inner_texts()
+
+    def clear_toasts(self) -> None:
+        """Take them away; newer frontends have another name for it."""
+        self.page.evaluate(
+            """() => {
+                const {toast} = app.extensionManager
+                toast.dismissAll ? toast.dismissAll() : toast.removeAll()
+            }"""
+        )
+        self.page.wait_for_function(f"() => !document.querySelector('{TOAST}')")
+
+    def wait_for_picture(self, node: str = "SaveImage") -> None:
+        """Until a node of this type shows what it saved: on the canvas, or as an element of the
+        page."""
+        self.page.wait_for_function(
+            """type => app.graph.nodes.some(node => node.type === type && (node.imgs?.length
                 || document.querySelector(`[data-node-id="${node.id}"] img`)?.naturalWidth))""",
+            arg=node,
             timeout=60_000,
         )
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -21,26 +20,15 @@ class InterruptProcessingException(BaseException):
     """ComfyUI's own, a BaseException since 0.20."""
 
 
-class Executing(NamedTuple):
-    """The node of the prompt that runs, as ComfyUI's context has it."""
-
-    prompt_id: str
-    node_id: str
-    list_index: int | None
-
-
 @dataclass
 class Control:
-    """The Cancel button, the progress bar and the folder of the stand-in; which node runs, and the
-    texts that nodes showed, as (node, text)."""
+    """The Cancel button, the progress bar and the folder of the stand-in."""
 
     base: Path = Path("ComfyUI")
     interrupt_after: int | None = None
     progress: list[tuple[int, int]] = field(default_factory=list)
     disable_metadata: bool = False
     listen: str = "127.0.0.1"
-    executing: Executing | None = None
-    shown: list[tuple[str, str]] = field(default_factory=list)
     _asked: int = 0
 
     def interrupted(self) -> bool:
@@ -183,19 +171,11 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     class PromptServer:
         routes = web.RouteTableDef()
 
-        @staticmethod
-        def send_progress_text(text: str, node_id: str) -> None:
-            control.shown.append((node_id, text))
-
     PromptServer.instance = PromptServer()  # type: ignore[attr-defined]
     server = ModuleType("server")
     server.PromptServer = PromptServer  # type: ignore[attr-defined]
-    execution = ModuleType("comfy_execution.utils")
-    execution.get_executing_context = lambda: control.executing  # type: ignore[attr-defined]
     return {
         "server": server,
-        "comfy_execution": ModuleType("comfy_execution"),
-        "comfy_execution.utils": execution,
         "folder_paths": _folder_paths(control.base),
         "comfy": ModuleType("comfy"),
         "comfy.cli_args": arguments,

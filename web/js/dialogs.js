@@ -1,6 +1,6 @@
 // What is asked once before something is fetched or kept: a licence, a key.
 
-import { button, element, link } from "./elements.js"
+import { button, element, link, row } from "./elements.js"
 import { ask } from "./server.js"
 import { megabytes, say } from "./words.js"
 
@@ -18,10 +18,6 @@ function open(title, ...content) {
 function secret(label) {
   const input = element("input", { type: "password", autocomplete: "off", spellcheck: false })
   return [element("label", {}, label, input), input]
-}
-
-function buttons(...made) {
-  return element("div", { className: "rmbg-buttons" }, ...made)
 }
 
 // The models of this machine. wanted: the one that is chosen at first, or the first that asks for
@@ -48,7 +44,7 @@ export async function chooseModel(usage, wanted, take) {
     choices,
     facts,
     said,
-    buttons(go, button(say("cancel"), () => dialog.close())),
+    row(go, button(say("cancel"), () => dialog.close())),
   )
   const free = models.filter((model) => !model.gated)
   const first =
@@ -124,7 +120,7 @@ export function setKey(offer, profile, done) {
     element("p", {}, `${say("keysAt")} `, link(offer.page)),
     form,
     said,
-    buttons(keep, leave),
+    row(keep, leave),
   )
   key.focus()
 }

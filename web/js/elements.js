@@ -13,7 +13,8 @@ const STYLE = `
 .rmbg-buttons { display: flex; gap: 6px; flex-wrap: wrap; margin-top: 4px; }
 .rmbg-buttons:empty { display: none; }
 .rmbg-toast { position: fixed; z-index: 1000; top: 56px; left: 50%; transform: translateX(-50%);
-  box-sizing: border-box; width: min(34em, 60vw); padding: 12px 16px;
+  box-sizing: border-box; width: min(34em, 60vw); max-height: 80vh; overflow-y: auto;
+  padding: 12px 16px;
   border: 1px solid var(--border-color, #666); border-left: 4px solid #d55; border-radius: 8px;
   font: 13px/1.4 sans-serif; background: var(--comfy-menu-bg, #2a2a2a);
   color: var(--input-text, #ddd); box-shadow: 0 4px 16px #0008; }
@@ -49,6 +50,10 @@ export function button(label, press) {
   const made = element("button", { type: "button", textContent: label })
   made.addEventListener("click", press)
   return made
+}
+
+export function row(...made) {
+  return element("div", { className: "rmbg-buttons" }, ...made)
 }
 
 export function addStyle() {

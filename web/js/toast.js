@@ -1,7 +1,7 @@
 // A sentence over the graph, with buttons, which the frontend's own toasts cannot hold; and beside
 // them, because they lie over the error overlay's button.
 
-import { button, element } from "./elements.js"
+import { button, element, row } from "./elements.js"
 import { say } from "./words.js"
 
 const LIFE = 30_000 // milliseconds
@@ -17,7 +17,7 @@ export function toast(title, words, ...made) {
   shown.append(
     element("strong", { textContent: title }),
     element("p", { textContent: words }),
-    element("div", { className: "rmbg-buttons" }, ...made, button(say("close"), gone)),
+    row(...made, button(say("close"), gone)),
   )
   document.body.append(shown)
   setTimeout(gone, LIFE)

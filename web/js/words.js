@@ -6,6 +6,9 @@ import { app } from "../../../scripts/app.js"
 const TABLE = {
   en: {
     download: "Download",
+    add: "Add",
+    needsRemover: "No Load RMBG is connected: it says who removes the background.",
+    needsTaker: "Nothing takes the cut-out yet.",
     getModel: "Get a model",
     useModel: "Use a model",
     setKey: "Set key",
@@ -31,6 +34,9 @@ const TABLE = {
   },
   zh: {
     download: "下载",
+    add: "添加",
+    needsRemover: "尚未连接“加载 RMBG”：由它决定用什么来移除背景。",
+    needsTaker: "抠图结果还没有连接到任何节点。",
     getModel: "获取模型",
     useModel: "使用模型",
     setKey: "设置密钥",
@@ -56,6 +62,9 @@ const TABLE = {
   },
   ja: {
     download: "ダウンロード",
+    add: "追加：",
+    needsRemover: "「RMBG を読み込む」がつながっていません。何で背景を除去するかはそこで決まります。",
+    needsTaker: "切り抜きの出力先がまだありません。",
     getModel: "モデルを入手",
     useModel: "モデルを使う",
     setKey: "キーを設定",

@@ -1,50 +1,30 @@
-// Load RMBG says before the run what it would do, with a button where one can be pressed; and what
-// fails in a run is said where the eyes are.
+// Load RMBG says before the run what it would do, with a button where one can be pressed.
 
 import { app } from "../../../scripts/app.js"
 import { api } from "../../../scripts/api.js"
 import { chooseModel, setKey } from "./dialogs.js"
-import { addStyle, button, element } from "./elements.js"
+import { addStyle, button, element, row } from "./elements.js"
+import { CONNECTED, after } from "./hooks.js"
 import { Line } from "./line.js"
 import { ask } from "./server.js"
-import { toast } from "./toast.js"
+import { isLinked, put, valuesOf } from "./widgets.js"
 import { megabytes, say } from "./words.js"
 
-const LOAD = "RMBG_Load"
+export const LOAD = "RMBG_Load"
+
 const LINE = "readiness"
-const FAILURE = "failure"
 const SETTLED = 250 // milliseconds after the last change of a widget
 const PROGRESS = 700 // while a download is under way
 
 const lines = new Map() // Load RMBG -> its line
-const failures = new Map() // node -> the line of what went wrong
 const hooked = new WeakSet()
 let best = { backend: "keyer", model: "" }
 let timer = 0
 let downloading = false
 
-function widget(node, name) {
-  return node.widgets?.find((one) => one.name === name)
-}
-
-function put(node, name, value) {
-  const one = widget(node, name)
-  if (!one || !value) return
-  one.value = value
-  one.callback?.(value)
-}
-
-function valuesOf(node) {
-  const values = {}
-  for (const one of node.widgets ?? []) {
-    if (one.name === "backend") values.backend = one.value
-    else if (one.name.startsWith("backend.")) values[one.name.slice("backend.".length)] = one.value
-  }
-  return { usage: widget(node, "usage")?.value, backend: values }
-}
-
-function isLinked(node) {
-  return (node.inputs ?? []).some((input) => input.widget && input.link != null)
+// Whether a fresh Load RMBG starts with a model of this machine.
+export function hasModel() {
+  return best.backend === "local"
 }
 
 function later(milliseconds = SETTLED) {
@@ -109,11 +89,8 @@ function show(node, said) {
   line.show(failed ? "failed" : state, failed || stopped + said.words, row(...offers(node, said)))
 }
 
-function row(...made) {
-  return element("div", { className: "rmbg-buttons" }, ...made)
-}
-
-function offers(node, said, failure = "") {
+// What can be pressed. failure: the name of the error that a run ended with.
+export function offers(node, said, failure = "") {
   const made = []
   const wanted = said.weights?.model
   if (said.weights) made.push(button(say("download"), () => getModel(node, wanted)))
@@ -129,7 +106,7 @@ function offers(node, said, failure = "") {
   return made
 }
 
-function getModel(node, wanted) {
+export function getModel(node, wanted) {
   chooseModel(valuesOf(node).usage, wanted, (model) => {
     put(node, "backend", "local")
     put(node, "backend.model", model)
@@ -150,43 +127,14 @@ async function learn() {
   if (!answer.error) best = answer
 }
 
-function loaderOf(node) {
-  if (node.type === LOAD) return node
-  const input = node.inputs?.find((one) => one.name === "remover")
-  const from = input?.link != null && node.graph?.getLink?.(input.link)
-  const loader = from && node.graph.getNodeById(from.origin_id)
-  return loader?.type === LOAD ? loader : undefined
-}
-
-function fail({ node_id: id, exception_type: type, exception_message: message }) {
-  if (!type?.startsWith("rmbg_nodes.")) return
-  const node = app.graph.getNodeById(id)
-  const words = message.trim()
-  const loader = node && loaderOf(node)
-  const said = loader?.rmbgSaid
-  const made = () => (said ? offers(loader, said, type.slice("rmbg_nodes.".length)) : [])
-  toast(node?.title ?? say("failed"), words, ...made())
-  if (!node) return // in a subgraph that is not open
-  if (!failures.has(node)) failures.set(node, new Line(node, FAILURE))
-  failures.get(node).show("failed", words, row(...made()))
-}
-
-function forget() {
-  for (const line of failures.values()) line.remove()
-  failures.clear()
-}
-
 app.registerExtension({
-  name: "rmbg-nodes",
+  name: "rmbg-nodes.readiness",
 
   async setup() {
     addStyle()
-    api.addEventListener("execution_start", forget)
-    api.addEventListener("execution_error", ({ detail }) => {
-      fail(detail)
-      later()
-    })
-    api.addEventListener("execution_success", () => later())
+    for (const event of ["execution_start", "execution_error", "execution_success"]) {
+      api.addEventListener(event, () => later())
+    }
     window.addEventListener("focus", () => later())
     await learn()
   },
@@ -200,18 +148,7 @@ app.registerExtension({
       put(node, "backend", best.backend)
       put(node, "backend.model", best.model)
     }
-    for (const name of ["onConfigure", "onAdded", "onConnectionsChange"]) {
-      const before = node[name]
-      node[name] = function (...given) {
-        const returned = before?.apply(this, given)
-        later()
-        return returned
-      }
-    }
-    const removed = node.onRemoved
-    node.onRemoved = function (...given) {
-      lines.delete(node)
-      return removed?.apply(this, given)
-    }
+    after(node, CONNECTED, () => later())
+    after(node, ["onRemoved"], () => lines.delete(node))
   },
 })
