@@ -2,6 +2,7 @@
 
 # Pins the inside of backends.local.fuse
 # Pins the inside of backends.local.networks.fast
+# Pins the inside of backends.local.networks.streamed
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmbg_nodes.backends.local import fuse, inference_copy
+from rmbg_nodes.backends.local.networks import streamed
 from rmbg_nodes.backends.local.networks.fast import (
     ConvolvedLinear,
     FoldedPatchBlock,
@@ -76,6 +78,48 @@ def test_a_trick_changes_nothing_in_isnet(trick) -> None:
     with torch.no_grad():
         assert worst(changed(images), network(images)) < 1e-11
     assert len(list(changed.parameters())) < len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("band_bytes", [1, 10_000, 10**9])
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("size", [(1, 96, 160), (2, 128, 64)])
+def test_the_height_of_a_band_changes_nothing(
+    band_bytes: int, channels_last: bool, size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows at the edges of bands are neither lost nor read after they were written over, where a
+    height halves exactly and where it does not (96: 48, 24, 12, 6, 3, 2)."""
+    monkeypatch.setattr(streamed, "_BAND_BYTES", band_bytes)
+    network = small_isnet()
+    images = picture(4, *size).double()
+    fast = inference_copy(network, dtype=torch.float64, channels_last=channels_last)
+    with torch.no_grad():
+        assert worst(fast(images), network(images)) < 1e-11
+
+
+@pytest.mark.parametrize("rows", [(0, 9), (0, 1), (3, 5), (4, 9), (8, 9)])
+@pytest.mark.parametrize(
+    "conv",
+    [nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(3, 2, 3, padding=2, dilation=2),
+     nn.Conv2d(3, 2, 3, stride=2, padding=1)],
+    ids=["plain", "dilated", "strided"],
+)  # fmt: skip
+def test_some_rows_of_a_convolution(rows: tuple[int, int], conv: nn.Conv2d) -> None:
+    x = torch.randn(1, 3, 18 if conv.stride[0] == 2 else 9, 7)
+    answer = streamed.convolved(conv, streamed.rows_of(x))
+    with torch.no_grad():
+        wanted = conv(x)
+        assert answer.shape == wanted.shape
+        assert worst(answer.between(*rows), wanted[:, :, slice(*rows)]) < 1e-6
+
+
+@pytest.mark.parametrize("rows", [(0, 12), (0, 1), (1, 2), (4, 7), (5, 8), (11, 12)])
+def test_some_rows_of_a_joined_map(rows: tuple[int, int]) -> None:
+    below, skip = torch.randn(1, 2, 6, 5), torch.randn(1, 3, 12, 9)
+    up = F.interpolate(below, size=(12, 9), mode="bilinear", align_corners=False)
+    wanted = torch.cat((up, skip), dim=1)
+    answer = streamed.joined(below, skip)
+    assert answer.shape == wanted.shape
+    assert worst(answer.between(*rows), wanted[:, :, slice(*rows)]) < 1e-6
 
 
 @pytest.mark.parametrize("make", [small_birefnet, small_isnet])

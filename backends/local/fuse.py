@@ -37,6 +37,7 @@ from .networks.fast import (
 )
 from .networks.isnet import ConvNormRelu, IsNet
 from .networks.sizes import check_images
+from .networks.streamed import StreamedIsNet
 from .networks.swin import Block, Stage, WindowAttention
 
 # Where a convolution is followed by its normalisation: the class, and the names of the two.
@@ -55,7 +56,7 @@ class InferenceNetwork(nn.Module):
     """(B, 3, H, W) normalised pictures of any floating dtype -> (B, 1, H, W) logits, in float32 (in
     float64 if that is the copy's dtype)."""
 
-    def __init__(self, network: IsNet | BiRefNet, dtype: torch.dtype, channels_last: bool) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype, channels_last: bool) -> None:
         super().__init__()
         self.network = network
         self.dtype = dtype
@@ -89,10 +90,11 @@ def inference_copy(
     fold_batch_norms(twin)
     if faster:
         convolve_linears(twin)
-    twin = twin.to(dtype)
+    fast = StreamedIsNet(twin) if isinstance(twin, IsNet) else twin
+    fast = fast.to(dtype)
     if channels_last:
-        twin = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return InferenceNetwork(twin.eval(), dtype, channels_last)
+        fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return InferenceNetwork(fast.eval(), dtype, channels_last)
 
 
 def drop_dead_heads(network: IsNet | BiRefNet) -> None:

@@ -78,12 +78,12 @@ class ResidualU(nn.Module):
         for level in range(2, self.depth + 1):
             # The deepest level does not pool: it looks wider by its dilation.
             shrink = self.pools and level < self.depth
-            below = _halve(maps[-1]) if shrink else maps[-1]
+            below = halved(maps[-1]) if shrink else maps[-1]
             maps.append(self.get_submodule(f"rebnconv{level}")(below))
         x = maps.pop()  # (B, inside, h, w), the bottom of the U
         for level in range(self.depth - 1, 0, -1):
             skip = maps.pop()
-            joined = torch.cat((_to_size_of(x, skip), skip), dim=1)  # (B, 2 inside, ., .)
+            joined = torch.cat((to_size_of(x, skip), skip), dim=1)  # (B, 2 inside, ., .)
             x = self.get_submodule(f"rebnconv{level}d")(joined)
         x = x + entry
         return x  # (B, out, H, W)
@@ -119,22 +119,29 @@ class IsNet(nn.Module):
         x = self.conv_in(images)  # (B, 64, H/2, W/2)
         encoded: list[Tensor] = []
         for name in STAGES[:6]:
-            x = self.get_submodule(name)(_halve(x) if encoded else x)
+            x = self.get_submodule(name)(halved(x) if encoded else x)
             encoded.append(x)
         decoded = [encoded.pop()]
         for name in STAGES[6:]:
             skip = encoded.pop()
-            joined = torch.cat((_to_size_of(decoded[0], skip), skip), dim=1)
+            joined = torch.cat((to_size_of(decoded[0], skip), skip), dim=1)
             decoded.insert(0, self.get_submodule(name)(joined))
         return decoded
 
     def _logits(self, x: Tensor, scale: int, images: Tensor) -> Tensor:
-        return _to_size_of(self.get_submodule(f"side{scale}")(x), images)
+        return to_size_of(self.get_submodule(f"side{scale}")(x), images)
 
 
-def _halve(x: Tensor) -> Tensor:
+def halved(x: Tensor) -> Tensor:
+    """Pool to half the size, rounded up."""
     return F.max_pool2d(x, 2, stride=2, ceil_mode=True)
 
 
-def _to_size_of(x: Tensor, other: Tensor) -> Tensor:
-    return F.interpolate(x, size=other.shape[2:], mode="bilinear", align_corners=False)
+def to_size_of(x: Tensor, other: Tensor) -> Tensor:
+    """Resize bilinearly to the height and width of the other."""
+    return upsampled(x, (other.shape[2], other.shape[3]))
+
+
+def upsampled(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize bilinearly to (height, width)."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
