@@ -23,7 +23,8 @@ _LOCAL_OPTIONS = (
     Option(
         "precision",
         "auto",
-        "auto: half precision where the device is fast in it, float32 on a CPU.",
+        "auto: half precision where the device is fast in it, float32 on a CPU. Half precision on "
+        "a CPU that is slower in it is refused; `rmbg doctor` says which is.",
         choices=("auto", "float32", "float16", "bfloat16"),
     ),
     Option(

@@ -101,6 +101,13 @@ class PlainHost:
 
         return best_precision(self.device())
 
+    def slowdown(self, dtype: torch.dtype) -> float:
+        """Return how many times as long as in float32 a CPU takes in `dtype`; other devices are not
+        timed."""
+        from .timing import slowdown
+
+        return slowdown(dtype) if self.device().type == "cpu" else 1.0
+
     def room(self, bytes_each: int) -> int:
         """Return how many fit into the device's free memory; on a CPU one, because more are not
         faster."""

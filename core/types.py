@@ -241,6 +241,10 @@ class Host(Protocol):
     def precision(self) -> torch.dtype:
         """Return what a network computes in on this host's device when the user does not choose."""
 
+    def slowdown(self, dtype: torch.dtype) -> float:
+        """Return how many times as long as in float32 a small product takes in `dtype` on this
+        host's device; 1 where that is no CPU, which is not timed."""
+
     def room(self, bytes_each: int) -> int:
         """Tell how many pictures of this much working memory go side by side; at least one."""
 

@@ -202,6 +202,15 @@ class ComfyHost:
             return torch.bfloat16
         return torch.float16 if should_use_fp16(device) else torch.float32
 
+    def slowdown(self, dtype: torch.dtype) -> float:
+        """Return how many times as long as in float32 a CPU takes in `dtype`; other devices are not
+        timed."""
+        from comfy.model_management import get_torch_device, is_device_cpu
+
+        from ..config.timing import slowdown
+
+        return slowdown(dtype) if is_device_cpu(get_torch_device()) else 1.0
+
     def room(self, bytes_each: int) -> int:
         """Return how many fit into the device's free memory; on a CPU one, because more are not
         faster."""

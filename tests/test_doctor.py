@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -30,6 +31,7 @@ from rmbg_nodes.cli import main
 from rmbg_nodes.cli.doctor.checkup import scrubbed
 from rmbg_nodes.cli.doctor.trials import (
     WeightFile,
+    choice_rows,
     known_scene,
     reason_against,
     try_backend,
@@ -111,6 +113,18 @@ def test_a_bare_machine_offline(
     assert "fal/rmbg-3.0          not tried: no key is set" in out
     assert "FAL_KEY not set" in out
     assert "precision auto" in out
+
+
+def test_the_precision_that_pays_on_a_cpu_is_named(bare: dict[str, str]) -> None:
+    class Timed(PlainHost):
+        def slowdown(self, dtype: torch.dtype) -> float:
+            return {torch.bfloat16: 0.31, torch.float16: 25.4}.get(dtype, 1.0)
+
+    rows = choice_rows(Timed({**bare, "RMBG_DEVICE": "cpu"}))
+    assert rows["precision auto"] == "float32"
+    assert rows["precision bfloat16"].startswith("pays, 0.31 times as long as float32")
+    assert rows["precision float16"].startswith("refused, 25 times as long as float32")
+    assert list(choice_rows(Timed({**bare, "RMBG_DEVICE": "meta"}))) == ["used", "precision auto"]
 
 
 @pytest.mark.usefixtures("no_sockets")

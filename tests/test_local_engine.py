@@ -4,6 +4,7 @@
 # Pins the inside of backends.local.files
 # Pins the inside of backends.local.preprocess
 # Pins the inside of config.devices
+# Pins the inside of config.timing
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from rmbg_nodes.backends.local.engine import LocalBackend, open_local
 from rmbg_nodes.backends.local.files import read_state_dict
 from rmbg_nodes.backends.local.preprocess import BIREFNET, ISNET, prepare, stretch
 from rmbg_nodes.catalogue.backends import find
+from rmbg_nodes.config import timing
 from rmbg_nodes.config.devices import PlainResident
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import Settings
@@ -61,9 +63,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+class Timed(PlainHost):
+    """A CPU that takes so many times as long in half precision."""
+
+    def __init__(self, folder: Path, times_as_long: float = 1.0) -> None:
+        super().__init__({"XDG_DATA_HOME": str(folder), "RMBG_DEVICE": "cpu"}, platform="linux")
+        self.times_as_long = times_as_long
+
+    def slowdown(self, dtype: torch.dtype) -> float:
+        return 1.0 if dtype == torch.float32 else self.times_as_long
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> PlainHost:
-    return PlainHost({"XDG_DATA_HOME": str(tmp_path), "RMBG_DEVICE": "cpu"}, platform="linux")
+    return Timed(tmp_path)
 
 
 def opened(host: Any, path: Path, **options: Any) -> LocalBackend:
@@ -224,11 +237,11 @@ def test_half_precision_that_overflows_is_redone_in_float32(host: PlainHost, ove
     assert matte.facts.device == "cpu, float32"
 
 
-class Counting(PlainHost):
+class Counting(Timed):
     """Counts how often a network is loaded; runs out of memory in float32 when told."""
 
     def __init__(self, folder: Path, *, small: bool = False) -> None:
-        super().__init__({"XDG_DATA_HOME": str(folder), "RMBG_DEVICE": "cpu"}, platform="linux")
+        super().__init__(folder)
         self.adopted = 0
         self.small = small
 
@@ -384,6 +397,74 @@ def test_half_precision_is_near(host: PlainHost, files, precision: str):
     full = one(opened(host, files["birefnet"]))
     assert half.values.dtype == torch.float32
     assert (half.values.sigmoid() - full.values.sigmoid()).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision_that_loses_on_this_cpu_is_refused(files, tmp_path: Path, precision: str):
+    """Before anything is loaded, with the figure and what to set."""
+    slow = Timed(tmp_path, 6.42)
+    with pytest.raises(BadOption, match=r"6\.4 times as long .* auto or float32") as refused:
+        opened(slow, files["isnet"], precision=precision)
+    assert precision in str(refused.value)
+    assert one(opened(slow, files["isnet"], precision="float32")).facts.device == "cpu, float32"
+
+
+@pytest.mark.parametrize("times_as_long", [0.3, 1.1])
+def test_half_precision_that_does_not_lose_is_what_was_asked_for(
+    files, tmp_path: Path, times_as_long: float
+):
+    backend = opened(Timed(tmp_path, times_as_long), files["isnet"], precision="bfloat16")
+    assert one(backend).facts.device == "cpu, bfloat16"
+
+
+@pytest.mark.parametrize(("times_as_long", "used"), [(0.5, "bfloat16"), (6.0, "float32")])
+def test_auto_is_never_what_loses(files, tmp_path: Path, times_as_long: float, used: str):
+    """A program whose own choice is half precision, as ComfyUI's is with --force-fp16."""
+
+    class Forced(Timed):
+        def precision(self) -> torch.dtype:
+            return torch.bfloat16
+
+    backend = opened(Forced(tmp_path, times_as_long), files["isnet"], precision="auto")
+    assert one(backend).facts.device == f"cpu, {used}"
+
+
+def test_auto_on_a_cpu_is_float32_however_fast_the_others_are(files, tmp_path: Path):
+    backend = opened(Timed(tmp_path, 0.1), files["isnet"], precision="auto")
+    assert one(backend).facts.device == "cpu, float32"
+
+
+def test_what_is_timed_is_compared_with_float32():
+    seconds = {torch.float32: 2.0, torch.bfloat16: 5.0, torch.float16: 0.5}
+    assert timing.times_as_long(torch.bfloat16, seconds.__getitem__) == 2.5
+    assert timing.times_as_long(torch.float16, seconds.__getitem__) == 0.25
+    assert timing.times_as_long(torch.float32, {}.__getitem__) == 1  # needs no timing
+
+
+def test_a_cpu_is_timed_once_and_another_device_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[torch.dtype] = []
+
+    def seconds_of(dtype: torch.dtype) -> float:
+        asked.append(dtype)
+        return 3.0 if dtype == torch.bfloat16 else 1.0
+
+    monkeypatch.setattr(timing, "seconds_of", seconds_of)
+    timing.slowdown.cache_clear()
+    try:
+        for _ in range(3):
+            assert PlainHost({"RMBG_DEVICE": "cpu"}).slowdown(torch.bfloat16) == 3
+        assert asked == [torch.bfloat16, torch.float32]
+        assert PlainHost({"RMBG_DEVICE": "meta"}).slowdown(torch.bfloat16) == 1
+        assert len(asked) == 2
+    finally:
+        timing.slowdown.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_every_precision_can_be_timed_here(dtype: torch.dtype):
+    assert timing.seconds_of(dtype) > 0
 
 
 def test_cancel_arrives_inside_a_forward(host: PlainHost, files):

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import torch
 
 from rmbg_nodes.backends.local import find
 from rmbg_nodes.backends.local.released import RELEASED
@@ -133,6 +134,22 @@ def test_what_cannot_be_is_refused_in_words(
     said = readiness(backend, options, None, host)
     assert said.state == "refused"
     assert len(said.words) > 20
+
+
+def test_half_precision_that_loses_is_refused_before_the_run(
+    tmp_path: Path,
+) -> None:
+    class Slow(PlainHost):
+        def slowdown(self, dtype: torch.dtype) -> float:
+            return 1.0 if dtype == torch.float32 else 6.4
+
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"mine")
+    slow = Slow({"RMBG_DATA": str(tmp_path), "RMBG_DEVICE": "cpu"})
+    said = ask(slow, "local/rmbg-1.4", weights=str(path), precision="bfloat16")
+    assert said.state == "refused"
+    assert "6.4 times as long" in said.words
+    assert ask(slow, "local/rmbg-1.4", weights=str(path), precision="auto").state == "ready"
 
 
 def test_a_key_that_is_missing_can_be_set(host: PlainHost) -> None:

@@ -25,12 +25,11 @@ from .files import read_state_dict
 from .find import Found, find_weights, spec_of
 from .fuse import inference_copy
 from .networks.birefnet import PatchOrder
+from .precision import check_precision, dtype_of
 from .preprocess import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
 from .verify import HeldFile
 from .weights import fetch
-
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 _OVERFLOW = "half precision overflowed on a picture, so float32 is used"
 _FLAT = "the model sees the whole picture alike: no subject found"
@@ -64,6 +63,7 @@ def open_local(
     Raises WeightsMissing, WeightsUnusable, Offline or BadOption.
     """
     side = side_of(int(resolution))
+    check_precision(str(precision), host)
     found = _found(spec.model, host, str(weights).strip(), may_download=bool(download))
     order = next((known for known in get_args(PatchOrder) if known == patch_order), None)
     return LocalBackend(spec_of(spec, found), host, found, side, str(precision), order)
@@ -182,7 +182,7 @@ class LocalBackend:
         try:
             network = network_from_state_dict(read_state_dict(file.path), **options)
             file.check_name()
-            dtype = self._host.precision() if precision == "auto" else PRECISIONS[precision]
+            dtype = dtype_of(precision, self._host)
             recipe = recipe_of(network)
             resident = self._host.adopt(inference_copy(network, dtype=dtype))
         except RuntimeError as error:

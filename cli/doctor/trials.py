@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 from ...backends.local.find import search_places, sightings
+from ...backends.local.precision import HALVES, dtype_of, pays
 from ...backends.local.released import Released
 from ...backends.local.verify import sha256_of
 from ...catalogue.backends import BACKENDS
@@ -107,12 +108,20 @@ def device_rows() -> Rows:
 
 
 def choice_rows(host: PlainHost) -> Rows:
-    """Return the device that is used, and the dtype that "auto" means there. Raises BadOption for a
-    named one that is not there."""
-    return {
+    """Return the device that is used, the dtype that "auto" means there, and for a CPU which half
+    precision pays. Raises BadOption for a named device that is not there."""
+    rows = {
         "used": str(host.device()),
-        "precision auto": str(host.precision()).removeprefix("torch."),
+        "precision auto": str(dtype_of("auto", host)).removeprefix("torch."),
     }
+    if host.device().type == "cpu":
+        rows |= {f"precision {name}": _worth(dtype, host) for name, dtype in HALVES.items()}
+    return rows
+
+
+def _worth(dtype: torch.dtype, host: PlainHost) -> str:
+    figure = f"{host.slowdown(dtype):.2g} times as long as float32 on a small product"
+    return f"pays, {figure}" if pays(dtype, host) else f"refused, {figure}"
 
 
 def weight_files(
