@@ -91,6 +91,8 @@ _BRIA_CONTACT = "https://bria.ai/contact-us"
 _CARD = "model card, read 2026-11-29"
 _FAL_30 = "https://fal.ai/models/bria/rmbg-3/llms.txt, read 2026-11-29"
 _ISSUE_306 = "https://github.com/ZhengPeng7/BiRefNet/issues/306, the author on 2026-06-06"
+_ISSUE_316 = "https://github.com/ZhengPeng7/BiRefNet/issues/316, 2026-07-29"
+_MIT_WORD = f"code and weights are MIT by the author's word ({_ISSUE_316})"
 
 _ROWS = (
     Licence(
@@ -156,8 +158,34 @@ _ROWS = (
         data_source=_ISSUE_306,
         model_page="https://huggingface.co/ZhengPeng7/BiRefNet",
         licence_page="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
-        note="code and weights are MIT by the author's word "
-        "(https://github.com/ZhengPeng7/BiRefNet/issues/316, 2026-07-29)",
+        note=_MIT_WORD,
+    ),
+    Licence(
+        id="birefnet-matting-mit",
+        covers="BiRefNet weights for matting and portraits on your own machine",
+        name="MIT",
+        holder="Zheng Peng and co-authors",
+        commercial="yes",
+        attribution="Background removal: BiRefNet by Zheng Peng et al., MIT licence.",
+        training_data="P3M-10k and other public sets of people; for matting animals and things too",
+        data_terms="restricted",
+        data_source="https://github.com/egeorcun/lucida on P3M-10k, read 2026-11-29",
+        model_page="https://huggingface.co/ZhengPeng7/BiRefNet-matting",
+        licence_page="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
+        note=_MIT_WORD,
+    ),
+    Licence(
+        id="lucida-mit",
+        covers="Lucida weights on your own machine",
+        name="MIT",
+        holder="Ege Örcün, after Zheng Peng and co-authors",
+        commercial="yes",
+        attribution="Background removal: Lucida by Ege Örcün, after BiRefNet, MIT licence.",
+        training_data="DIS5K, CAMO, COD10K, P3M-10k and others, after the data of BiRefNet HR",
+        data_terms="restricted",
+        data_source="https://github.com/egeorcun/lucida, Datasets & licensing, read 2026-11-29",
+        model_page="https://huggingface.co/egeorcun/lucida",
+        licence_page="https://github.com/egeorcun/lucida/blob/main/LICENSE",
     ),
     Licence(
         id="isnet-dis",

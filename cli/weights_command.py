@@ -11,6 +11,7 @@ from ..backends.local.convert import convert
 from ..backends.local.export import export_onnx
 from ..backends.local.find import Sighting, find_weights, identify, search_places, sightings
 from ..backends.local.networks.birefnet import PatchOrder
+from ..backends.local.patch_orders import remembered_trial
 from ..backends.local.released import RELEASED, Released, rows_of
 from ..backends.local.verify import HeldFile, remembered, sha256_of
 from ..backends.local.weights import fetch
@@ -159,7 +160,7 @@ def _get(
     )
     print(f"{path}: {row.name}, verified ({ground}).")
     if complete is not None:
-        complete(path, row.patch_order)
+        complete(path, row.patch_order, row.resolution)
         print(
             f"{path.parent}: after `import rmbg_nodes.hf`, transformers' "
             "AutoModelForImageSegmentation.from_pretrained loads this folder."
@@ -171,7 +172,7 @@ def _get(
     return 0
 
 
-def _completion() -> Callable[[Path, PatchOrder], Path]:
+def _completion() -> Callable[[Path, PatchOrder, int], Path]:
     """Return what makes a folder one of transformers, before anything is fetched."""
     try:
         from ..hf import complete_folder
@@ -205,8 +206,13 @@ def _export(arguments: argparse.Namespace, host: Host, rows: Sequence[Released])
         else find_weights(arguments.source, host, rows=rows)
     )
     file = HeldFile(found.path, found.sha256, host.data_folder())
+    trial = remembered_trial(found.sha256, host.data_folder())
     facts = export_onnx(
-        found, arguments.target, resolution=arguments.resolution, half=arguments.fp16
+        found,
+        arguments.target,
+        resolution=arguments.resolution,
+        half=arguments.fp16,
+        patch_order=trial.order if trial else None,
     )
     try:
         file.check_name()  # what was read meanwhile is what the metadata says
@@ -218,6 +224,11 @@ def _export(arguments: argparse.Namespace, host: Host, rows: Sequence[Released])
     size = arguments.target.stat().st_size
     side = facts["resolution"]
     print(f"{arguments.target}: {facts['model']} at {side} x {side}, {size / 1e6:,.1f} MB.")
+    if found.released is None and trial is None and "patch_order" in facts:
+        print(
+            f"Nothing tells the patch order of these weights; {facts['patch_order']} was written. "
+            "Run them on a picture first: that tries both, and the next export knows."
+        )
     licence = licence_of(found.licence, found.sha256, read_settings().weights)
     page = f" ({licence.licence_page})" if licence.licence_page else ""
     print(f"The licence of the weights goes with this file: {licence.name}{page}.")

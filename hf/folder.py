@@ -16,12 +16,15 @@ _ARCHITECTURES = {"rmbg-birefnet": "RmbgBiRefNet", "rmbg-isnet": "RmbgIsNet"}
 _NAME = "model.safetensors"
 
 
-def complete_folder(weights: Path, patch_order: PatchOrder = "wg hg c") -> Path:
+def complete_folder(
+    weights: Path, patch_order: PatchOrder = "wg hg c", resolution: int = 0
+) -> Path:
     """Write config.json and preprocessor_config.json beside a model.safetensors, and return the
     folder. The weights stay as they are.
 
-    patch_order: of a BiRefNet, see `RmbgBiRefNetConfig`. Files that are there already and say the
-    same are kept. Raises BadOption for another file name, for other configuration files in the
+    patch_order: of a BiRefNet, see `RmbgBiRefNetConfig`. resolution: the side of the square that
+    the weights were trained at, 0 for the architecture's own. Files that are there already and say
+    the same are kept. Raises BadOption for another file name, for other configuration files in the
     folder and for a folder that cannot be written, WeightsUnusable for other weights.
     """
     folder = weights.parent
@@ -33,6 +36,8 @@ def complete_folder(weights: Path, patch_order: PatchOrder = "wg hg c") -> Path:
     config = config_of(read_state_dict(weights), patch_order)
     config.architectures = [_ARCHITECTURES[config.model_type]]
     processor = RmbgImageProcessor.for_config(config)
+    if resolution:
+        processor.size = {"height": resolution, "width": resolution}
     _write(folder / "config.json", config.to_diff_dict())
     _write(folder / "preprocessor_config.json", processor.to_dict())
     return folder

@@ -2,7 +2,9 @@
 
 # Pins the inside of backends.local.engine
 # Pins the inside of backends.local.files
+# Pins the inside of backends.local.find
 # Pins the inside of backends.local.preprocess
+# Pins the inside of backends.local.released
 # Pins the inside of config.devices
 # Pins the inside of config.timing
 
@@ -24,7 +26,9 @@ from rmbg_nodes.api import remove_background
 from rmbg_nodes.backends.local import engine, network_from_state_dict
 from rmbg_nodes.backends.local.engine import LocalBackend, open_local
 from rmbg_nodes.backends.local.files import read_state_dict
+from rmbg_nodes.backends.local.find import Found, identify
 from rmbg_nodes.backends.local.preprocess import BIREFNET, ISNET, prepare, stretch
+from rmbg_nodes.backends.local.released import Released
 from rmbg_nodes.catalogue.backends import find
 from rmbg_nodes.config import timing
 from rmbg_nodes.config.devices import PlainResident
@@ -192,7 +196,7 @@ class SmallMemory(PlainHost):
 @pytest.mark.whole
 def test_out_of_memory_halves_the_chunk_and_goes_on(files, tmp_path: Path):
     small = SmallMemory(3, tmp_path)
-    backend = opened(small, files["birefnet"])
+    backend = opened(small, files["birefnet"], patch_order="wg hg c")
     outcomes = list(backend.run((disc_frame(i) for i in range(16)), Job()))
     assert [outcome.index for outcome in outcomes] == list(range(16))
     assert all(isinstance(outcome.result, Matte) for outcome in outcomes)
@@ -360,6 +364,31 @@ def test_closing_during_a_run_only_loads_again(host: PlainHost, files):
         backend.close()
         count += 1
     assert count == 3
+
+
+def test_a_released_file_works_at_its_own_resolution(host: PlainHost, files):
+    sizes = []
+
+    class Small(PlainHost):
+        def room(self, bytes_each: int) -> int:
+            sizes.append(bytes_each)
+            return super().room(bytes_each)
+
+    small = Small(host.surroundings(), platform="linux")
+    path = files["birefnet"]
+    sha256 = identify(path, host).sha256
+    for resolution, chosen, side in ((SIDE, 0, SIDE), (SIDE, 2 * SIDE, 2 * SIDE)):
+        row = Released(
+            "birefnet-hr", "a/b", path.name, 1, sha256, "birefnet-mit", "float32",
+            patch_order="c hg wg", resolution=resolution,
+        )  # fmt: skip
+        backend = LocalBackend(
+            find("local/birefnet-hr"), small, Found(path, sha256, row), chosen, "float32", None
+        )
+        matte = one(backend)
+        assert tuple(matte.values.shape) == (side, side)
+        assert matte.facts.notes == ()  # nothing was tried
+        assert sizes.pop() == side * side * BIREFNET.bytes_per_pixel
 
 
 def test_the_patch_order_is_a_setting(host: PlainHost, files):

@@ -4,8 +4,11 @@
 # Pins the inside of backends.local.networks.birefnet
 # Pins the inside of backends.local.networks.isnet
 # Pins the inside of backends.local.networks.swin
+# Pins the inside of backends.local.released
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
@@ -17,6 +20,7 @@ from rmbg_nodes.backends.local.detect import detect
 from rmbg_nodes.backends.local.networks.birefnet import BiRefNet, BiRefNetConfig
 from rmbg_nodes.backends.local.networks.isnet import IsNet
 from rmbg_nodes.backends.local.networks.swin import SwinConfig
+from rmbg_nodes.backends.local.released import RELEASED, Released
 from rmbg_nodes.core.errors import BadOption, WeightsUnusable
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 
@@ -126,3 +130,43 @@ def test_an_unknown_patch_order_is_refused(weights: dict[str, Tensor]) -> None:
 
 def test_the_refusal_is_one_of_ours() -> None:
     assert issubclass(WeightsUnusable, rmbg_nodes.RmbgError)
+
+
+def published_size(swin: SwinConfig, dtype: torch.dtype) -> int:
+    """Bytes of a safetensors file with every tensor of a BiRefNet, as PyTorch users write it."""
+    with torch.device("meta"):
+        tensors = BiRefNet(BiRefNetConfig(swin)).state_dict()
+    rows = [
+        (name, dtype if value.is_floating_point() else value.dtype, list(value.shape))
+        for name, value in tensors.items()
+    ]
+    rows.sort(key=lambda row: (-row[1].itemsize, row[0]))
+    names = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, kind, shape in rows:
+        start, end = end, end + torch.Size(shape).numel() * kind.itemsize
+        header[name] = {"dtype": names[kind], "shape": shape, "data_offsets": [start, end]}
+    length = len(json.dumps(header, separators=(",", ":")))
+    return 8 + -(-length // 8) * 8 + end
+
+
+FAMILY = [row for row in RELEASED if "birefnet" in row.model or row.model == "lucida"]
+
+
+@pytest.mark.parametrize("row", FAMILY, ids=lambda row: f"{row.model} {row.dtype}")
+def test_a_published_file_has_the_size_of_our_network(row: Released) -> None:
+    """To the byte: a name, a shape or a type that is another would show."""
+    swin = SWIN_T if "lite" in row.model else SWIN_L
+    assert row.size == published_size(swin, getattr(torch, row.dtype))
+
+
+def test_the_family_is_whole() -> None:
+    models = {row.model.removeprefix("birefnet") for row in FAMILY}
+    assert models == {
+        "", "-hr", "-dynamic", "-lite", "-lite-2k", "-matting", "-hr-matting", "-portrait", "lucida"
+    }  # fmt: skip
+    # Trained after November 2024: the publisher's news of February and March 2025, and what was
+    # tuned from them.
+    newer = {row.model for row in FAMILY if row.patch_order == "c hg wg"}
+    assert newer == {"birefnet-hr", "birefnet-dynamic", "birefnet-hr-matting", "lucida"}

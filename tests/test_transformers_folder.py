@@ -80,6 +80,13 @@ class TestWithTransformers:
         pytest.importorskip("transformers", minversion="5.0", reason="needs transformers 5")
         pytest.importorskip("huggingface_hub")
 
+    def test_a_model_trained_at_another_size_is_fed_at_it(self, tmp_path: Path) -> None:
+        from rmbg_nodes.hf import complete_folder
+
+        folder = complete_folder(small_weights(tmp_path, "birefnet"), "c hg wg", 2048)
+        said = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        assert said["size"] == {"height": 2048, "width": 2048}
+
     def test_the_folder_loads(self, get, tmp_path: Path, capsys) -> None:
         from transformers import AutoImageProcessor, AutoModelForImageSegmentation
 

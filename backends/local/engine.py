@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...core.errors import (
-    BackendFailed,
-    BackendMissing,
-    WeightsMissing,
-)
+from ...core.errors import BackendFailed, BackendMissing, WeightsMissing
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome, Resident
 from .at_size import Resized, side_of
 from .detect import architecture_of, network_from_state_dict
 from .files import read_state_dict
 from .find import Found, find_weights, spec_of
+from .forwards import cancellable, is_out_of_memory
 from .fuse import inference_copy
-from .networks.birefnet import PatchOrder
+from .networks.birefnet import BiRefNet, PatchOrder
+from .order_trial import set_order, trial_of
+from .patch_orders import NO_TRIAL, OrderTrial, remember_trial, remembered_trial
 from .precision import check_precision, dtype_of
 from .preprocess import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
@@ -33,14 +31,6 @@ from .weights import fetch
 
 _OVERFLOW = "half precision overflowed on a picture, so float32 is used"
 _FLAT = "the model sees the whole picture alike: no subject found"
-# How devices without an error class of their own say it: CPU, MPS, cuBLAS, DirectML, Windows.
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "not enough gpu video memory",
-    "alloc_failed",
-)
 
 
 def open_local(
@@ -58,7 +48,8 @@ def open_local(
     resolution: the side of the model's square, 0 for the model's own. precision: "auto" or a name
     of PRECISIONS. weights: a file, or "" to look for the released one. download: fetch the released
     file when it is not found; switching it on accepts its licence. patch_order: "auto", or that of
-    BiRefNet weights of the user's own.
+    BiRefNet weights of the user's own; auto is that of the released file, and for one that is in no
+    table what a trial shows.
 
     Raises WeightsMissing, WeightsUnusable, Offline or BadOption.
     """
@@ -89,8 +80,12 @@ class _Loaded:
     file: HeldFile
     architecture: str
     recipe: Recipe
+    own_side: int
+    """Of the square that these weights were trained at."""
     side: int
     dtype: torch.dtype
+    undecided: bool
+    """Nothing has told the patch order yet."""
 
     @property
     def bytes_each(self) -> int:
@@ -128,6 +123,7 @@ class LocalBackend:
         self._side = side
         self._precision = precision
         self._order = order
+        self._trial: OrderTrial | None = None
         self._overflowed = False
         self._chunk = 0
         self._asked = side
@@ -150,7 +146,7 @@ class LocalBackend:
         self._asked = side
         self._chunk = 0  # what else is on the device may have changed since the last run
         while (first := next(source, None)) is not None:
-            self._ready()
+            self._settle_order(self._ready(), job)
             chunk = [first, *islice(source, self._chunk - 1)]
             for outcome in self._answers(chunk, job):
                 job.step(1)
@@ -168,7 +164,7 @@ class LocalBackend:
         if self._loaded is None:
             self._loaded = self._load(self._precision)
             self._chunk = 0
-        self._loaded.side = self._asked or self._loaded.recipe.resolution
+        self._loaded.side = self._asked or self._loaded.own_side
         if not self._chunk:
             room = self._host.room(self._loaded.bytes_each)
             self._chunk = min(self.spec.window, room)
@@ -176,8 +172,7 @@ class LocalBackend:
 
     def _load(self, precision: str) -> _Loaded:
         file = HeldFile(self._found.path, self._found.sha256, self._host.data_folder())
-        released = self._found.released
-        order = released.patch_order if released and not self._order else self._order
+        order = self._known_order()
         options = {"patch_order": order} if order else {}
         try:
             network = network_from_state_dict(read_state_dict(file.path), **options)
@@ -192,8 +187,37 @@ class LocalBackend:
                 f"There is not enough memory to load {self._found.path.name}. Choose half "
                 "precision, or close what else uses the device."
             ) from error
-        architecture, side = architecture_of(network), recipe.resolution
-        return _Loaded(resident, file, architecture, recipe, side, dtype)
+        released, architecture = self._found.released, architecture_of(network)
+        side = (released.resolution if released else 0) or recipe.resolution
+        undecided = isinstance(network, BiRefNet) and order is None
+        return _Loaded(resident, file, architecture, recipe, side, side, dtype, undecided)
+
+    def _known_order(self) -> PatchOrder | None:
+        """Return the patch order that the user, the table or an earlier trial says."""
+        if self._order:
+            return self._order
+        if self._found.released:
+            return self._found.released.patch_order
+        self._trial = self._trial or remembered_trial(self._found.sha256, self._host.data_folder())
+        return self._trial.order if self._trial else None
+
+    def _settle_order(self, loaded: _Loaded, job: Job) -> None:
+        """Try both patch orders where nothing tells, once for a file."""
+        if not loaded.undecided:
+            return
+        side = min(loaded.side, loaded.recipe.resolution)
+        try:
+            trial = trial_of(loaded.resident, loaded.recipe, side, loaded.bytes_each, job)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._host.free_memory()
+            trial = NO_TRIAL
+        loaded.file.check()  # the trial was of the file that was judged
+        set_order(loaded.resident.on_device(loaded.bytes_each), trial.order)
+        self._trial, loaded.undecided = trial, False
+        if any(trial.scores.values()):  # neither failed nor overflowed
+            remember_trial(self._found.sha256, trial, self._host.data_folder())
 
     def _answers(self, chunk: list[Frame], job: Job) -> Iterator[Outcome]:
         """Yield the chunk's outcomes. When memory runs out it goes on in halves, and so from then
@@ -246,6 +270,7 @@ class LocalBackend:
         self, values: Tensor, device: torch.device, seconds: float, loaded: _Loaded
     ) -> Matte:
         notes: tuple[str, ...] = (_OVERFLOW,) if self._overflowed else ()
+        notes += (self._trial.words,) if self._trial and not self._order else ()
         kind: Literal["logits", "alpha"] = "logits"
         if loaded.recipe.stretched:
             alpha = values.sigmoid()
@@ -270,25 +295,3 @@ class LocalBackend:
             f"{loaded.side} in {str(loaded.dtype).removeprefix('torch.')}. Lower the resolution, "
             "choose half precision, or close what else uses the device."
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out: CUDA has a class of its own; the others say it in words."""
-    words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(m in words for m in _OUT_OF_MEMORY)
-
-
-@contextmanager
-def cancellable(network: nn.Module, job: Job) -> Iterator[None]:
-    """Ask for Cancel before every block of a forward, which may take half a minute on a CPU."""
-
-    def before(_module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
-        job.check()
-
-    blocks = [module for module in network.modules() if next(module.children(), None) is not None]
-    handles = [block.register_forward_pre_hook(before) for block in blocks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

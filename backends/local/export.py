@@ -18,6 +18,7 @@ from .convert import check_target, new_file
 from .detect import network_from_state_dict
 from .files import read_state_dict
 from .find import Found
+from .networks.birefnet import BiRefNet, PatchOrder
 from .portable import PortableNetwork, portable_copy
 from .preprocess import recipe_of
 
@@ -28,15 +29,20 @@ _PACKAGES = ("onnx", "onnxscript")
 
 
 def export_onnx(
-    found: Found, target: Path, *, resolution: int = 0, half: bool = False
+    found: Found,
+    target: Path,
+    *,
+    resolution: int = 0,
+    half: bool = False,
+    patch_order: PatchOrder | None = None,
 ) -> dict[str, str]:
     """Write the network of these weights to `target` as one ONNX file (opset 18).
 
     Its input `pixel_values` (B, 3, N, N) float32 is normalised with the `mean` and `std` of its
     metadata, its output `logits` (B, 1, N, N) float32; any B, N is the resolution (0: the model's
-    own). half: weights and arithmetic in float16, but places in float32. Returns the file's
-    metadata: model, licence, licence_page, weights_sha256, resolution, resize, mean, std, output,
-    alpha.
+    own). half: weights and arithmetic in float16, but places in float32. patch_order: of BiRefNet
+    weights that are in no table. Returns the file's metadata: model, licence, licence_page,
+    weights_sha256, resolution, resize, mean, std, output, alpha; of a BiRefNet also patch_order.
 
     The file appears whole or not at all, and nothing is overwritten. Raises BadOption for a target
     or resolution that cannot be, BackendMissing without the extra [onnx], WeightsUnusable for
@@ -44,10 +50,11 @@ def export_onnx(
     """
     _check(target, resolution)
     released = found.released
-    options = {} if released is None else {"patch_order": released.patch_order}
+    order = released.patch_order if released else patch_order
+    options = {"patch_order": order} if order else {}
     network = network_from_state_dict(read_state_dict(found.path), **options)
     recipe = recipe_of(network)
-    side = resolution or recipe.resolution
+    side = resolution or (released.resolution if released else 0) or recipe.resolution
     facts = {
         "model": released.name if released else found.path.name,
         "licence": found.licence,
@@ -61,6 +68,8 @@ def export_onnx(
         "alpha": "sigmoid of the logits"
         + (", then stretched to 0..1 in each picture" if recipe.stretched else ""),
     }
+    if isinstance(network, BiRefNet):
+        facts["patch_order"] = network.config.patch_order
     dtype = torch.float16 if half else torch.float32
     portable = portable_copy(network, side, side, dtype)
     if half and not all(bool(value.isfinite().all()) for value in portable.parameters()):

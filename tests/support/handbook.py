@@ -160,10 +160,13 @@ def _hosted() -> list[tuple[BackendSpec, Hosting]]:
 def _weights() -> str:
     rows = (
         (f"`{row.model}`", row.repo, row.file, f"{row.size:,}", row.dtype,
-         LICENCES[row.licence].name, f"`{row.sha256}`")
+         LICENCES[row.licence].name, f"`{row.sha256}`", f"`{row.revision}`",
+         str(row.resolution or 1024),
+         "-" if row.model in ("rmbg-1.4", "isnet") else row.patch_order)
         for row in RELEASED
     )  # fmt: skip
-    return _table(("model", "Hub repository", "file", "bytes", "dtype", "licence", "sha256"), rows)
+    head = ("model", "Hub repository", "file", "bytes", "dtype", "licence", "sha256", "revision")
+    return _table((*head, "works at", "patch order"), rows)
 
 
 def _keys() -> str:
