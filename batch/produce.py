@@ -8,6 +8,7 @@ from pathlib import Path
 from ..catalogue.licences import OwnWeights
 from ..config.settings import Settings
 from ..core.errors import BadOption, BadPicture, PictureError
+from ..core.inspect import doubt_in
 from ..core.placement import Size
 from ..core.report import kinds_of
 from ..pictures.formats import Depth
@@ -115,6 +116,7 @@ def land(
         receipt=report.receipt,
         warnings=warnings,
         kinds=kinds_of(warnings),
+        doubt=doubt_in(report.flags),
     )
 
 

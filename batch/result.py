@@ -46,6 +46,8 @@ class Landed:
     warnings: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     """Of the warnings, rows of `core.report.KINDS`; of one that failed, that of its reason."""
+    doubt: float = 0.0
+    """How far its mask is to be doubted, 0..1; 0 for one that failed."""
 
     @property
     def may_repeat(self) -> bool:
@@ -110,6 +112,15 @@ class Counts:
     def done(self) -> int:
         """All that have their result."""
         return self.done_before + self.done_now
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A picture whose mask may be wrong."""
+
+    key: str
+    doubt: float
+    """How far it is to be doubted, 0..1."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption
+from ..core.inspect import DOUBTFUL
 from ..core.money import CURRENCY
 from ..core.specs import BackendSpec
 from ..pictures.web import Web
@@ -29,7 +30,7 @@ from .produce import noted
 from .ray.ray_engine import ActorPool, on_ray
 from .recipe.model import Recipe
 from .recipe.naming import Naming
-from .result import Landed, PassedOver, attempts
+from .result import Doubtful, Landed, PassedOver, attempts
 from .session import Opener, open_for
 from .sources.items import Item, find_items
 from .state.progress import State
@@ -41,6 +42,8 @@ Engine = Literal["local", "ray"]
 
 # Of what is passed over; a folder may hold a million results.
 _MOST_NAMED = 100
+# The table has a line for each; `rmbg review` shows more of them.
+_MOST_DOUBTFUL = 5
 
 
 class Watch:
@@ -191,6 +194,7 @@ class _BatchRun:
     model_seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
+    doubtful: list[Doubtful] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def here(self, workers: int, fetcher: Fetcher | None, web: Web | None) -> None:
@@ -248,6 +252,7 @@ class _BatchRun:
             estimate="" if self.expected is None else str(self.expected),
             reasons=dict(self.reasons),
             warnings=dict(self.warnings),
+            doubtful=tuple(self.doubtful),
             passed_over=self.state.passed_over(_MOST_NAMED),
             unread=self.survey.unread,
         )
@@ -266,4 +271,12 @@ class _BatchRun:
             self.reasons[picture.kind] += 1
         if final:
             self.warnings.update(set(picture.kinds))
+            self._doubted(picture)
         self.watch.landed(picture, final)
+
+    def _doubted(self, picture: Landed) -> None:
+        """Keep it where it is one of the most doubtful so far."""
+        if picture.doubt > DOUBTFUL:
+            self.doubtful.append(Doubtful(picture.key, picture.doubt))
+            self.doubtful.sort(key=lambda one: -one.doubt)
+            del self.doubtful[_MOST_DOUBTFUL:]

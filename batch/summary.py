@@ -14,7 +14,7 @@ from ..core.errors import BadOption
 from ..core.money import plain
 from ..core.report import KINDS, JsonValue
 from ..pictures.unread import UnreadKind
-from .result import Counts, PassedOver
+from .result import Counts, Doubtful, PassedOver
 
 FILE = Path(".rmbg") / "summary.json"
 _MOST_REASONS = 5
@@ -45,6 +45,8 @@ class Summary:
     """Pictures of kinds that are not read, which are not counted elsewhere."""
     warnings: Mapping[str, int] = field(default_factory=dict)
     """Kind of warning, a row of `core.report.KINDS` -> of how many pictures of this run."""
+    doubtful: Sequence[Doubtful] = ()
+    """The most doubtful pictures of this run, the worst first."""
 
     @property
     def complete(self) -> bool:
@@ -84,7 +86,9 @@ class Summary:
         lines += [f"{'':<12} {count} x {reason}" for reason, count in most]
         counted = [(self.warnings.get(kind, 0), words) for kind, words in KINDS.items()]
         said = [f"{count} x {words}" for count, words in counted if count]
-        return "\n".join([*lines, *(f"{'warnings':<12} {words}" for words in said)])
+        lines += [f"{'warnings':<12} {words}" for words in said]
+        lines += [f"{'doubt':<12} {one.doubt:.2f} of {one.key}" for one in self.doubtful]
+        return "\n".join(lines)
 
     @property
     def may_be_billed(self) -> int:
@@ -125,6 +129,7 @@ class Summary:
             "estimate": self.estimate,
             "reasons": {**self.reasons},
             "warnings": {**self.warnings},
+            "doubtful": [{"picture": one.key, "doubt": one.doubt} for one in self.doubtful],
         }
 
     def save(self, dest: Path) -> None:

@@ -40,7 +40,7 @@ _CSV = (
     *("licence.id", "licence.name", "licence.text_sha256", "licence.ground", "licence.accepted_by"),
     *("input.width", "input.height", "input.channels", "input.sha256", "input.sha256_16"),
     *("image.channels", "image.sha256", "image.sha256_16", "mask.sha256", "mask.sha256_16"),
-    *("settings", "warnings", "flags", "software"),
+    *("settings", "warnings", "flags", "software", "flags.doubt"),
 )
 _GROUPS: dict[str, Callable[[dict[str, JsonValue]], str]] = {
     "day": lambda row: str(row.get("time"))[:10],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from .doubt import Doubt, doubt_of, read_doubt
 from .report import NO_SUBJECT, JsonValue, Remark
 
 #: Share of the picture below which there is no subject worth the name.
@@ -24,6 +26,8 @@ _ISLAND_SHARE = 1e-4
 #: Longest side at which pieces are counted; an island that counts is five pixels wide there.
 _ISLAND_SIDE = 512
 _DIGITS = 5
+#: A mask that is more likely wrong than not.
+DOUBTFUL = 0.5
 #: A subject enlarged less than this does not look soft.
 _ENLARGED = 1.25
 
@@ -42,6 +46,8 @@ class QualityFlags:
     """Of "top", "bottom", "left" and "right", those that the subject covers to more than 2 %."""
     border: float
     """What it covers of all four together."""
+    signs: Doubt
+    """That the mask may be wrong, as the model gave it."""
     enlarged: float = 1.0
     """How many times larger the subject was made for its canvas; 1 where it was not."""
 
@@ -52,10 +58,11 @@ class QualityFlags:
         many = _UNCERTAIN_SHARE * max(self.coverage, self.uncertain)
         return {
             "no_subject": empty,
-            "nothing_removed": self.coverage == 1 and self.uncertain == 0,
+            "nothing_removed": self._nothing_removed,
             "touches_border": not empty and self.coverage < 1 and self.border > _BORDER_SHARE,
             "is_uncertain": self.uncertain > many,
             "in_pieces": self.islands > _MANY_ISLANDS,
+            "is_doubtful": self.doubt > DOUBTFUL,
         }
 
     @property
@@ -69,6 +76,9 @@ class QualityFlags:
             return (Remark(said, "nothing-removed"),)
         sides = ", ".join(self.sides)
         found: list[Remark] = []
+        if worth["is_doubtful"]:
+            wrong = f"the mask may be wrong (doubt {self.doubt:.2f}): {self.signs.reason}"
+            found.append(Remark(wrong, "doubtful"))
         if worth["touches_border"]:
             border = f"the subject touches the picture's border ({sides})"
             found.append(Remark(border, "touches-border"))
@@ -79,18 +89,15 @@ class QualityFlags:
         return (*found, *softness(self.enlarged))
 
     @property
-    def doubt(self) -> tuple[float, ...]:
-        """Return what to sort by; larger is more doubtful: an empty mask and one that removed
-        nothing before an uncertain one, before one in pieces, before one that the border cuts,
-        before an enlarged one; within each, the more of it."""
-        worth = self.worth_a_look
-        return (
-            float(worth["no_subject"] or worth["nothing_removed"]),
-            self.uncertain if worth["is_uncertain"] else 0.0,
-            float(self.islands) if worth["in_pieces"] else 0.0,
-            self.border if worth["touches_border"] else 0.0,
-            self.enlarged if softness(self.enlarged) else 0.0,
-        )
+    def doubt(self) -> float:
+        """Return how far the mask is to be doubted, 0..1 (core/doubt.py): 1 where it is empty or
+        removed nothing."""
+        found_nothing = self.coverage < _EMPTY_SHARE or self._nothing_removed
+        return 1.0 if found_nothing else self.signs.value
+
+    @property
+    def _nothing_removed(self) -> bool:
+        return self.coverage == 1 and self.uncertain == 0
 
     def data(self) -> dict[str, JsonValue]:
         """Return the measures, and which of them are worth a look, for programs."""
@@ -102,6 +109,8 @@ class QualityFlags:
             "sides": [*self.sides],
             **self.worth_a_look,
             "enlarged": round(self.enlarged, 2),
+            "doubt": round(self.doubt, _DIGITS),
+            "signs": self.signs.data(),
         }
 
 
@@ -121,16 +130,27 @@ def read_flags(data: JsonValue) -> QualityFlags | None:
     islands, sides = data.get("islands"), data.get("sides")
     if not all(isinstance(share, (int, float)) for share in shares) or not isinstance(islands, int):
         return None
-    if not isinstance(sides, list):
+    signs = read_doubt(data.get("signs"))
+    if not isinstance(sides, list) or signs is None:
         return None
     coverage, uncertain, border = (float(cast("float", share)) for share in shares)
     times = data.get("enlarged")
     enlarged = float(times) if isinstance(times, (int, float)) else 1.0
-    return QualityFlags(coverage, uncertain, islands, tuple(map(str, sides)), border, enlarged)
+    named = tuple(map(str, sides))
+    return QualityFlags(coverage, uncertain, islands, named, border, signs, enlarged)
 
 
-def quality_flags(alpha: Tensor) -> QualityFlags:
-    """Measure one alpha, (H, W) floats in 0..1 on any device."""
+def doubt_in(data: Mapping[str, JsonValue]) -> float:
+    """Return the doubt that `QualityFlags.data` has written; 0 where there is none."""
+    doubt = data.get("doubt")
+    return float(doubt) if isinstance(doubt, (int, float)) else 0.0
+
+
+def quality_flags(alpha: Tensor, signs: Doubt | None = None) -> QualityFlags:
+    """Measure one alpha, (H, W) floats in 0..1 on any device.
+
+    signs: None = those that this alpha shows without its picture.
+    """
     # numpy compares and counts several times as fast as torch on one thread.
     values = alpha.detach().float().cpu().numpy()
     subject = values > 0.5
@@ -147,6 +167,7 @@ def quality_flags(alpha: Tensor) -> QualityFlags:
         islands=_islands(subject),
         sides=tuple(side for side, edge in edges.items() if edge.mean() > _BORDER_SHARE),
         border=float(np.concatenate(list(edges.values())).mean()),
+        signs=signs or doubt_of(alpha),
     )
 
 

@@ -21,6 +21,7 @@ NO_SUBJECT = "no-subject"
 KINDS = {
     NO_SUBJECT: "no subject found",
     "nothing-removed": "nothing was removed",
+    "doubtful": "with a mask that may be wrong",
     "touches-border": "touching the picture's border",
     "uncertain": "uncertain in large parts",
     "in-pieces": "in many separate pieces",
@@ -95,6 +96,8 @@ class Report:
             f"Licence: {self.licence_name}; {self.ground}",
             f"Cost: {_money(facts.cost, facts.currency)}; the picture {where}.",
         ]
+        doubt = self.flags.get("doubt")
+        lines += [f"Doubt: {doubt:.2f} (0 none, 1 much)."] if isinstance(doubt, float) else []
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
         return "\n".join([*lines, *self.remarks])
 

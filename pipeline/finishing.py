@@ -12,6 +12,7 @@ from torch import Tensor
 from ..catalogue.licences import LICENCES
 from ..core.checks import check_matte, check_share
 from ..core.cutout import cutout
+from ..core.doubt import Doubt, doubt_of
 from ..core.errors import PictureError
 from ..core.finish import settle, to_size, upsample_mask
 from ..core.inspect import quality_flags
@@ -113,7 +114,7 @@ def _cut_out(
         alpha = alpha * prepared.alpha
     job.check()
     height, width = alpha.shape
-    flags = quality_flags(alpha)
+    flags = quality_flags(alpha, _signs(matte, frame))
     pixels, extended = frame.pixels, True
     if finishing.post_process:
         extended = not finishing.post_process.opaque
@@ -139,6 +140,12 @@ def _cut_out(
     )
     image, mask = image.to(prepared.dtype), alpha.to(prepared.dtype)
     return Done(frame.index, frame.name, image, mask, report, prepared.origin)
+
+
+def _signs(matte: Matte, frame: Frame) -> Doubt:
+    """Judge what the model answered: what finishing makes of it hides how sure it was."""
+    alpha = matte.values if matte.kind == "alpha" else matte.values.sigmoid()
+    return doubt_of(alpha.clamp(0, 1), frame.pixels)
 
 
 def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rmbg_nodes.core.inspect import quality_flags
+from rmbg_nodes.core.doubt import Doubt
+from rmbg_nodes.core.inspect import quality_flags, read_flags
+from rmbg_nodes.core.report import kinds_of
 
 
 def disc(side: int = 200, *, row: float = 0.0, column: float = 0.0, radius: float = 0.5) -> Tensor:
@@ -26,7 +28,7 @@ def test_a_good_mask_has_measures_and_no_warnings() -> None:
     assert flags.coverage == pytest.approx(torch.pi * 0.25 / 4, abs=0.01)
     assert 0 < flags.uncertain < 0.05
     assert (flags.islands, flags.sides, flags.border) == (1, (), 0)
-    assert not any(flags.doubt)
+    assert flags.doubt < 0.3
 
 
 def test_no_subject_and_nothing_removed() -> None:
@@ -67,7 +69,8 @@ def test_uncertain_masks_and_masks_in_pieces() -> None:
             pieces[row : row + 20, column : column + 20] = 1
     flags = quality_flags(pieces)
     assert (flags.islands, flags.worth_a_look["in_pieces"]) == (25, True)
-    assert flags.warnings == ("the mask has 25 separate pieces",)
+    assert flags.warnings[-1] == "the mask has 25 separate pieces"
+    assert kinds_of(flags.warnings) == ("doubtful", "in-pieces")
     pieces[0, 0] = 1  # a speck is no piece
     assert quality_flags(pieces).islands == 25
 
@@ -85,15 +88,43 @@ def test_a_thin_stem_is_one_piece() -> None:
 
 
 def test_the_order_of_doubt() -> None:
+    pieces = torch.cat([disc(), disc(radius=0.3)], dim=1)
     ordered = [
         torch.zeros(200, 200),
         disc() * 0.3 + 0.3,
+        pieces,
         disc(row=0.8),
         disc(row=0.95, radius=0.2),
         disc(),
     ]
     doubts = [quality_flags(alpha).doubt for alpha in ordered]
     assert doubts == sorted(doubts, reverse=True)
+    assert len(set(doubts)) == len(doubts)
+
+
+def test_an_empty_and_a_full_mask_are_doubted_most() -> None:
+    for alpha in (torch.zeros(40, 60), torch.ones(40, 60)):
+        assert quality_flags(alpha).doubt == quality_flags(alpha).data()["doubt"] == 1
+
+
+def test_a_doubtful_mask_is_said_with_the_number_and_the_reason() -> None:
+    flags = quality_flags(disc(), Doubt(uncertain=0.1, loose=0.0, border=0.0, shared=0.9))
+    assert flags.worth_a_look["is_doubtful"]
+    (said,) = flags.warnings
+    assert said == f"the mask may be wrong (doubt {flags.doubt:.2f}): {flags.signs.reason}"
+    assert kinds_of(flags.warnings) == ("doubtful",)
+
+
+@pytest.mark.parametrize("shared", [0.9, None])
+def test_flags_are_read_as_they_were_written(shared: float | None) -> None:
+    flags = quality_flags(
+        disc(row=0.8), Doubt(uncertain=0.125, loose=0.25, border=0.5, shared=shared)
+    )
+    read = read_flags(flags.data())
+    assert read is not None
+    assert read.data() == flags.data()
+    assert read.doubt == flags.doubt
+    assert read_flags({**flags.data(), "signs": None}) is None
 
 
 def test_the_data_is_json() -> None:
