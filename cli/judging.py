@@ -42,7 +42,7 @@ class Seen:
 
     @property
     def reason(self) -> str:
-        """Why it is worth a look, in one line."""
+        """How far it is doubted and why it is worth a look, in one line."""
         words = "; ".join([f"doubt {self.flags.doubt:.2f}", *self.flags.warnings])
         changed = " (by the receipt that it names; it was changed or saved again since)"
         return words + changed if self.receipt and self.match == "id" else words

@@ -106,6 +106,25 @@ def test_what_is_done_is_left_alone(shop: Shop) -> None:
     assert {name: (shop.dest / name).stat().st_mtime_ns for name in shop.files()} == before
 
 
+def test_the_most_doubtful_are_named_the_worst_first(shop: Shop) -> None:
+    """The dimmer a subject, the less sure the fake is of it; five are named, and no more."""
+    for number, level in enumerate((138, 132, 140, 134, 136, 130)):
+        levels = np.zeros((40, 60, 3), np.uint8)
+        levels[8:30, 10:40] = level
+        Image.fromarray(levels).save(shop.source / f"dim {number}.png")
+    summary = shop.run()
+    named, doubts = zip(*((one.key, one.doubt) for one in summary.doubtful), strict=True)
+    assert len(named) == 5
+    assert {*named} < {f"dim {number}.png" for number in range(6)}
+    assert list(doubts) == sorted(doubts, reverse=True)
+    assert min(doubts) > 0.5
+    assert f"{doubts[0]:.2f} of {named[0]}" in summary.text()
+    assert "may be wrong" in summary.text()
+    said = json.loads((shop.dest / ".rmbg" / "summary.json").read_text())
+    assert [row["picture"] for row in said["doubtful"]] == [*named]
+    assert [row["doubt"] for row in said["doubtful"]] == [*doubts]
+
+
 def never() -> FakeLocal:
     raise AssertionError("there is nothing to open a backend for")
 

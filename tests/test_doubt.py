@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rmbg_nodes.core.doubt import Doubt, doubt_of, read_doubt
 from rmbg_nodes.core.inspect import DOUBTFUL
+from rmbg_nodes.core.report import JsonValue
 
 RED, GREY, BLUE = (
     torch.tensor(colour) for colour in ((0.8, 0.2, 0.1), (0.5,) * 3, (0.1, 0.2, 0.8))
@@ -128,5 +129,6 @@ def test_the_data_are_read_as_written() -> None:
     for doubt in (Doubt(0.5, 0.25, 0.75, 0.125), Doubt(0.5, 0.25, 0.0, None)):
         assert read_doubt(doubt.data()) == doubt
     whole = Doubt(0.5, 0.25, 0.75, 0.125).data()
-    for other in (None, {}, {**whole, "loose": "much"}, {"uncertain": 1, "shared": 1}):
+    others: tuple[JsonValue, ...] = (None, {}, {**whole, "loose": "much"}, {"uncertain": 1})
+    for other in others:
         assert read_doubt(other) is None

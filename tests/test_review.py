@@ -71,6 +71,37 @@ def test_the_doubtful_are_told_worst_first_with_the_reason(
         assert image.size == (sheet.GAP + 4 * (sheet.CELL + sheet.GAP), sheet.TITLE + rows)
 
 
+def test_they_stand_in_the_order_of_their_doubt(tmp_path: Path, capsys) -> None:
+    """By the number that programs read, whatever the reasons are: pieces, border, haze."""
+    pieces = np.hstack([disc(), disc() * (X > 0), 0 * X, disc()])
+    masks = {
+        "haze": disc() * 0.45 + 0.05,
+        "veil": disc() * 0.6,
+        "cut": disc(0.8),
+        "pieces": np.tile(pieces, (1, 5)) * (np.tile(pieces, (1, 5)) > 0.6),
+        "good": disc(),
+        "full": 0 * X + 1,
+    }
+    for name, mask in masks.items():
+        save_mask(tmp_path / f"{name}-mask.png", mask)
+    words = (tmp_path, "-o", tmp_path / "sheet.jpg")
+    assert rmbg_review(*words, "--json") == 0
+    flags = {
+        Path(row["picture"]).name: row["flags"]
+        for row in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert rmbg_review(*words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    listed = [Path(line.split(": ")[0]).name for line in lines]
+    doubts = [flags[name]["doubt"] for name in listed]
+    assert doubts == sorted(doubts, reverse=True)
+    assert listed[0] == "full-mask.png"
+    assert doubts[0] == 1
+    assert set(listed) == {*flags} - {"good-mask.png"}
+    assert flags["good-mask.png"]["doubt"] < min(doubts)
+    assert all(f"doubt {doubt:.2f}" in line for doubt, line in zip(doubts, lines, strict=True))
+
+
 def test_the_rows_show_what_they_name(folder: Path, tmp_path: Path) -> None:
     assert rmbg_review(folder, "-o", tmp_path / "sheet.png", "--worst", "1") == 0
     with Image.open(tmp_path / "sheet.png") as image:
