@@ -1,6 +1,7 @@
 """How far a mask is to be doubted, by its signs and by pictures made for each of them."""
 
 # Pins the inside of core.doubt
+# Pins the inside of core.inspect
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Quality flags: measures of an alpha, and what they warn of."""
 
+# Pins the inside of core.doubt
 # Pins the inside of core.inspect
 
 from __future__ import annotations
