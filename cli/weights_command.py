@@ -101,16 +101,18 @@ def _list(host: Host, rows: Sequence[Released], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([_facts(row, seen, host) for row in rows], indent=2))
         return 0
+    width = max(len(row.model) for row in rows) + 2
+    file_width = max(len(row.file_name) for row in rows) + 2
     for row in rows:
         print(
-            f"{row.model:<10}{row.file:<20}{row.size / 1e6:>7,.1f} MB  {row.dtype}  "
-            f"{LICENCES[row.licence].name}"
+            f"{row.model:<{width}}{row.file_name:<{file_width}}{row.size / 1e6:>7,.1f} MB  "
+            f"{row.dtype}  {LICENCES[row.licence].name}"
         )
         here = [sighting for sighting in seen if sighting.row is row]
         for sighting in here:
-            print(f"{'':<10}{sighting.path}: {_state(sighting, host)}")
+            print(f"{'':<{width}}{sighting.path}: {_state(sighting, host)}")
         if not here:
-            print(f"{'':<10}missing{f' ({row.note})' if row.note else ''}")
+            print(f"{'':<{width}}missing{f' ({row.note})' if row.note else ''}")
     print("Searched, with subfolders:", *places, sep="\n  ")
     return 0
 

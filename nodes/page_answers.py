@@ -68,6 +68,7 @@ def _models(asked: Json) -> Json:
         "models": [
             {
                 **cast("Json", asdict(weights_offer(rows_of(find(one.backend).model)[0]))),
+                "about": find(one.backend).summary,
                 "state": one.state,
                 "why": one.words,
             }

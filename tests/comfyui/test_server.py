@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from scipy import ndimage
 
 from rmbg_nodes.demo.scenes import render
 from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, REMOVE, error_of, node
 from rmbg_nodes.tests.support.comfy_server import Server, python_of
-from rmbg_nodes.tests.support.networks import small_birefnet
+from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
+from rmbg_nodes.tests.support.onnx_files import exported, kept
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
@@ -262,6 +264,38 @@ def test_a_local_network_lives_in_comfyuis_memory_management(
     server.post("/free", {"unload_models": True, "free_memory": False})
     time.sleep(1)
     np.testing.assert_array_equal(masks("local-b"), first)
+
+
+def test_an_onnx_file_of_isnet_runs_as_it_is(
+    server: Server, scene, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("onnx", reason="needs the extra [onnx]")
+    content = exported(small_isnet(torch.float32), tmp_path_factory.mktemp("onnx"), folded=True)
+    path = kept(server.folder / "models", "isnet.onnx", content)
+    chosen = LOCAL | {"backend.model": "isnet", "backend.weights": str(path)}
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **chosen | {"backend.resolution": 256}),
+        "4": node("PreviewAny", source=["3", 2]),
+    }
+    entry = server.run(graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    said = json.dumps(entry["outputs"]["4"])
+    assert "isnet.onnx" in said
+    assert "IS-Net" in said
+
+
+def test_the_report_says_which_patch_order_was_tried_out(
+    server: Server, scene, small: Path
+) -> None:
+    chosen = LOCAL | {"backend.weights": str(small), "backend.resolution": 256}
+    graph = cut_graph() | {
+        "2": node("RMBG_Load", **chosen),
+        "4": node("PreviewAny", source=["3", 2]),
+    }
+    said = json.dumps(server.run(graph)["outputs"]["4"])
+    assert "on two photographs" in said
+    named = graph | {"2": node("RMBG_Load", **chosen | {"backend.patch_order": "c hg wg"})}
+    assert "photographs" not in json.dumps(server.run(named)["outputs"]["4"])
 
 
 def test_other_edges_take_no_new_run_of_a_local_network(server: Server, scene, small: Path) -> None:

@@ -42,7 +42,7 @@ def release(pack: Path, content: bytes) -> None:
     row = next(row for row in RELEASED if row.model == MODEL)
     text = file.read_text(encoding="utf-8")
     assert f"{row.size:_}" in text
-    text = text.replace(f"{row.size:_}", f"{len(content):_}")
+    text = text.replace(f"{row.size:_}", f"{len(content):_}", 1)  # others have this size too
     text = text.replace(row.sha256, hashlib.sha256(content).hexdigest())
     file.write_text(text, encoding="utf-8")
 

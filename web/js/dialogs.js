@@ -67,6 +67,7 @@ export async function chooseModel(usage, wanted, take) {
     go.disabled = blocked
     said.textContent = blocked ? model.why : ""
     facts.replaceChildren(
+      element("p", { textContent: model.about }),
       element("p", {}, `${say("licence")}: ${model.licence}, `, link(model.licence_page)),
       element("p", { textContent: model.terms }),
     )
