@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_it_is_fetched_verified_and_remembered(hub: Hub, tmp_path: Path) -> None
     assert left(tmp_path) == ["model.safetensors"]
     assert remembered(path, tmp_path / "data") == ROW.sha256
     assert [request[1] for request in hub.requests] == [PATH, PATH]
+
+
+def test_a_file_in_a_folder_of_its_repository(tmp_path: Path) -> None:
+    row = replace(ROW, repo="Comfy-Org/BiRefNet", file="background_removal/x.st", title="Lucida")
+    with serving(content=CONTENT, path=f"/{row.repo}/resolve/{row.revision}/{row.file}") as hub:
+        path = get(hub, tmp_path, row)
+    assert path == tmp_path / "models" / "Lucida" / "x.st"
+    assert left(tmp_path) == ["x.st"]
 
 
 def test_what_is_there_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
