@@ -32,12 +32,12 @@ _NEAR = 12
 _DIGITS = 4
 
 # Sign -> what it adds to the exponent, and why a mask with it may be wrong. Pieces add little more
-# than a stray find does: two shoes are one subject.
+# than a stray find does (two shoes are one subject), and the border little (as in every portrait).
 _ADDS: dict[str, Callable[[float], float]] = {
     "uncertain": lambda share: 7.0 * share**2,
     "shared": lambda share: 1.5 * share**2,
     "loose": lambda share: 6.0 * min(share, 0.1),
-    "border": lambda share: 2.5 * share,
+    "border": lambda share: 0.5 * share,
 }
 _REASONS = {
     "uncertain": "much of it is neither subject nor background",
