@@ -1,8 +1,10 @@
 """Draw assets/icon.png (square) and assets/banner.png (21:9): a subject cut out of its backdrop.
 
+The banner's is the photograph that comes with the pack, as `draw_photographs.py` cut it out.
+
     python scripts/draw_brand.py [FOLDER]
 
-Everything is drawn at four times its size in units of the icon's side, then reduced.
+Everything is drawn at a multiple of its size in units of the icon's side, then reduced.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+ROOT = Path(__file__).resolve().parent.parent
+PHOTO = ROOT / "web" / "samples" / "rmbg-photo.jpg"
+CUTOUT = ROOT / "assets" / "photo-cutout.webp"
 ICON = (400, 400)
-BANNER = (1680, 720)
+BANNER = (1260, 540)
 FINER = 4
 INK, BACKDROP, SUN = "#1f2540", "#ff7a59", "#ffc857"
 LIGHT, DARK, EYE, PAPER = "#ffffff", "#c6ccd8", "#ffc857", "#f6f7fb"
@@ -32,12 +37,10 @@ def draw_icon() -> Image.Image:
 
 
 def draw_banner() -> Image.Image:
-    """(1680, 720) RGB: before, after, and the name."""
+    """(1260, 540), 256 colours: before, after, and the name."""
     width, height = (length * FINER for length in BANNER)
     picture = Image.new("RGB", (width, height), PAPER)
-    scene = _halves((height * 8 // 7, height), cells=7)
-    _subject(scene, centre=scene.width / 2, foot=height, side=height)
-    picture.paste(scene, (width - scene.width, 0))
+    picture.paste(_photograph(height), (width - height, 0))
     draw = ImageDraw.Draw(picture)
     left = height * 0.11
     for text, top, size in (
@@ -47,7 +50,19 @@ def draw_banner() -> Image.Image:
     ):
         font = ImageFont.load_default(size * height)
         draw.text((left, top * height), text, font=font, fill=INK)
-    return picture.resize(BANNER, Image.Resampling.BOX)
+    small = picture.resize(BANNER, Image.Resampling.BOX)
+    return small.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def _photograph(side: int) -> Image.Image:
+    """The photograph, and right of a slanted cut its cut-out on the checkerboard."""
+    before, cut = (
+        Image.open(path).resize((side, side), Image.Resampling.LANCZOS) for path in (PHOTO, CUTOUT)
+    )
+    after = _checkerboard((side, side), side / 9)
+    after.paste(cut, mask=cut.getchannel("A"))
+    before.paste(after, mask=_right_half((side, side), middle=0.43, slant=0.09))
+    return before
 
 
 def _halves(size: tuple[int, int], *, cells: int) -> Image.Image:
@@ -57,22 +72,29 @@ def _halves(size: tuple[int, int], *, cells: int) -> Image.Image:
     _disc(
         ImageDraw.Draw(picture), (width * 0.27, height * 0.3), (height * 0.16, height * 0.16), SUN
     )
+    board = _checkerboard(size, height / cells)
+    picture.paste(board, mask=_right_half(size, middle=0.5, slant=0.12 * height / width))
+    return picture
+
+
+def _checkerboard(size: tuple[int, int], cell: float) -> Image.Image:
     board = Image.new("RGB", size, LIGHT)
     tiles = ImageDraw.Draw(board)
-    cell = height / cells
-    for row in range(cells):
-        for column in range(math.ceil(width / cell)):
+    for row in range(math.ceil(size[1] / cell)):
+        for column in range(math.ceil(size[0] / cell)):
             if (row + column) % 2:
                 corner = (column * cell, row * cell)
                 tiles.rectangle((*corner, corner[0] + cell - 1, corner[1] + cell - 1), fill=DARK)
+    return board
+
+
+def _right_half(size: tuple[int, int], *, middle: float, slant: float) -> Image.Image:
+    """A mask of what lies right of a slanted cut. middle, slant: shares of the width."""
+    width, height = size
     right = Image.new("L", size)
-    middle, slant = width * 0.5, height * 0.12
-    ImageDraw.Draw(right).polygon(
-        [(middle + slant, 0), (width, 0), (width, height), (middle - slant, height)],
-        fill=255,
-    )
-    picture.paste(board, mask=right)
-    return picture
+    top, bottom = (middle + slant) * width, (middle - slant) * width
+    ImageDraw.Draw(right).polygon([(top, 0), (width, 0), (width, height), (bottom, height)], 255)
+    return right
 
 
 def _subject(picture: Image.Image, *, centre: float, foot: float, side: float) -> None:
