@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: demo check test soak clean
+.PHONY: demo check test soak lint-js clean
 
 demo: $(VENV)/.demo
 	$(RUN) -m rmbg_nodes demo -o demo-output
@@ -17,6 +17,10 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	$(RUN) -m pytest -m soak
+
+# The nodes' page; needs Node.js. Once it was here, `check` and `test` lint it, too.
+lint-js:
+	scripts/lint-js --install
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

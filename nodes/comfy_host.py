@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..config.host import PlainHost
-from ..core.errors import Cancelled
+from ..core.errors import BadOption, Cancelled
 from ..core.types import Job
 from .folder_name import FOLDER, is_served
 
@@ -131,12 +132,25 @@ def input_folder() -> Path:
 
 def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
     """Return where the next picture of this name goes: the folder, the name with what %year% and
-    the like stand for, the first free number, and the folder as the frontend calls it."""
+    the like stand for, the first free number, and the folder as the frontend calls it.
+
+    Raises BadOption for a folder that is not ComfyUI's or that cannot be had.
+    """
     from folder_paths import get_output_directory, get_save_image_path
 
-    folder, name, counter, subfolder, _ = get_save_image_path(
-        prefix, get_output_directory(), width, height
-    )
+    output = os.path.abspath(get_output_directory())
+    if not os.path.abspath(os.path.join(output, prefix)).startswith(os.path.join(output, "")):
+        raise BadOption(
+            f"filename_prefix is {prefix!r}, which leads out of ComfyUI's output folder. Name a "
+            "folder inside it, or none."
+        )
+    try:
+        folder, name, counter, subfolder, _ = get_save_image_path(prefix, output, width, height)
+    except OSError as error:
+        raise BadOption(
+            f"The folder of filename_prefix {prefix!r} cannot be had in {output} "
+            f"({error.strerror}). Choose another."
+        ) from error
     return Path(folder), name, counter, subfolder
 
 
