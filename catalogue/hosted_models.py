@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ..core.specs import BackendSpec, Hosting, Option, Price, Retention
+from ..core.specs import BackendSpec, Hosting, Option, Price, Repeatable, Retention
 
 _MB = 1_000_000
 _PRICE = Decimal("0.018")
@@ -33,6 +33,18 @@ _COMMON = (
         False,
         "Pay again for pictures whose earlier job was lost and may have been billed. Look at your "
         "account with the provider first, and switch this off afterwards.",
+    ),
+)
+_MODERATION = (
+    Option(
+        "moderate_input",
+        False,
+        "Bria checks the picture's content before it works on it and refuses some.",
+    ),
+    Option(
+        "moderate_output",
+        False,
+        "Bria checks the content of the result and refuses some.",
     ),
 )
 _CLIENT = Option(
@@ -112,6 +124,27 @@ _REPLICATE = Hosting(
     jobs_page="https://replicate.com/predictions",
 )
 
+_COMFY = Hosting(
+    endpoint="bria/image-edit-remove-background",
+    bases={"api": ("RMBG_COMFY_URL", "https://api.comfy.org")},
+    in_flight=8,
+    # No number is documented; an account that sends too much is told how long to wait.
+    requests_a_minute=120,
+    seconds=3.5,
+    # As at Bria, whose request it is.
+    most_bytes=8_900_000,
+    inline_bytes=8_900_000,
+    retention=Retention(
+        24,
+        "results about 1 day; inputs: not stated",
+        "https://docs.comfy.org/development/comfy-router/reference",
+    ),
+    region="not stated",
+    key_page="https://platform.comfy.org/profile/api-keys",
+    jobs_page="https://platform.comfy.org/profile/usage",
+    repeatable=Repeatable(24),
+)
+
 ROWS = (
     BackendSpec(
         id="bria/rmbg-2.0",
@@ -130,16 +163,7 @@ ROWS = (
         ),
         key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
         options=(
-            Option(
-                "moderate_input",
-                False,
-                "Bria checks the picture's content before it works on it and refuses some.",
-            ),
-            Option(
-                "moderate_output",
-                False,
-                "Bria checks the content of the result and refuses some.",
-            ),
+            *_MODERATION,
             *_COMMON,
         ),
         hosting=_BRIA,
@@ -202,6 +226,26 @@ ROWS = (
             _CLIENT,
         ),
         hosting=_REPLICATE,
+    ),
+    BackendSpec(
+        id="comfy/rmbg-2.0",
+        label="Comfy Router",
+        summary="BRIA's model under your Comfy account, each picture billed once; licensed for "
+        "commercial use by your account",
+        location="hosted",
+        licence="comfy-api",
+        target="hosted.backend:open_hosted",
+        window=12,
+        price=Price(
+            _PRICE,
+            "USD",
+            "2026-11",
+            "the badge of ComfyUI's own Bria node; the Router names no prices",
+            "reseller",
+        ),
+        key_variables=("COMFY_API_KEY",),
+        options=(*_MODERATION, *_COMMON),
+        hosting=_COMFY,
     ),
 )
 

@@ -246,6 +246,21 @@ _ROWS = (
         note="advertised for commercial use; the full terms were not read by this project",
     ),
     Licence(
+        id="comfy-api",
+        covers="RMBG on the Comfy Router",
+        name="Comfy terms of service",
+        holder="Comfy, with BRIA AI",
+        commercial="terms",
+        attribution="Background removal: BRIA RMBG, Comfy Router.",
+        training_data=_BRIA_DATA_20,
+        data_terms="open",
+        data_source=_CARD,
+        model_page="https://docs.comfy.org/development/comfy-router/models/bria/"
+        "image-edit-remove-background/code",
+        licence_page="https://www.comfy.org/terms-of-service",
+        note="what Comfy's terms say of commercial use was not read by this project",
+    ),
+    Licence(
         id="keyer",
         covers="the keyer (no weights)",
         name="Apache-2.0 (this package)",

@@ -62,6 +62,16 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Repeatable:
+    """Of a host that takes idempotency keys: one submit and its repetitions are one job, which is
+    billed once. So a lost answer is asked for again."""
+
+    hours: float
+    """How long the host keeps a key, from the first request that had it."""
+    header: str = "Idempotency-Key"
+
+
+@dataclass(frozen=True)
 class Hosting:
     """What is known of a hosted model besides its price; a new model of a provider is a row."""
 
@@ -86,6 +96,8 @@ class Hosting:
     jobs_page: str
     marks: str = ""
     """What the provider puts into its pictures; its file is then kept with the alpha."""
+    repeatable: Repeatable | None = None
+    """None: a submit whose answer was lost may have been billed, and is not sent again."""
 
 
 @dataclass(frozen=True)

@@ -101,21 +101,40 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """By what a submit can be repeated without paying twice, where the host takes idempotency
+    keys. It is durable before the first byte leaves."""
+
+    key: str
+    """The idempotency key; it opens no account."""
+    until: str
+    """UTC in ISO 8601: what is sent with the key after that may be another job."""
+    account: str
+    """What the account is told by; with another account's key to the host it would be another
+    job. It reveals nothing of that key."""
+    picture: str = field(repr=False)
+    """What stood for the picture in the request."""
+
+
+@dataclass(frozen=True)
 class Ticket:
-    """Paid work at a provider. Never holds a key."""
+    """Paid work at a provider. Never holds a key to an account."""
 
     backend: str
     request_id: str | None
     """None: it was sent, but its answer was lost."""
     urls: Mapping[str, str] = field(default_factory=dict)
     """Where to ask for it, by role, as the provider gave them; "input" is what it was given, as an
-    address or `sha256:...`, where its answers repeat that."""
+    address or `sha256:...`, where its answers repeat that. While there is no id: "submit", where
+    it was sent, and "account", see `Repeat`."""
     sent: tuple[int, int] | None = field(default=None, compare=False)
     """(width, height) of the picture as it was sent; None when it is not known."""
     created: str | None = field(default=None, compare=False)
     """When it was sent, UTC in ISO 8601; None: in this run."""
     told: bool = field(default=False, compare=False)
     """Its result was there before, and its cost has been told."""
+    repeat_key: str = field(default="", compare=False)
+    """Its answer was lost, and can still be asked for with this key; see `Repeat`."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +157,9 @@ class Job:
         known -> reserve -> sending -> submitted -> settled
 
     and each call returns only when what it says is durable, because the process may be killed
-    between any two of them. After `sending` without `submitted` the picture may have been billed.
+    between any two of them. After `sending` without `submitted` the picture may have been billed;
+    where the host takes idempotency keys, `repeatable` comes before `sending` and `addressed` after
+    it, and the submit is repeated instead.
     """
 
     def check(self) -> None:
@@ -153,6 +174,21 @@ class Job:
 
         Raises a PictureError when that cannot be noted: nothing of this picture may be sent.
         """
+
+    def repeatable(self, work: str, repeat: Repeat) -> None:
+        """Keep what it takes to repeat the submit of this work, from the next `sending` until it
+        has an id or is settled.
+
+        Raises a PictureError when it cannot be kept: nothing may be sent.
+        """
+
+    def addressed(self, work: str, url: str) -> None:
+        """Note where the submit goes, before its bytes leave. Raises a PictureError when that
+        cannot be noted: nothing may be sent."""
+
+    def picture_sent(self, work: str) -> str | None:
+        """Return the `Repeat.picture` of work that can be repeated; None where it is gone."""
+        return None
 
     def sending(self, work: str) -> None:
         """Note that the submit's bytes are about to leave.

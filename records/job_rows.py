@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias
 
@@ -19,10 +20,10 @@ State: TypeAlias = Literal["sending", "submitted", "delivered", "failed", "aband
 FOREIGN = "the answer to the submit named another picture's request; it may have been billed"
 #: Of a row that is not settled.
 OPEN = "state IN ('sending', 'submitted')"
-#: What is read of a row, and no more: a later version may have added columns.
-COLUMNS = (
-    "work, backend, state, request_id, urls, owner, price, currency, width, height, created,"
-    " changed, trouble"
+# What is read of a row, and no more: a later version may have added columns.
+_COLUMNS = (
+    *("work", "backend", "state", "request_id", "urls", "owner", "price", "currency"),
+    *("width", "height", "created", "changed", "trouble", "repeat_key", "repeat_until"),
 )
 
 
@@ -48,6 +49,10 @@ class OpenJob:
     changed: str
     trouble: str
     """Why it is still open; may be empty."""
+    repeat_key: str | None
+    """The idempotency key of its submit; None where the host takes none, or it means nothing."""
+    repeat_until: str | None
+    """Until when the submit may be repeated with it; UTC, ISO 8601."""
     running: bool
     """Whether the process that sent it still works on it."""
 
@@ -55,6 +60,18 @@ class OpenJob:
     def resumable(self) -> bool:
         """Whether it has an id, by which its result can be fetched."""
         return self.request_id is not None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its answer was lost, and can still be asked for without paying twice."""
+        if self.resumable or not self.repeat_key or not self.repeat_until:
+            return False
+        try:
+            began, ends = map(datetime.fromisoformat, (self.created, self.repeat_until))
+            # Before it began: the clock was set, and says nothing of the host's.
+            return began <= datetime.now(timezone.utc) < ends
+        except (ValueError, TypeError):
+            return False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,11 +87,19 @@ class OpenJob:
             self.urls,
             sent=self.size if all(self.size) else None,
             created=self.created,
+            repeat_key=self.repeat_key if self.repeatable and self.repeat_key else "",
         )
 
 
+def columns(connection: sqlite3.Connection) -> str:
+    """Return what to select of a row for `open_job`; NULL for a column that is not in the file of
+    an earlier version, which can be read and not be changed."""
+    there = {name for _, name, *_ in connection.execute("PRAGMA table_info(jobs)")}
+    return ", ".join(name if name in there else f"NULL AS {name}" for name in _COLUMNS)
+
+
 def open_job(row: sqlite3.Row, *, running: bool) -> OpenJob:
-    """Read a row of COLUMNS. Raises sqlite3.DatabaseError for one that was spoilt."""
+    """Read a row of `columns`. Raises sqlite3.DatabaseError for one that was spoilt."""
     try:
         price = None if row["price"] is None else Decimal(row["price"])
         facts = {**dict(row), "urls": dict(json.loads(row["urls"])), "price": price}
@@ -113,7 +138,7 @@ def dispute(connection: sqlite3.Connection, work: str, ticket: Ticket, now: str)
     beside = [row["id"] for row in others if mine <= (row["answered"] or 0)]
     connection.executemany(
         "UPDATE jobs SET state = 'sending', request_id = NULL, urls = '{}', owner = NULL,"
-        f" disputed = ?, changed = ?, trouble = ? WHERE id = ? AND {OPEN}",
+        f" repeat_key = NULL, disputed = ?, changed = ?, trouble = ? WHERE id = ? AND {OPEN}",
         [(ticket.request_id, now, FOREIGN, number) for number in (mine, *beside)],
     )
     return True

@@ -6,7 +6,8 @@
 
 A row in `sending` or `submitted` is open, and a work has at most one. `sending` is written before
 the first byte of a submit leaves, so a row in that state whose process is gone may have been
-billed. No picture, key or path of a file is ever in it.
+billed; or, with the idempotency key of a host that takes one, can be asked for again. No picture,
+key to an account or path of a file is ever in it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from pathlib import Path
 
 from ..core.errors import BackendFailed, MayBeBilled
 from ..core.specs import Price
-from ..core.types import Ticket
+from ..core.types import Repeat, Ticket
 from .database import Database
-from .job_rows import COLUMNS, OPEN, State, dispute, holders, open_job
+from .job_rows import OPEN, State, columns, dispute, holders, open_job
 from .job_rows import OpenJob as OpenJob
 from .opening import adopt_gap, gap_of
+from .unanswered import Unanswered
 
 LOST = "the answer to the submit was lost; it may have been billed"
+REPEATABLE = "the answer to the submit was lost; it can be asked for again with its key"
 #: Of a job whose cost a receipt has: who fetches it again does not count it a second time.
 NOT_TAKEN = "its result came, and reached neither its place nor the cache"
 
@@ -39,6 +42,8 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: What was sent in submits that can be repeated.
+        self.unanswered = Unanswered(database.path.parent)
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -67,7 +72,8 @@ class Journal:
         self._database.close()
 
     def known(self, work: str) -> Ticket | None:
-        """Return the ticket of open work: without an id when its answer was lost; None for none.
+        """Return the ticket of open work: without an id when its answer was lost, then with the key
+        to ask for it again if there is one; None for none.
 
         Raises BackendFailed while a living process, this one or another, is sending it, and where
         its row may have been lost.
@@ -90,8 +96,10 @@ class Journal:
         size: tuple[int, int],
         *,
         replaces: Ticket | None = None,
+        repeat: Repeat | None = None,
     ) -> None:
-        """Note that a submit's bytes are about to leave. size: (width, height).
+        """Note that a submit's bytes are about to leave. size: (width, height). repeat: see
+        `Job.repeatable`; its picture is on the disk by then.
 
         replaces: what `known` said before; that row is closed as abandoned, because the user wants
         to pay again. Raises BackendFailed, and nothing may be sent, when the journal holds anything
@@ -107,6 +115,23 @@ class Journal:
             if row is not None:
                 _close(connection, work, "abandoned")
             _insert(connection, work, backend, "sending", self._database.owner.name, price, size)
+            if repeat is not None:
+                connection.execute(
+                    "UPDATE jobs SET repeat_key = ?, repeat_until = ?, urls = ?"
+                    f" WHERE work = ? AND {OPEN}",
+                    (repeat.key, repeat.until, json.dumps({"account": repeat.account}), work),
+                )
+
+    def addressed(self, work: str, url: str) -> None:
+        """Note where the submit goes that is about to leave."""
+        with self._database.changing() as connection:
+            row = _open_row(connection, work)
+            if row is not None:
+                urls = {**open_job(row, running=False).urls, "submit": url}
+                connection.execute(
+                    "UPDATE jobs SET urls = ? WHERE work = ? AND state = 'sending'",
+                    (json.dumps(urls), work),
+                )
 
     def submitted(
         self,
@@ -116,7 +141,8 @@ class Journal:
         price: Price | None = None,
         size: tuple[int, int] = (0, 0),
     ) -> None:
-        """Note the provider's answer to the submit. A ticket without an id: it was lost.
+        """Note the provider's answer to the submit. A ticket without an id: it was lost, for good
+        unless it has the key to ask for it again.
 
         The size in the row becomes that of the picture as it was sent. price, size: for work whose
         row was lost with its file since then; it gets another one.
@@ -126,6 +152,8 @@ class Journal:
         be the one's or the other's.
         """
         lost = ticket.request_id is None
+        again = lost and bool(ticket.repeat_key)
+        trouble = (REPEATABLE if again else LOST) if lost else ""
         state: State = "sending" if lost else "submitted"
         owner = None if lost else self._database.owner.name
         with self._database.changing() as connection:
@@ -139,20 +167,26 @@ class Journal:
             foreign = dispute(connection, work, ticket, _now())
             if not foreign:
                 connection.execute(
-                    "UPDATE jobs SET state = ?, backend = ?, request_id = ?, urls = ?, owner = ?,"
+                    "UPDATE jobs SET state = ?, backend = ?, request_id = ?, owner = ?,"
+                    " urls = CASE WHEN ? THEN urls ELSE ? END,"
+                    " repeat_key = CASE WHEN ? THEN repeat_key END,"
                     " changed = ?, trouble = ?, answered = (SELECT max(id) FROM jobs)"
                     f" WHERE work = ? AND {OPEN}",
                     (
                         state,
                         ticket.backend,
                         ticket.request_id,
-                        json.dumps(dict(ticket.urls)),
                         owner,
+                        again,
+                        json.dumps(dict(ticket.urls)),
+                        again,
                         _now(),
-                        LOST if lost else "",
+                        trouble,
                         work,
                     ),
                 )
+        if not again:
+            self.unanswered.drop(work)
         if foreign:
             raise MayBeBilled(f"it named request {ticket.request_id}, which is another picture's")
 
@@ -167,6 +201,7 @@ class Journal:
         """Close work whose submit failed before a byte left, or was refused: nothing is owed."""
         with self._database.changing() as connection:
             _close(connection, work, "failed", "state = 'sending'")
+        self.unanswered.drop(work)
 
     def delivered(self, work: str) -> None:
         """Close work whose result the user or the cache has."""
@@ -175,16 +210,19 @@ class Journal:
                 return
         with self._database.changing() as connection:
             _close(connection, work, "delivered")
+        self.unanswered.drop(work)
 
     def failed(self, work: str) -> None:
         """Close work for which nothing is owed, and that may be sent again."""
         with self._database.changing() as connection:
             _close(connection, work, "failed")
+        self.unanswered.drop(work)
 
     def forget(self, work: str) -> None:
         """Close work that the user gives up: the next run of the picture pays for it again."""
         with self._database.changing() as connection:
             _close(connection, work, "abandoned")
+        self.unanswered.drop(work)
 
     def keep(self, work: str, trouble: str) -> None:
         """Keep work open that no process works on any more. trouble: why, in words for people."""
@@ -198,7 +236,7 @@ class Journal:
         """Return everything that is open, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {COLUMNS} FROM jobs WHERE {OPEN} ORDER BY created, id"
+                f"SELECT {columns(connection)} FROM jobs WHERE {OPEN} ORDER BY created, id"
             ).fetchall()
             return [open_job(row, running=self._is_owned(row)) for row in rows]
 
@@ -215,7 +253,7 @@ class Journal:
 
 def _open_row(connection: sqlite3.Connection, work: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
-        f"SELECT {COLUMNS} FROM jobs WHERE work = ? AND {OPEN}", (work,)
+        f"SELECT {columns(connection)} FROM jobs WHERE work = ? AND {OPEN}", (work,)
     ).fetchone()
     return row
 

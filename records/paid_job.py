@@ -7,11 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import cast
 
 from ..core.errors import BackendFailed, MayBeBilled, PictureError
 from ..core.specs import Price
-from ..core.types import Job, Matte, Outcome, Ticket
+from ..core.types import Job, Matte, Outcome, Repeat, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .run_budget import RunBudget
@@ -42,6 +43,7 @@ class PaidJob(Job):
         self._sizes: dict[str, tuple[int, int]] = {}
         self._names: dict[str, str] = {}
         self._prices: dict[str, Price] = {}
+        self._repeats: dict[str, Repeat] = {}
         self._known: dict[str, Ticket | None] = {}
         # Of these nothing has left in this run, so that a failure says nothing about the journal's
         # row: it may be a lost job of an earlier run, or of another one that was quicker.
@@ -132,6 +134,31 @@ class PaidJob(Job):
         self._known[work] = ticket
         return ticket
 
+    def repeatable(self, work: str, repeat: Repeat) -> None:
+        """See `Job.repeatable`. Raises BackendFailed when the disk does not take it."""
+        self._inner.repeatable(work, repeat)
+        try:
+            self._journal.unanswered.put(work, repeat.picture)
+        except OSError as error:
+            raise BackendFailed(
+                f"what is sent cannot be kept beside the journal of paid work ("
+                f"{self._journal.path.parent}: {error.strerror}), so it was not sent, and nothing "
+                "was billed. Make room on that disk, or set RMBG_DATA to another folder."
+            ) from error
+        self._repeats[work] = replace(repeat, picture="")
+
+    def addressed(self, work: str, url: str) -> None:
+        """See `Job.addressed`. Raises BackendFailed when the journal cannot note it."""
+        self._inner.addressed(work, url)
+        try:
+            self._journal.addressed(work, url)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def picture_sent(self, work: str) -> str | None:
+        """See `Job.picture_sent`."""
+        return self._inner.picture_sent(work) or self._journal.unanswered.get(work)
+
     def sending(self, work: str) -> None:
         """See `Job.sending`. Raises BackendFailed, and nothing may be sent: when the journal cannot
         note it; when another run was quicker, and is at it or has delivered it since this one
@@ -148,6 +175,7 @@ class PaidJob(Job):
                     self._prices.get(work),
                     self._sizes[work],
                     replaces=self._known.get(work),
+                    repeat=self._repeats.get(work),
                 )
         except sqlite3.Error as error:
             raise self._refusal(error) from error

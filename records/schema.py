@@ -129,6 +129,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # The idempotency key of the submit, and until when it may be repeated with it (UTC).
+        "ALTER TABLE jobs ADD COLUMN repeat_key TEXT",
+        "ALTER TABLE jobs ADD COLUMN repeat_until TEXT",
+        "CREATE UNIQUE INDEX one_job_a_key ON jobs (repeat_key)",
+    ),
 )
 
 _MADE = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX|TRIGGER) (\w+)")

@@ -9,6 +9,7 @@ with nothing remembered but the data folder, as after a restart.
 # Pins the inside of backends.hosted.codec
 # Pins the inside of backends.hosted.http.retry
 # Pins the inside of backends.hosted.http.transport
+# Pins the inside of backends.hosted.jobs.repeats
 # Pins the inside of backends.hosted.jobs.wait
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted import codec
 from rmbg_nodes.backends.hosted.http.retry import Backoff
 from rmbg_nodes.backends.hosted.http.transport import Transport
-from rmbg_nodes.backends.hosted.jobs import wait
+from rmbg_nodes.backends.hosted.jobs import repeats, wait
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import Refusal
@@ -54,6 +55,8 @@ LOST: Fates = ("perhaps", "perhaps")
 FREE: Fates = ("no", "no")
 REFUSED: Fates = ("refusal", "refusal")
 HELD_UP_FREE: Fates = ("done", "no")
+# At hosts that take idempotency keys a lost answer is asked for again.
+ASKED_AGAIN: Fates = ("done", "fetchable")
 
 CUT: Kinds = (
     "reset before work",
@@ -105,6 +108,9 @@ TABLE: Mapping[Step, Mapping[Fates, Kinds]] = {
     },
 }
 STEPS: Mapping[str, tuple[Step, ...]] = {name: HostedServer(name).steps() for name in PROVIDERS}
+KEYED = {
+    row.provider for row in BACKENDS.values() if row.hosting and row.hosting.repeatable is not None
+}
 
 FRAMES = [disc_frame(index, (24, 32)) for index in range(3)]
 LEVELS = [codec.levels_of(frame) for frame in FRAMES]
@@ -144,9 +150,18 @@ def cases() -> Iterator[Case]:
                 for kind in kinds:
                     for for_good in (False, True):
                         case = Case(provider, step, kind, for_good, fates[for_good])
+                        if step == "submit" and provider in KEYED:
+                            case = _of_keyed(case, fates)
                         if step == "submit" and case._names_a_foreign_id:
                             case = replace(case, first="fetchable")
                         yield case
+
+
+def _of_keyed(case: Case, fates: Fates) -> Case:
+    """What was lost is asked for again; an id in an error of the host itself is not needed."""
+    if fates == LOST or case.kind == "500 after work":
+        return replace(case, first=ASKED_AGAIN[case.for_good])
+    return case
 
 
 EVERY = list(cases())
@@ -202,6 +217,7 @@ def _prove(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         server.mend()
         assert struck
         assert len(struck) == 1 or case.for_good or case.first == "refusal"
+        asked_again = case.provider in KEYED and case.step == "submit"
         _compare(shop, server, first, struck if case.step == "submit" else set())
         assert {first.get(index, "refusal") for index in struck} == {case.first}
         for index in set(range(3)) - struck:
@@ -214,6 +230,7 @@ def _prove(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             assert second[index] == (case.second if index in struck else "done")
             may_send = first.get(index) == "no" or (index not in first and not submits[index])
             may_send |= index in struck and case.first == "refusal" and case.step == "submit"
+            may_send |= index in struck and asked_again and first.get(index) == "fetchable"
             assert _submits(server)[index] - submits[index] == int(may_send)
         assert server.complaints == []
 
@@ -226,6 +243,7 @@ def _hurry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         quick = partial(quick, submit_seconds=0.6, read_seconds=0.3, again_seconds=0.6)
     monkeypatch.setattr(hosted_backend, "Transport", quick)
     monkeypatch.setattr(wait, "_UNKNOWN_PAUSE", 0.02)
+    monkeypatch.setattr(repeats, "_PAUSES", (0.02, 0.02))
     monkeypatch.setenv("RMBG_JOB_TIMEOUT", "0.9" if hangs else "20")
     if case.for_good or case.step == "upload":  # one after the other, so that the first one passes
         monkeypatch.setenv(f"RMBG_{case.provider.upper()}_IN_FLIGHT", "1")
@@ -268,6 +286,8 @@ def _compare(
         assert len(billed) <= 1
         kept = open_jobs.get(work)
         lost = kept is not None and not kept.resumable
+        keyed = kept is not None and kept.repeatable
+        assert keyed == (lost and shop.backend_id.partition("/")[0] in KEYED)
         places = [records.cache.has(work), kept is not None and kept.request_id in billed, lost]
         assert sum(places) == 1 if billed else not places[0]
         assert records.cache.has(work) or fates.get(frame.index) != "done"

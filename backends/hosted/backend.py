@@ -161,6 +161,7 @@ class HostedBackend:
                 schedule=PollSchedule.of(
                     hosting_of(spec).seconds, limits.in_flight, limits.requests_a_minute
                 ),
+                mark=key.mark,
                 resubmit=bool(self._options.get("resubmit", False)),
                 downscale=bool(self._options.get("downscale", False)),
             )

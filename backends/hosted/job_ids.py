@@ -20,6 +20,9 @@ from .http.wire import Unreachable, Wire
 #: Role of a ticket's "URL" that says what the provider was given.
 INPUT = "input"
 
+#: Role of the result itself, where the answer to a submit had it already.
+PICTURE = "picture"
+
 _DIGEST = "sha256:"
 _PNG_END = b"IEND\xaeB`\x82"
 # What could be an id in an address, alone or beside other words; shorter ones are folders.

@@ -1,7 +1,8 @@
 """Whether a request is sent again, and when: decided from what was seen, without doing anything.
 
-A submit starts work that is billed, and no provider has an idempotency key: it is repeated only
-when nothing was accepted for certain. Polls, uploads and downloads are free to repeat.
+A submit starts work that is billed: it is repeated only when nothing was accepted for certain, or
+with the idempotency key that makes the repetitions one job ("keyed"). Polls, uploads and downloads
+are free to repeat.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Literal, TypeAlias
 
-Operation = Literal["submit", "ask", "download"]
+Operation = Literal["submit", "keyed", "ask", "download"]
 
 #: Failures in a row after which nothing more is tried.
-ATTEMPTS: dict[Operation, int] = {"submit": 5, "ask": 8, "download": 5}
+ATTEMPTS: dict[Operation, int] = {"submit": 5, "keyed": 8, "ask": 8, "download": 5}
 
 _LONGEST_RETRY_AFTER = 60.0
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _THROTTLED = 429
 _PASSING = frozenset({408, 425, _THROTTLED})
+# With Retry-After: the job of this key is under way, and its answer is asked for again after that.
+_UNDER_WAY = frozenset({409, 504})
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ def decide(
 
     attempt: how many attempts in a row met this trouble, this one included. jitter: 0.5..1.0, the
     share of the back-off that is waited. A 429 of a submit or a poll is always repeated, since
-    nothing was accepted and nothing is wrong; the caller bounds it by time.
+    nothing was accepted and nothing is wrong; the caller bounds it by time. The same holds for a
+    keyed submit whose job is under way.
     """
-    throttled = seen.status == _THROTTLED
+    throttled = seen.status == _THROTTLED or _is_under_way(operation, seen)
     if not (throttled or _failed(operation, seen)):
         final = operation == "download" and seen.status != 200
         return GiveUp() if final else Accept()
@@ -119,13 +123,18 @@ def parse_retry_after(value: str | None, date: str | None) -> float | None:
     return (then - now).total_seconds()
 
 
+def _is_under_way(operation: Operation, seen: Seen) -> bool:
+    asked_to_wait = parse_retry_after(seen.retry_after, seen.date) is not None
+    return operation == "keyed" and seen.status in _UNDER_WAY and asked_to_wait
+
+
 def _failed(operation: Operation, seen: Seen) -> bool:
     if seen.transport_error or seen.status is None:
         return True
     if operation == "submit":
         return False
-    if operation == "ask" and seen.status == 200 and not seen.json_ok:
-        return True
+    if operation in ("ask", "keyed") and 200 <= seen.status < 300 and not seen.json_ok:
+        return operation == "keyed" or seen.status == 200
     return seen.status in _PASSING or seen.status >= 500
 
 

@@ -23,13 +23,13 @@ from typing import TypeVar
 from .rate_limits import RateLimits
 from .resolver import Lookup
 from .sessions import Sessions
-from .wire import SendState
+from .wire import Account, SendState
 
 T = TypeVar("T")
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
-_NAME = "_rmbg_nodes_hosted_v2"
+_NAME = "_rmbg_nodes_hosted_v3"
 _PATIENCE = 10.0
 _ENDING = 2.0
 
@@ -49,6 +49,8 @@ class Runtime:
         self.flights: dict[str, asyncio.Future[object]] = {}
         #: Submits, which outlive their run, and how far each has come.
         self.detached: dict[asyncio.Task[object], SendState] = {}
+        #: By a digest of server and key.
+        self._accounts: dict[str, Account] = {}
         self._rate_limits: dict[str, tuple[tuple[int, int, int], RateLimits]] = {}
         self.sessions = Sessions(lookup)
         self._lock = threading.Lock()
@@ -76,6 +78,11 @@ class Runtime:
             if name not in self._rate_limits or self._rate_limits[name][0] != sizes:
                 self._rate_limits[name] = sizes, RateLimits(*sizes)
             return self._rate_limits[name][1]
+
+    def account(self, digest: str) -> Account:
+        """Return what is known of this account, from any thread."""
+        with self._lock:
+            return self._accounts.setdefault(digest, Account())
 
     def detach(self, task: asyncio.Task[T], departure: SendState) -> None:
         """Keep a submit alive until it is done. Its exception counts as seen, since its run

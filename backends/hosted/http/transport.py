@@ -8,9 +8,11 @@ it in a text: no cause is chained to what it raises, and what it raises is redac
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urljoin
 
@@ -24,7 +26,7 @@ from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide
 from .runtime import Runtime
 from .sessions import SessionName, proxy_for
-from .wire import Answer, AnswerLost, Call, NotSent, SendState, Unreachable
+from .wire import Account, Answer, AnswerLost, Call, NotSent, SendState, Unreachable
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
@@ -34,8 +36,6 @@ _MOST_OF_AN_ANSWER = 64_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _USUAL = Backoff()
-# Seconds between two looks at whether a stopped submit has its answer.
-_LOOK = 0.02
 
 
 class Transport:
@@ -73,9 +73,21 @@ class Transport:
         self._again_seconds = again_seconds
         self._backoff = backoff
         self._plain_http = plain_http
+        told = json.dumps([sorted(bases.items()), sorted(key_headers.items())])
+        self._account = runtime.account(hashlib.sha256(told.encode()).hexdigest())
         # A gateway's own files may lie on it; what the provider documents is on the internet.
         documented = {base.origin for base in self._official.values()}
         self._gateways = frozenset(base.origin for base in self._bases.values()) - documented
+
+    @property
+    def account(self) -> Account:
+        """See wire.Wire."""
+        return self._account
+
+    @property
+    def sent_to(self) -> str:
+        """See wire.Wire: here every submit is a new one."""
+        return ""
 
     async def submit(self, call: Call, departure: SendState | None = None) -> Answer:
         """See wire.Wire. departure: learns when bytes may have left; while it says no, cancelling
@@ -83,23 +95,28 @@ class Transport:
         leaving = departure or SendState()
         if not self._is_ours(call.url):
             raise NotSent("its address is not on the provider's servers")
-        seconds = self._submit_seconds
+        seconds = call.answer_seconds or self._submit_seconds
         request = self._request(call, _MOST_OF_A_SUBMIT, self._key_headers)
         total = seconds + len(request.body or b"") / SLOWEST
-        request = replace(request, read_seconds=seconds, total_seconds=total)
+        request = replace(
+            request, read_seconds=seconds, total_seconds=total, wants_json=call.repeatable
+        )
+        earlier = False
 
         async def once(number: int) -> Attempt:
+            nonlocal earlier
+            earlier = leaving.under_way
             await self._rate_limits.pace.turn()
             attempt = await self._exchange(request, "submit", number, leaving)
             if attempt.seen.status == 429:
-                leaving.under_way = False
+                leaving.under_way = earlier and call.repeatable
             return attempt
 
-        last, answer = await self._repeat("submit", once)
+        last, answer = await self._repeat("keyed" if call.repeatable else "submit", once)
         if answer is not None:
-            return self._quotable(answer)
-        reason = self._redactor.clean(str(last))
-        if last.seen.bytes_left and last.seen.status != 429:
+            return replace(self._quotable(answer), uncertain=call.repeatable and earlier)
+        reason = self._redactor.clean(_told(last, call.telling_headers))
+        if last.seen.bytes_left and (last.seen.status != 429 or leaving.under_way):
             raise AnswerLost(reason)
         raise NotSent(reason)
 
@@ -236,45 +253,8 @@ class Transport:
         return any(base.rest_of(url) is not None for base in self._bases.values())
 
 
-class CancellableSubmit:
-    """The transport for one submit of a run that may be stopped.
-
-    A stop ends every wait before the first byte: for the account's limit, after a 429, for the
-    connection. Once bytes may have left it waits for the answer, whatever it is: the answer holds
-    the id of something that is paid for.
-    """
-
-    def __init__(self, transport: Transport, stop: asyncio.Event, departure: SendState) -> None:
-        """departure: learns when bytes may have left."""
-        self._transport = transport
-        self._stop = stop
-        self._departure = departure
-
-    async def submit(self, call: Call) -> Answer:
-        """See `Wire.submit`. Raises NotSent when stopped in time."""
-        sending = asyncio.ensure_future(self._transport.submit(call, self._departure))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            while not sending.done() and self._departure.under_way:
-                await asyncio.wait({sending}, timeout=_LOOK)
-            if not sending.done():
-                sending.cancel()
-                await asyncio.wait({sending})
-            if sending.cancelled():
-                raise NotSent("the run was stopped")
-            return sending.result()
-        finally:
-            stopping.cancel()
-
-    async def ask(self, call: Call) -> Answer:
-        """See `Wire.ask`."""
-        return await self._transport.ask(call)
-
-    async def put(self, call: Call) -> Answer:
-        """See `Wire.put`."""
-        return await self._transport.put(call)
-
-    def rebase(self, role: str, url: str) -> str | None:
-        """See `Wire.rebase`."""
-        return self._transport.rebase(role, url)
+def _told(last: Attempt, headers: Sequence[str]) -> str:
+    """Return what came of the last attempt, with what these headers of a 429 say about it."""
+    given = last.answer.headers if last.answer and last.seen.status == 429 else {}
+    found = [f"{name}: {given[name]}" for name in headers if name in given]
+    return f"{last} ({', '.join(found)})" if found else str(last)

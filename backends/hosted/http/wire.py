@@ -7,8 +7,10 @@ of the provider.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -45,6 +47,13 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     final_header: str = ""
     """A response header with which even a 5xx is the last word, and not worth a repetition."""
+    repeatable: bool = False
+    """A submit that has an idempotency key, so that it is repeated like what is free. The wire says
+    so, not the provider's file."""
+    answer_seconds: float = 0.0
+    """How long the answer to a submit may take to begin; 0: as long as others."""
+    telling_headers: tuple[str, ...] = ()
+    """Response headers that say why a 429 came, for the message."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,9 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    uncertain: bool = False
+    """To a submit with an idempotency key: the same was sent before, and may have been accepted.
+    So an answer that is no success does not say that nothing is owed."""
 
     def data(self) -> JsonObject | None:
         """Return the body as a JSON object; None when it is none."""
@@ -89,6 +101,11 @@ class AnswerLost(Exception):
         self.request_id = request_id
 
 
+class KeySpent(AnswerLost):
+    """A submit whose idempotency key the host knows and gives no answer for (any more): it is lost
+    for good, and may have been billed."""
+
+
 class Unreachable(Exception):
     """A repeatable request that went wrong for good. The text says why.
 
@@ -104,13 +121,51 @@ class NotKnown(Exception):
     """The provider has no job of this id (any more)."""
 
 
+class Account:
+    """What this process has found out about one account at one server. On the loop."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, bool] = {}
+        self._line = asyncio.Lock()
+
+    def says(self, what: str) -> bool | None:
+        """Return what was found out; None for nothing yet."""
+        return self._found.get(what)
+
+    def note(self, what: str, is_so: bool) -> None:
+        """Remember it as long as the process lives."""
+        self._found[what] = is_so
+
+    @asynccontextmanager
+    async def deciding(self, what: str) -> AsyncIterator[None]:
+        """Let one at a time in until it is found out, and everybody from then on."""
+        if what not in self._found:
+            async with self._line:
+                if what not in self._found:
+                    yield
+                    return
+        yield
+
+
 class Wire(Protocol):
     """What the transport offers to a provider's file. Every wait can be cancelled at once."""
+
+    @property
+    def account(self) -> Account:
+        """Return what is known of the account whose key is sent."""
+
+    @property
+    def sent_to(self) -> str:
+        """Return the address that this submit was sent to earlier, with the same idempotency key;
+        empty for one that is new."""
 
     async def submit(self, call: Call) -> Answer:
         """Send what starts paid work: repeated only after a 429 or while no byte has left.
 
-        Returns any answer but a 429, whatever its status. Raises NotSent or AnswerLost.
+        Returns any answer but a 429, whatever its status. Raises NotSent or AnswerLost. Where the
+        row says that the host takes idempotency keys, one is added, and the call is repeated on
+        everything that says nothing of what became of it; then also a 409 and a 504 with
+        Retry-After are waited for.
         """
 
     async def ask(self, call: Call) -> Answer:
@@ -160,7 +215,8 @@ class Provider(Protocol):
         URL."""
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
-        """Start the paid work. Raises NotSent, or AnswerLost when the answer is no ticket."""
+        """Start the paid work. Raises NotSent, or AnswerLost when the answer is no ticket; at a
+        host that takes idempotency keys this is asked for again then, and KeySpent ends that."""
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """Ask how far it is. Raises NotKnown when there is no such job, ResultWaiting when the

@@ -2,9 +2,9 @@
 
     known -> reserve -> hand over -> sending -> submit -> submitted -> follow -> settled
 
-None of the providers has an idempotency key, so one rule stands above all: a submit whose bytes may
-have left is never repeated. What was accepted is durable before it is asked for, Cancel never
-interrupts a submit that is on its way, and whatever has an id can be fetched later.
+One rule stands above all: a submit whose bytes may have left is never repeated, unless the host
+takes idempotency keys (repeats.py). What was accepted is durable before it is asked for, Cancel
+never interrupts a submit that is on its way, and whatever has an id can be fetched later.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError,
 from ....core.specs import Price
 from ....core.types import Failure, Frame, Matte, Outcome, Ticket
 from .. import codec
-from ..http.transport import CancellableSubmit
-from ..http.wire import AnswerLost, NotKnown, NotSent, SendState, Unreachable
-from . import messages
+from ..http.wire import AnswerLost, KeySpent, NotKnown, NotSent, SendState, Unreachable
+from . import messages, repeats
 from .run_context import HostedRequest, RunContext
 from .wait import ResultWaiter
 
@@ -101,6 +100,12 @@ class JobRunner:
             ticket = request.ticket or await context.pool.run(context.job.known, request.work)
         except PictureError as error:
             return Failure(messages.about(request.name, error))
+        if ticket is not None and ticket.repeat_key:
+            asked = await self._asked_again(request, ticket)
+            if not isinstance(asked, Failure):
+                ticket = asked
+            elif not (context.resubmit and request.frame and asked.error.paid == "perhaps"):
+                return await self._settled(request, asked)
         if ticket is not None and ticket.request_id is not None:
             self._paid.add(request.work)
             waiter = ResultWaiter(context, request, ticket, self._queued)
@@ -185,10 +190,60 @@ class JobRunner:
             return Failure(messages.not_sent(request.name, context.spec, problem))
         except AnswerLost as lost:
             self._lost += 1
-            error = messages.lost_now(request.name, context.spec, str(lost), lost.request_id)
-            return await self._settled(request, Failure(error, lost.request_id))
+            return await self._settled(request, self._of_lost(request, lost))
         self._lost = 0
         return ticket
+
+    def _of_lost(self, request: HostedRequest, lost: AnswerLost) -> Failure:
+        spec = self._context.spec
+        if hosting_of(spec).repeatable and not isinstance(lost, KeySpent):
+            return Failure(messages.asked_later(request.name, spec, str(lost)))
+        error = messages.lost_now(request.name, spec, str(lost), lost.request_id)
+        return Failure(error, lost.request_id)
+
+    async def _asked_again(self, request: HostedRequest, ticket: Ticket) -> Ticket | Failure:
+        """Ask for the answer that an earlier run lost. It may be interrupted: the key stays."""
+        context = self._context
+        if not repeats.is_same_account(context, ticket):
+            return Failure(messages.other_account(request.name, context.spec))
+        picture = await self._picture_sent(request)
+        if picture is None:
+            return Failure(messages.picture_gone(request.name, context.spec))
+        self._paid.add(request.work)
+        try:
+            async with context.rate_limits.jobs:
+                found = await repeats.answered(
+                    context,
+                    self._stop,
+                    request.work,
+                    picture,
+                    SendState(home=context.home),
+                    ticket.repeat_key,
+                    ticket.urls.get("submit", ""),
+                )
+            answered = replace(found, sent=ticket.sent, created=ticket.created)
+            await self._accepted(request, answered)
+        except KeySpent as spent:
+            lost = Ticket(context.spec.id, None, sent=ticket.sent)
+            await context.pool.run(context.job.submitted, request.work, lost)
+            return self._of_lost(request, spent)
+        except (AnswerLost, NotSent) as lost_again:
+            return Failure(messages.asked_later(request.name, context.spec, str(lost_again)))
+        except PictureError as refused:
+            return Failure(messages.about(request.name, refused))
+        return answered
+
+    async def _picture_sent(self, request: HostedRequest) -> str | None:
+        """Return what stood for the picture; made anew where it was not kept."""
+        context = self._context
+        kept = await context.pool.run(context.job.picture_sent, request.work)
+        if kept is not None or request.frame is None:
+            return kept
+        try:
+            packed = await self._packed(request.frame)
+            return await context.provider.hand_over(context.transport, packed.png)
+        except (PictureError, Unreachable):
+            return None
 
     async def _uninterrupted(
         self, request: HostedRequest, image: str, size: tuple[int, int]
@@ -207,13 +262,22 @@ class JobRunner:
     ) -> Ticket:
         """From the word that bytes leave to the durable id, or the word that nothing is owed: said
         here, because the request that waits for it may be cancelled at any moment."""
-        context = self._context
+        context, work = self._context, request.work
+        repeat = repeats.new_repeat(context, image)
+        key = repeat.key if repeat else ""
         try:
-            await context.pool.run(context.job.sending, request.work)
-            wire = CancellableSubmit(context.transport, self._stop, departure)
-            answered = await context.provider.submit(wire, image)
+            if repeat is not None:
+                await context.pool.run(context.job.repeatable, work, repeat)
+            await context.pool.run(context.job.sending, work)
+            answered = await repeats.answered(context, self._stop, work, image, departure, key)
+        except KeySpent:
+            await self._accepted(request, Ticket(context.spec.id, None, sent=size))
+            raise
         except AnswerLost as lost:
-            await self._accepted(request, Ticket(context.spec.id, lost.request_id, sent=size))
+            id = None if repeat else lost.request_id
+            urls = {"account": repeat.account} if repeat else {}
+            unknown = Ticket(context.spec.id, id, urls, sent=size, repeat_key=key)
+            await self._accepted(request, unknown)
             raise
         except (RmbgError, NotSent) as problem:
             reason = messages.not_sent(request.name, context.spec, problem)

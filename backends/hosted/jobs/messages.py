@@ -59,6 +59,33 @@ def lost_now(name: str, spec: BackendSpec, reason: str, request_id: str | None) 
     )
 
 
+def asked_later(name: str, spec: BackendSpec, reason: str) -> PictureError:
+    """The submit's answer was lost, and can be asked for again."""
+    return ResultWaiting(
+        f"{name} was sent to {spec.provider} and the answer is not in ({reason}). It was sent with "
+        f"a key by which {spec.provider} gives the same answer again for about a day: run it "
+        f"again, or `{command('resume')}`; it is not paid twice."
+    )
+
+
+def other_account(name: str, spec: BackendSpec) -> PictureError:
+    """The answer can be asked for, but only by the account that sent the picture."""
+    return ResultWaiting(
+        f"{name} was sent to {spec.provider} with another key and the answer was lost. It was not "
+        "sent again: with the key of now it could be paid twice. Set the key of then, and run it "
+        f"again or `{command('resume')}`."
+    )
+
+
+def picture_gone(name: str, spec: BackendSpec) -> PictureError:
+    """The answer can be asked for, but not without what was sent."""
+    return ResultWaiting(
+        f"{name} was sent to {spec.provider} and the answer was lost. What was sent is not kept "
+        "here any more: run the picture itself again, which asks for the same answer and does not "
+        "pay twice."
+    )
+
+
 def disputed(name: str, spec: BackendSpec, ticket: Ticket) -> PictureError:
     """Two submits at a time got one id, so that its result may be the other picture's."""
     return MayBeBilled(

@@ -83,7 +83,8 @@ class HostedRequest:
     @classmethod
     def of_claim(cls, claim: Claim) -> HostedRequest:
         """Make the request for a ticket without its picture."""
-        name = f"request {claim.ticket.request_id}"
+        id = claim.ticket.request_id
+        name = f"request {id}" if id else f"the picture of {claim.size[0]} x {claim.size[1]}"
         return cls(claim.index, name, claim.work, claim.size, ticket=claim.ticket)
 
 
@@ -102,5 +103,7 @@ class RunContext:
     job: Job
     limits: Limits
     schedule: PollSchedule
+    mark: Callable[[str], str]
+    """Tells the account of this run from others, given a salt; see `Key.mark`."""
     resubmit: bool
     downscale: bool

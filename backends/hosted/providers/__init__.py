@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from ....core.specs import BackendSpec, OptionValue
 from ..http.wire import Provider
 from .bria import Bria
+from .comfy import Comfy
 from .fal import Fal
 from .replicate import Replicate
 
@@ -17,4 +18,5 @@ PROVIDERS: Mapping[
     "bria": Bria,
     "fal": Fal,
     "replicate": Replicate,
+    "comfy": Comfy,
 }

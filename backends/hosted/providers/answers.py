@@ -90,10 +90,12 @@ class Answers:
     def accepted_id(self, answer: Answer) -> str:
         """Return the job's id from the answer to a submit.
 
-        Raises AnswerLost where none is found, and for 408 and 5xx: a gateway that gave up may have
-        passed it on.
+        Raises AnswerLost where none is found, for 408 and 5xx, because a gateway that gave up may
+        have passed it on, and for a refusal of what may have been accepted before.
         """
         who, status, data = self.who, answer.status, answer.data()
+        if answer.uncertain and not 200 <= status < 300:
+            raise AnswerLost(f"{who} answered {status}: {said(answer)}")
         if 200 <= status < 300:
             if data is None:
                 raise AnswerLost(f"{who} answered {status} with something that is no JSON object")

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 import httpx
 
-from ..http.wire import Answer, Call, NotSent, Unreachable, Wire
+from ..http.wire import Account, Answer, Call, NotSent, Unreachable, Wire
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -112,6 +112,16 @@ class Replay:
     def __init__(self, wire: Wire, bridge: Bridge) -> None:
         self._wire = wire
         self._answers = bridge.answers
+
+    @property
+    def account(self) -> Account:
+        """See `Wire.account`."""
+        return self._wire.account
+
+    @property
+    def sent_to(self) -> str:
+        """See `Wire.sent_to`."""
+        return self._wire.sent_to
 
     async def submit(self, call: Call) -> Answer:
         """Return the one answer to the submit."""

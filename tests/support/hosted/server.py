@@ -30,6 +30,7 @@ from typing import Any
 from aiohttp import web
 
 from .bria import Bria
+from .comfy import Comfy
 from .fal import Fal
 from .faults import WAY, Fault, Plan, Step
 from .pictures import Variant, answer_file
@@ -43,6 +44,7 @@ SPEECHES: dict[str, type[Speech]] = {
     "bria": Bria,
     "fal": Fal,
     "replicate": Replicate,
+    "comfy": Comfy,
 }
 _MOST = 256 * 2**20
 Twist = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -126,6 +128,11 @@ class HostedServer:
         """What can go wrong on the way of one picture here, in order."""
         served = {"download", *(route.step for route in self._speech.routes())}
         return tuple(step for step in WAY if step in served)
+
+    @property
+    def speech(self) -> Speech:
+        """The provider's words, with what can be switched about them."""
+        return self._speech
 
     def environment(self) -> dict[str, str]:
         """The addresses and the key, as environment variables of this package."""
@@ -260,7 +267,7 @@ class HostedServer:
 
     def _expect_no_key(self, request: web.Request) -> None:
         named = {name.lower() for name in request.headers}
-        if named & {"authorization", "api_token"} or self.key in str(request.headers):
+        if named & {"authorization", "api_token", "x-api-key"} or self.key in str(request.headers):
             self._speech.complain(request, "the key was sent to a file's address")
 
     def _over_limit(self) -> bool:

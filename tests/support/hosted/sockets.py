@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import aiohttp
 
-from rmbg_nodes.backends.hosted.http.wire import Answer, AnswerLost, Call, Unreachable
+from rmbg_nodes.backends.hosted.http.wire import (
+    Account,
+    Answer,
+    AnswerLost,
+    Call,
+    Unreachable,
+)
 from rmbg_nodes.backends.hosted.providers import PROVIDERS
 from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.core.specs import BackendSpec
@@ -33,6 +41,10 @@ class Sockets:
         self._official = {role: base for role, (_, base) in hosting_of(spec).bases.items()}
         self._bases = bases_of(spec, server.environment())
         self._headers = made(spec).headers(server.key)
+        self.account = Account()
+        self.sent_to = ""
+        repeatable = hosting_of(spec).repeatable
+        self._keyed = {repeatable.header: str(uuid.uuid4())} if repeatable else {}
 
     @classmethod
     @asynccontextmanager
@@ -43,8 +55,9 @@ class Sockets:
             yield cls(session, spec, server)
 
     async def submit(self, call: Call) -> Answer:
+        """One key for all submits of this wire, as if they were one picture's."""
         try:
-            return await self._once(call)
+            return await self._once(replace(call, headers={**call.headers, **self._keyed}))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             raise AnswerLost(type(error).__name__) from None
 
