@@ -67,7 +67,12 @@ def _adopt(journal: Journal) -> None:
 
 def _facts(job: OpenJob) -> dict[str, object]:
     price = None if job.price is None else str(job.price)
-    more = {"price": price, "resumable": job.resumable, "next": _next(job)}
+    more = {
+        "price": price,
+        "resumable": job.resumable,
+        "repeatable": job.repeatable,
+        "next": _next(job),
+    }
     return {**asdict(job), **more}
 
 
@@ -90,7 +95,9 @@ def _lines(jobs: list[OpenJob]) -> list[str]:
 def _request(job: OpenJob) -> str:
     if job.request_id is not None:
         return job.request_id
-    return "no id yet" if job.running else "id lost"
+    if job.running:
+        return "no id yet"
+    return str(job.repeat_key) if job.repeatable else "id lost"
 
 
 def _price(job: OpenJob) -> str:
@@ -100,7 +107,9 @@ def _price(job: OpenJob) -> str:
 def _state(job: OpenJob) -> str:
     if job.running:
         return "under way"
-    return "can be fetched" if job.resumable else "may have been billed"
+    if job.resumable:
+        return "can be fetched"
+    return "can be asked for again" if job.repeatable else "may have been billed"
 
 
 def _next(job: OpenJob) -> str:
@@ -109,6 +118,13 @@ def _next(job: OpenJob) -> str:
     if job.resumable:
         fetch = command("resume", str(job.request_id))
         return f"Run the picture again, or `{fetch}`; it is not paid again."
+    if job.repeatable:
+        again = command("resume", str(job.repeat_key))
+        until = str(job.repeat_until)[:16].replace("T", " ")
+        return (
+            f"Run the picture again, or `{again}`, before {until} UTC: the same answer is asked "
+            "for, and nothing is paid twice."
+        )
     spec = BACKENDS.get(job.backend)
     page = f" ({spec.hosting.jobs_page})" if spec and spec.hosting else ""
     return (

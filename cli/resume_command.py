@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             for job, error in resume(these, backend, records, Job()):
                 if error is None:
-                    print(f"{job.backend} {job.request_id}: fetched")
+                    print(f"{job.backend} {_name(job)}: fetched")
                 else:
                     failed += 1
                     print(error, file=sys.stderr)
@@ -69,8 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _name(job: OpenJob) -> str:
+    """Return what `rmbg pending` lists it as: the host's id, or the key to ask for it again."""
+    return str(job.request_id or job.repeat_key)
+
+
 def _chosen(pending: Sequence[OpenJob], requests: Sequence[str]) -> list[OpenJob]:
-    fetchable = {job.request_id: job for job in pending if job.request_id and not job.running}
+    there = (job for job in pending if not job.running and (job.resumable or job.repeatable))
+    fetchable = {_name(job): job for job in there}
     unknown = [request for request in requests if request not in fetchable]
     if unknown:
         raise BadOption(

@@ -43,7 +43,8 @@ def resume(
 ) -> Iterator[tuple[OpenJob, PictureError | None]]:
     """Fetch paid results into the cache, without their pictures; each job with what went wrong.
 
-    All jobs are of this backend and have an id. Raises what the backend refuses, and Cancelled.
+    All jobs are of this backend, and have an id or can be asked for again. Raises what the backend
+    refuses, and Cancelled.
     """
     paid = PaidJob(job, records.journal, records.cache)
     claims = []
@@ -55,8 +56,9 @@ def resume(
             fetched = jobs[outcome.index]
             error = outcome.error
             if error is None and not records.cache.has(fetched.work):
+                which = fetched.request_id or "a request whose answer was lost"
                 error = ResultWaiting(
-                    f"The result of request {fetched.request_id} came and could not be kept in "
+                    f"The result of {which} came and could not be kept in "
                     f"{records.cache.info().folder}. Make room on that disk, or raise RMBG_CACHE "
                     "if it is less than this one result, then resume again."
                 )

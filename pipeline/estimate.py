@@ -124,11 +124,12 @@ def look(inputs: Sequence[Input], backend: Backend, records: Records) -> Estimat
 
 
 def _fetchable(backend: Backend, records: Records) -> frozenset[str]:
-    """Work that was paid for and has an id. None with `resubmit`, which pays again for a result
-    that turns out to be unusable."""
+    """Work that was paid for and has an id, or whose answer can be asked for again. None with
+    `resubmit`, which pays again for a result that turns out to be unusable."""
     if (getattr(backend, "options", None) or {}).get("resubmit"):
         return frozenset()
     try:
-        return frozenset(job.work for job in records.journal.pending() if job.resumable)
+        jobs = records.journal.pending()
+        return frozenset(job.work for job in jobs if job.resumable or job.repeatable)
     except sqlite3.Error:  # the run itself says so, picture by picture
         return frozenset()

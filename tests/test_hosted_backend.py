@@ -29,6 +29,7 @@ from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import (
     HOSTED_IDS,
     PROVIDERS,
+    UNKEYED,
     loopback,
     opened,
     outcomes,
@@ -133,6 +134,7 @@ def test_offline_opens_no_socket(server: HostedServer, monkeypatch: pytest.Monke
     assert server.requests == []
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 @pytest.mark.parametrize("kind", ["reset after work", "truncate", "not json", "empty", "no id"])
 def test_a_lost_answer_to_a_submit(server: HostedServer, kind: Kind) -> None:
     server.plan(Fault("submit", kind))
@@ -148,6 +150,7 @@ def test_a_lost_answer_to_a_submit(server: HostedServer, kind: Kind) -> None:
     assert len([r for r in server.requests if r.method == "POST"]) == 1
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 @pytest.mark.parametrize("kind", [408, 500, 502, 503, 504, 506])
 def test_a_server_error_may_have_been_billed(server: HostedServer, kind: int) -> None:
     server.plan(Fault("submit", kind))
@@ -158,6 +161,7 @@ def test_a_server_error_may_have_been_billed(server: HostedServer, kind: int) ->
     assert len([r for r in server.requests if r.method == "POST"]) == 1
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 def test_resubmit_pays_for_a_lost_one(server: HostedServer) -> None:
     server.plan(Fault("submit", "reset after work"))
     job = Recorder()
@@ -167,6 +171,7 @@ def test_resubmit_pays_for_a_lost_one(server: HostedServer) -> None:
     assert server.bills == 2
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 def test_a_broken_answer_that_names_the_id_is_resumed(server: HostedServer) -> None:
     server.plan(Fault("submit", "500 after work"))
     job = Recorder()
@@ -271,6 +276,7 @@ def test_an_expired_result_is_kept_under_its_id(server: HostedServer) -> None:
     assert [ticket.request_id for ticket in job.tickets.values()] == list(server.jobs)
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 def test_after_several_lost_answers_nothing_more_is_sent(
     server: HostedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,10 @@
 """`rmbg remove --backend fal` and what belongs to it, against servers on this machine."""
 
+# Pins the inside of backends.hosted.backend
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.transport
+# Pins the inside of backends.hosted.jobs.repeats
+
 from __future__ import annotations
 
 import io
@@ -10,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_nodes.backends.hosted import backend as hosted_backend
+from rmbg_nodes.backends.hosted.http.retry import Backoff
+from rmbg_nodes.backends.hosted.http.transport import Transport
+from rmbg_nodes.backends.hosted.jobs import repeats
 from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.cli import main
 from rmbg_nodes.config.hosted import hosting_of
@@ -231,6 +241,30 @@ def test_a_lost_answer_waits_for_the_users_word(fal, shots, tmp_path, capsys) ->
     assert main([*arguments, "--resubmit"]) == 0
     assert fal.bills == 2
     assert pending(capsys) == []
+
+
+def test_an_answer_with_a_key_is_listed_and_asked_for_again(
+    shots, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(repeats, "_PAUSES", ())
+    quick = partial(Transport, backoff=Backoff(0.005, 0.02), again_seconds=0.2)
+    monkeypatch.setattr(hosted_backend, "Transport", quick)
+    with loopback(monkeypatch, "comfy", key=SECRET) as server:
+        server.plan(Fault("submit", "reset after work", times=999))
+        assert main(remove(shots[:1], tmp_path / "out", backend="comfy")) == 1
+        assert "may have been billed" not in capsys.readouterr().err
+        server.mend()
+        (job,) = pending(capsys)
+        assert (job["resumable"], job["repeatable"]) == (False, True)
+        assert main(["pending"]) == 0
+        said = capsys.readouterr().out
+        assert "can be asked for again" in said
+        assert f"resume {job['repeat_key']}" in said
+        assert main(["resume", job["repeat_key"]]) == 0
+        assert "1 of 1 fetched" in capsys.readouterr().out
+        assert main(remove(shots[:1], tmp_path / "out", backend="comfy")) == 0
+        assert server.bills == 1
+        assert pending(capsys) == []
 
 
 def test_resume_fetches_what_was_paid_for(fal, shots, tmp_path, capsys, monkeypatch) -> None:

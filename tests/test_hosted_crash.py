@@ -24,7 +24,7 @@ from PIL import Image
 
 from rmbg_nodes.core.types import Frame
 from rmbg_nodes.records.store import open_records
-from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, opened
+from rmbg_nodes.tests.support.hosted.opening import KEYED, PROVIDERS, opened
 from rmbg_nodes.tests.support.hosted.pictures import Levels, picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -102,9 +102,14 @@ class Crash:
                 self._count("delivered, row open")
                 row = None
             resumable = row is not None and row.request_id in billed
-            if row is not None and not row.resumable:
+            again = row is not None and row.repeatable
+            if row is not None and not row.resumable and not again:
+                assert self.server.provider not in KEYED, name
                 lost.add(name)
-            assert delivered + resumable + (name in lost) == (1 if billed else name in lost), name
+            unknown = again or name in lost
+            assert delivered + resumable + unknown == (1 if billed else unknown), name
+            assert not (again and finished), name
+            self._count("to be asked for again", int(again))
             assert row is None or not row.running
             assert delivered or name in lost or not finished
             self._count("resumable", int(resumable))

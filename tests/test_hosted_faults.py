@@ -36,7 +36,7 @@ from rmbg_nodes.pipeline.inputs import Input
 from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
-from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback, opened
+from rmbg_nodes.tests.support.hosted.opening import KEYED, PROVIDERS, Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.pictures import picture_digest
 from rmbg_nodes.tests.support.hosted.records import Request
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -108,9 +108,6 @@ TABLE: Mapping[Step, Mapping[Fates, Kinds]] = {
     },
 }
 STEPS: Mapping[str, tuple[Step, ...]] = {name: HostedServer(name).steps() for name in PROVIDERS}
-KEYED = {
-    row.provider for row in BACKENDS.values() if row.hosting and row.hosting.repeatable is not None
-}
 
 FRAMES = [disc_frame(index, (24, 32)) for index in range(3)]
 LEVELS = [codec.levels_of(frame) for frame in FRAMES]

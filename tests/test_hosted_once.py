@@ -34,7 +34,7 @@ from rmbg_nodes.pipeline.remove import remove
 from rmbg_nodes.records.store import Records
 from rmbg_nodes.tests.conformance import Recorder, disc_frame
 from rmbg_nodes.tests.support.hosted.faults import Fault
-from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, Shop, loopback, opened
+from rmbg_nodes.tests.support.hosted.opening import PROVIDERS, UNKEYED, Shop, loopback, opened
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.records import matte
 
@@ -248,6 +248,7 @@ def test_two_hundred_cached_pictures_need_neither_key_nor_network(
         torch.testing.assert_close(result.mask, torch.full((4, 4), result.index / 255))
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 def test_resubmit_pays_for_the_lost_ones_alone(server: HostedServer, shop: Shop) -> None:
     server.plan(Fault("submit", "reset after work"), Fault("status", "unknown state"))
     first = shop.run(small(0, 1, 2))
@@ -329,6 +330,7 @@ def test_cancelled_in_the_moment_in_which_the_submit_ends(
     assert server.bills == submits(server) == 1
 
 
+@pytest.mark.parametrize("server", UNKEYED, indirect=True)
 def test_a_program_that_ends_while_a_submit_hangs(
     server: HostedServer, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from rmbg_nodes.backends.hosted.http.wire import (
+    Account,
     Answer,
     AnswerLost,
     Call,
@@ -63,6 +64,8 @@ class Scripted:
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)
         self.calls: list[Call] = []
+        self.account = Account()
+        self.sent_to = ""
 
     async def submit(self, call: Call) -> Answer:
         self.calls.append(call)
@@ -103,6 +106,7 @@ ACCEPTED = {
         200, {"request_id": "r", "status_url": "s", "response_url": "g", "cancel_url": "c"}
     ),
     "replicate": answer(201, {"id": "r", "urls": {"get": "g", "cancel": "c"}}),
+    "comfy": answer(201, {"request_id": "r", "status_url": "s", "response_url": "g"}),
 }
 URLS = {
     "bria": {"status": "https://x/v2/status/r"},
@@ -347,11 +351,12 @@ def test_fal_failures_that_hide_in_the_result(
 def calls_of(spec: BackendSpec, ticket: Ticket, **options: Any) -> list[Call]:
     """A submit, a poll of a finished job and a cancel."""
     finished = {"bria": {"status": "COMPLETED", "result": {"image_url": "u"}},
-                "fal": {"status": "COMPLETED"}, "replicate": {"status": "aborted"}}  # fmt: skip
+                "fal": {"status": "COMPLETED"}, "comfy": {"status": "COMPLETED"},
+                "replicate": {"status": "aborted"}}  # fmt: skip
     wire = Scripted(
         ACCEPTED[spec.provider],
         answer(200, finished[spec.provider]),
-        answer(200, {"image": {"url": "u"}}),
+        answer(200, {"image": {"url": "u"}, "result": {"image_url": "u"}}),
         answer(200, {"status": "aborted"}),
     )
     provider = made(spec, **options)
@@ -386,6 +391,11 @@ def test_addresses_that_were_not_given_are_built(spec: BackendSpec) -> None:
             "replicate/rmbg-2.0": [
                 f"https://api.replicate.com/v1/predictions/a%2Fb%3Fc{end}"
                 for end in ("", "/cancel")
+            ],
+            "comfy/rmbg-2.0": [
+                "https://api.comfy.org/v2/models/bria/image-edit-remove-background/requests/"
+                f"a%2Fb%3Fc{end}"
+                for end in ("/status", "")
             ],
         }
         assert urls == expected[spec.id]
@@ -472,7 +482,7 @@ async def whole_life(provider: Any, wire: Sockets) -> bytes:
 def test_a_picture_goes_there_and_its_alpha_comes_back(
     spec: BackendSpec, official: bool, inline: bool
 ) -> None:
-    given = spec if inline or spec.provider == "bria" else small_inline(spec)
+    given = spec if inline or spec.provider in ("bria", "comfy") else small_inline(spec)
     with HostedServer(spec.provider, seconds=0.03, official=official) as server:
         result = talk(given, server, whole_life)
         assert (server.complaints, server.notes, server.bills) == ([], [], 1)

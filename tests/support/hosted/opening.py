@@ -23,6 +23,13 @@ from .server import SPEECHES, HostedServer
 
 HOSTED_IDS = tuple(row.id for row in BACKENDS.values() if row.hosting)
 PROVIDERS = tuple(dict.fromkeys(id.partition("/")[0] for id in HOSTED_IDS))
+#: Where a lost answer is asked for again, by an idempotency key; and where it cannot be.
+KEYED = tuple(
+    dict.fromkeys(
+        row.provider for row in BACKENDS.values() if row.hosting and row.hosting.repeatable
+    )
+)
+UNKEYED = tuple(name for name in PROVIDERS if name not in KEYED)
 
 
 @contextmanager
