@@ -47,6 +47,14 @@ _MODERATION = (
         "Bria checks the content of the result and refuses some.",
     ),
 )
+_ACCOUNT = Option(
+    "account",
+    "key",
+    "key: COMFY_API_KEY, or the key that was kept with Set key or `rmbg keys set comfy`. "
+    "signed-in: the account that is signed in to ComfyUI; its credential is used while a run "
+    "lasts, and is kept nowhere.",
+    choices=("key", "signed-in"),
+)
 _CLIENT = Option(
     "client",
     "own",
@@ -244,7 +252,7 @@ ROWS = (
             "reseller",
         ),
         key_variables=("COMFY_API_KEY",),
-        options=(*_MODERATION, *_COMMON),
+        options=(_ACCOUNT, *_MODERATION, *_COMMON),
         hosting=_COMFY,
     ),
 )

@@ -6,10 +6,6 @@ A key is read at the time of use, from the environment or from the user's key fi
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from ..core.errors import BadOption, KeyMissing
+from .account_mark import account_mark
 from .host import PlainHost
 from .invocation import command
 from .keyfile import KEY_FILE, Profiles, read_profiles, write_profiles
@@ -31,7 +28,6 @@ _HALVES = {"FAL_KEY": ("FAL_KEY_ID", "FAL_KEY_SECRET")}
 _KEY = re.compile(r"[!-~]{1,1000}")
 # Shorter than any key, so that a key cannot become a name, and be shown as one.
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
-_MARK_DIGITS = 24
 _MASKED_ENDS = 4
 _SHORT = 16
 
@@ -97,8 +93,7 @@ class Key:
     def mark(self, salt: str) -> str:
         """Return what tells this account from others, and reveals nothing of the key. salt: never
         twice the same. Of a token that is renewed, who it is for counts."""
-        account = _account_in(self._reveal())
-        return hmac.new(account.encode(), salt.encode(), hashlib.sha256).hexdigest()[:_MARK_DIGITS]
+        return account_mark(self._reveal(), salt)
 
     def __repr__(self) -> str:
         return "Key(****)"
@@ -123,6 +118,12 @@ class Listed:
     """None for one in the environment."""
     masked: str
     source: str
+
+
+def uses_signed_in(options: Mapping[str, object]) -> bool:
+    """Tell whether a backend's options say to use the account that is signed in where it runs; no
+    key is looked for then."""
+    return options.get("account") == "signed-in"
 
 
 def find_key(
@@ -245,23 +246,6 @@ def list_keys(
                     masked = _masked(held[variable])
                     found.append(Listed(spec.provider, variable, name, masked, str(path)))
     return found
-
-
-def _account_in(value: str) -> str:
-    """Return what stays the same of a signed token (JWT): whom it is for, and in which workspace;
-    any other key as a whole."""
-    parts = value.split(".")
-    if len(parts) != 3:
-        return value
-    try:
-        padded = parts[1] + "=" * (-len(parts[1]) % 4)
-        claims = json.loads(base64.urlsafe_b64decode(padded))
-    except (ValueError, RecursionError):
-        return value
-    if not isinstance(claims, dict) or not claims.get("sub"):
-        return value
-    stays = {name: claims[name] for name in claims if name == "sub" or "workspace" in name}
-    return json.dumps(stays, sort_keys=True)
 
 
 def _in_environment(spec: Keyed, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:

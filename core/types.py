@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from .errors import PictureError
+from .repeat import Repeat
 from .specs import BackendSpec, Price
 
 if TYPE_CHECKING:  # facts about backends are read without waiting for torch
@@ -98,22 +99,6 @@ class Outcome:
         """Return why there is no matte; None when there is one. Holds for an Outcome of this
         package's other identity, too, where `isinstance` does not."""
         return getattr(self.result, "error", None)
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """By what a submit can be repeated without paying twice, where the host takes idempotency
-    keys. It is durable before the first byte leaves."""
-
-    key: str
-    """The idempotency key; it opens no account."""
-    until: str
-    """UTC in ISO 8601: what is sent with the key after that may be another job."""
-    account: str
-    """What the account is told by; with another account's key to the host it would be another
-    job. It reveals nothing of that key."""
-    picture: str = field(repr=False)
-    """What stood for the picture in the request."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +195,11 @@ class Job:
         at this moment.
         """
         return None
+
+    def signed_in(self) -> str:
+        """Return the credential of whoever is signed in where this runs, for the header of a
+        request alone; empty where nobody is."""
+        return ""
 
     def is_foreign(self, work: str, names: Collection[str]) -> bool:
         """Tell whether one of these names is the id of other work at the same provider."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -47,10 +47,15 @@ class ComfyJob(Job):
     Made inside `execute`, because ComfyUI's progress bar finds its node through the context.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, signed_in: Callable[[], str] = str) -> None:
+        """signed_in: gives the credential of whoever is signed in; empty where nobody is."""
         from comfy.utils import ProgressBar
 
         self._bar = ProgressBar(total)
+        self._signed_in = signed_in
+
+    def signed_in(self) -> str:
+        return self._signed_in()
 
     def check(self) -> None:
         from comfy.model_management import processing_interrupted
@@ -63,11 +68,11 @@ class ComfyJob(Job):
 
 
 @contextmanager
-def comfy_job(total: int) -> Iterator[ComfyJob]:
-    """Make the node's job; a Cancelled inside ends the prompt the way ComfyUI does it, as
-    interrupted and not as failed."""
+def comfy_job(total: int, signed_in: Callable[[], str] = str) -> Iterator[ComfyJob]:
+    """Make the node's job, see ComfyJob; a Cancelled inside ends the prompt the way ComfyUI does
+    it, as interrupted and not as failed."""
     try:
-        yield ComfyJob(total)
+        yield ComfyJob(total, signed_in)
     except Cancelled:
         from comfy.model_management import throw_exception_if_processing_interrupted
 
@@ -152,6 +157,21 @@ def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, st
             f"({error.strerror}). Choose another."
         ) from error
     return Path(folder), name, counter, subfolder
+
+
+def account_inputs() -> list[io.Hidden]:
+    """Return what a node's schema asks of ComfyUI to get the credential of whoever is signed in:
+    ComfyUI hands it over beside the prompt, and keeps it out of its history."""
+    from comfy_api.latest import io
+
+    return [io.Hidden.auth_token_comfy_org, io.Hidden.api_key_comfy_org]
+
+
+def account_of(hidden: io.HiddenHolder | None) -> Callable[[], str]:
+    """Return what gives the credential of whoever queued the prompt, and shows it nowhere else."""
+    key = hidden.api_key_comfy_org if hidden else None
+    token = hidden.auth_token_comfy_org if hidden else None
+    return lambda: str(key or token or "")
 
 
 def workflow_of(hidden: io.HiddenHolder) -> dict[str, str]:

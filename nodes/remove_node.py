@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.money import read_amount
 from ..core.report import OnFailure
 from ..pipeline.finishing import Finishing
-from .comfy_host import show_again, tell
+from .comfy_host import account_inputs, account_of, show_again, tell
 from .core_model import CoreModel
 from .notices import many_frames, worth_a_look
 from .run_batches import run_batches
@@ -123,6 +123,7 @@ class RemoveBackground(io.ComfyNode):
                     "the last line is the same as JSON.",
                 ),
             ],
+            hidden=account_inputs(),
         )
         return show_again(schema)
 
@@ -153,7 +154,7 @@ class RemoveBackground(io.ComfyNode):
         work = (backend, plugged.usage, image, finishing, policy, limit, plugged.kept)
         if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
-            batches = await asyncio.to_thread(run_batches, *work)
+            batches = await asyncio.to_thread(run_batches, *work, account_of(cls.hidden))
         else:
             batches = run_batches(*work)
         images = [batch.image for batch in batches]

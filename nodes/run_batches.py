@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from torch import Tensor
@@ -24,13 +24,14 @@ def run_batches(
     on_failure: OnFailure = "stop",
     max_cost: Decimal | None = None,
     kept: MatteMemory | None = None,
+    signed_in: Callable[[], str] = str,
 ) -> list[Batch]:
     """Call `remove_batches` on ComfyUI's tensors; Cancel ends the prompt the way ComfyUI does
-    it."""
+    it. signed_in: see ComfyJob."""
     check_on_failure(on_failure)
     for number, batch in enumerate(images, 1):
         check_batch(batch, f"image {number}")
-    with comfy_job(sum(map(len, images))) as job:
+    with comfy_job(sum(map(len, images)), signed_in) as job:
         return remove_batches(
             images,
             "image",

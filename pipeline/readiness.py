@@ -14,7 +14,7 @@ from ..backends.local.released import rows_of
 from ..catalogue.backends import BACKENDS, DEFAULT_IDS
 from ..catalogue.licences import licence_of
 from ..config.hosted import bases_of
-from ..config.keys import look_for_key
+from ..config.keys import look_for_key, uses_signed_in
 from ..config.settings import Settings, read_settings
 from ..core.errors import KeyMissing, Offline, RmbgError, WeightsMissing
 from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain, unconfirmed
@@ -83,7 +83,8 @@ def readiness(
         opened = look_into(backend_id, options, usage, current, host)
         opened.close()
         if spec.location == "hosted":
-            if look_for_key(spec, str(chosen.get("profile", ""))) is None:
+            profile = str(chosen.get("profile", ""))
+            if not uses_signed_in(chosen) and look_for_key(spec, profile) is None:
                 return _without_key(opened.spec, key)
             return _paid(opened.spec, current.budget, key)
         in_force, _ = allow(opened.spec, usage, current)

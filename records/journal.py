@@ -20,8 +20,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..core.errors import BackendFailed, MayBeBilled
+from ..core.repeat import Repeat
 from ..core.specs import Price
-from ..core.types import Repeat, Ticket
+from ..core.types import Ticket
 from .database import Database
 from .job_rows import OPEN, State, columns, dispute, holders, open_job
 from .job_rows import OpenJob as OpenJob

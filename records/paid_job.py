@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import cast
 
 from ..core.errors import BackendFailed, MayBeBilled, PictureError
+from ..core.repeat import Repeat
 from ..core.specs import Price
-from ..core.types import Job, Matte, Outcome, Repeat, Ticket
+from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .run_budget import RunBudget
@@ -154,6 +155,10 @@ class PaidJob(Job):
             self._journal.addressed(work, url)
         except sqlite3.Error as error:
             raise self._refusal(error) from error
+
+    def signed_in(self) -> str:
+        """See `Job.signed_in`."""
+        return self._inner.signed_in()
 
     def picture_sent(self, work: str) -> str | None:
         """See `Job.picture_sent`."""

@@ -36,6 +36,7 @@ LABELS = {
     "switch-to-bria": "Bria",
     "switch-to-fal": "fal.ai",
     "switch-to-replicate": "Replicate",
+    "switch-to-comfy": "Comfy",
 }
 
 

@@ -22,6 +22,7 @@ TEMPLATES = {
     "product-on-white",
     "local-rmbg-2.0",
     "switch-to-bria",
+    "switch-to-comfy",
     "switch-to-fal",
     "switch-to-replicate",
     "batch-of-frames",

@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from ...config.hosted import bases_of, hosting_of, limits_of, priced
-from ...config.keys import Key, find_key
-from ...core.errors import Refusal
+from ...config.keys import Key, checked_key, find_key, uses_signed_in
+from ...core.errors import KeyMissing, Refusal
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
 from . import codec
@@ -26,7 +26,7 @@ from .providers import PROVIDERS
 
 #: Settings that never reach the provider; the others are part of what a picture's result depends
 #: on, and so of its identity.
-_OURS = frozenset({"profile", "downscale", "resubmit", "client"})
+_OURS = frozenset({"profile", "downscale", "resubmit", "client", "account"})
 
 _TICK = 0.1
 # Cancel returns within half a second: what may be waited for after it is asked.
@@ -118,6 +118,19 @@ class HostedBackend:
         if refusal is not None:
             raise refusal
 
+    def _key(self, job: Job) -> Key:
+        """Return the key of this run. Raises KeyMissing."""
+        if not uses_signed_in(self._options):
+            return find_key(self.spec, str(self._options.get("profile", "")))
+        credential = job.signed_in()
+        if not credential:
+            raise KeyMissing(
+                f"{self.spec.label} is set to the account that is signed in (account: signed-in), "
+                "and nobody is here. Sign in to ComfyUI (Settings, User) and run it with Remove "
+                f"Background (RMBG), or set account to key; keys are made at {self.spec.key_page}."
+            )
+        return checked_key(self.spec, credential, "the account that is signed in")
+
     def _provider(self, key: Key, pool: BlockingPool) -> Provider:
         """Return the words of the provider: this package's, or those of its official client."""
         if self._official:
@@ -129,7 +142,7 @@ class HostedBackend:
 
     def _job_runner(self, job: Job, pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
-        key = find_key(spec, str(self._options.get("profile", "")))
+        key = self._key(job)
         provider = self._provider(key, pool)
         here = runtime()
         home = f"{spec.provider} {' '.join(sorted(self._bases.values()))}"

@@ -71,6 +71,7 @@ class _Schema:
         search_aliases: Sequence[str] = (),
         is_input_list: bool = False,
         is_output_node: bool = False,
+        hidden: Sequence[object] = (),
     ) -> None:
         self.node_id = node_id
         self.display_name = display_name
@@ -81,13 +82,16 @@ class _Schema:
         self.search_aliases = list(search_aliases)
         self.is_input_list = is_input_list
         self.is_output_node = is_output_node
+        self.hidden = list(hidden)
 
 
 class Hidden:
-    """What ComfyUI tells an output node of the prompt that it belongs to."""
+    """What ComfyUI tells a node of the prompt that it belongs to."""
 
     prompt: object = None
     extra_pnginfo: dict[str, object] | None = None
+    auth_token_comfy_org: str | None = None
+    api_key_comfy_org: str | None = None
 
 
 class _ComfyNode:
@@ -139,6 +143,7 @@ def _modules(control: Control) -> dict[str, ModuleType]:
         "Input": Item,
         "Output": Item,
         "HiddenHolder": Hidden,
+        "Hidden": Hidden,
     }
     for name, value in contents.items():
         setattr(io, name, value)

@@ -33,6 +33,12 @@ class io:
     class HiddenHolder:
         prompt: object
         extra_pnginfo: Mapping[str, object] | None
+        auth_token_comfy_org: str | None
+        api_key_comfy_org: str | None
+
+    class Hidden:
+        auth_token_comfy_org: io.Hidden
+        api_key_comfy_org: io.Hidden
 
     class ComfyNode:
         hidden: io.HiddenHolder
@@ -58,6 +64,7 @@ class io:
             search_aliases: Sequence[str] = (),
             is_input_list: bool = False,
             is_output_node: bool = False,
+            hidden: Sequence[io.Hidden] = (),
         ) -> None: ...
 
     class NodeOutput:

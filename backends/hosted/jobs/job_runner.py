@@ -14,13 +14,13 @@ import logging
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from ....config.hosted import hosting_of
-from ....core.errors import BackendFailed, MayBeBilled, PictureError, RmbgError, UnusableResult
+from ....core.errors import BackendFailed, PictureError, RmbgError, UnusableResult
 from ....core.specs import Price
 from ....core.types import Failure, Frame, Matte, Outcome, Ticket
 from .. import codec
 from ..http.wire import AnswerLost, KeySpent, NotKnown, NotSent, SendState, Unreachable
 from . import messages, repeats
+from .lost_answers import accepted, ask_again, of_lost, packed_png
 from .run_context import HostedRequest, RunContext
 from .wait import ResultWaiter
 
@@ -125,7 +125,7 @@ class JobRunner:
     async def _sent(self, request: HostedRequest, frame: Frame) -> Matte | Failure:
         context = self._context
         try:
-            packed = await self._packed(frame)
+            packed = await packed_png(context, frame)
         except PictureError as error:
             return Failure(messages.about(request.name, error))
         async with context.rate_limits.jobs:
@@ -158,15 +158,6 @@ class JobRunner:
             return result
         return Failure(messages.disputed(request.name, self._context.spec, ticket))
 
-    async def _packed(self, frame: Frame) -> codec.Sent:
-        most = hosting_of(self._context.spec).most_bytes
-
-        def pack() -> codec.Sent:
-            stopped = self._context.pool.stopping.is_set
-            return codec.fit_png(codec.levels_of(frame), most, self._context.downscale, stopped)
-
-        return await self._context.pool.run(pack)
-
     async def _ticket(self, request: HostedRequest, packed: codec.Sent) -> Ticket | Failure:
         """Pay. What is not sent after all frees what was reserved."""
         context = self._context
@@ -190,60 +181,15 @@ class JobRunner:
             return Failure(messages.not_sent(request.name, context.spec, problem))
         except AnswerLost as lost:
             self._lost += 1
-            return await self._settled(request, self._of_lost(request, lost))
+            return await self._settled(request, of_lost(context, request, lost))
         self._lost = 0
         return ticket
 
-    def _of_lost(self, request: HostedRequest, lost: AnswerLost) -> Failure:
-        spec = self._context.spec
-        if hosting_of(spec).repeatable and not isinstance(lost, KeySpent):
-            return Failure(messages.asked_later(request.name, spec, str(lost)))
-        error = messages.lost_now(request.name, spec, str(lost), lost.request_id)
-        return Failure(error, lost.request_id)
-
     async def _asked_again(self, request: HostedRequest, ticket: Ticket) -> Ticket | Failure:
         """Ask for the answer that an earlier run lost. It may be interrupted: the key stays."""
-        context = self._context
-        if not repeats.is_same_account(context, ticket):
-            return Failure(messages.other_account(request.name, context.spec))
-        picture = await self._picture_sent(request)
-        if picture is None:
-            return Failure(messages.picture_gone(request.name, context.spec))
         self._paid.add(request.work)
-        try:
-            async with context.rate_limits.jobs:
-                found = await repeats.answered(
-                    context,
-                    self._stop,
-                    request.work,
-                    picture,
-                    SendState(home=context.home),
-                    ticket.repeat_key,
-                    ticket.urls.get("submit", ""),
-                )
-            answered = replace(found, sent=ticket.sent, created=ticket.created)
-            await self._accepted(request, answered)
-        except KeySpent as spent:
-            lost = Ticket(context.spec.id, None, sent=ticket.sent)
-            await context.pool.run(context.job.submitted, request.work, lost)
-            return self._of_lost(request, spent)
-        except (AnswerLost, NotSent) as lost_again:
-            return Failure(messages.asked_later(request.name, context.spec, str(lost_again)))
-        except PictureError as refused:
-            return Failure(messages.about(request.name, refused))
-        return answered
-
-    async def _picture_sent(self, request: HostedRequest) -> str | None:
-        """Return what stood for the picture; made anew where it was not kept."""
-        context = self._context
-        kept = await context.pool.run(context.job.picture_sent, request.work)
-        if kept is not None or request.frame is None:
-            return kept
-        try:
-            packed = await self._packed(request.frame)
-            return await context.provider.hand_over(context.transport, packed.png)
-        except (PictureError, Unreachable):
-            return None
+        async with self._context.rate_limits.jobs:
+            return await ask_again(self._context, self._stop, request, ticket)
 
     async def _uninterrupted(
         self, request: HostedRequest, image: str, size: tuple[int, int]
@@ -289,10 +235,7 @@ class JobRunner:
 
     async def _accepted(self, request: HostedRequest, ticket: Ticket) -> None:
         """Make the id durable. Raises AnswerLost for one that stands for another picture."""
-        try:
-            await self._context.pool.run(self._context.job.submitted, request.work, ticket)
-        except MayBeBilled as foreign:
-            raise AnswerLost(str(foreign)) from None
+        await accepted(self._context, request.work, ticket)
 
     async def _settled(self, request: HostedRequest, result: Result) -> Result:
         outcome = Outcome(request.index, result)

@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from ....config.hosted import hosting_of
-from ....core.types import Repeat, Ticket
+from ....core.repeat import Repeat
+from ....core.types import Ticket
 from ..http.stoppable_submit import CancellableSubmit, KeyedSubmit
 from ..http.wire import AnswerLost, KeySpent, SendState
 from .run_context import RunContext
