@@ -248,7 +248,7 @@ ROWS = (
             _PRICE,
             "USD",
             "2026-11",
-            "the badge of ComfyUI's own Bria node; the Router names no prices",
+            "as a reseller's: the badge of ComfyUI's own Bria node; the Router names no prices",
             "reseller",
         ),
         key_variables=("COMFY_API_KEY",),

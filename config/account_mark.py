@@ -1,4 +1,5 @@
-"""What tells one account from another without revealing its key."""
+"""Which account pays: by a key or by who is signed in; and what tells one from another without
+revealing its key."""
 
 from __future__ import annotations
 
@@ -6,8 +7,15 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 
 _DIGITS = 24
+
+
+def uses_signed_in(options: Mapping[str, object]) -> bool:
+    """Tell whether a backend's options say to use the account that is signed in where it runs; no
+    key is looked for then."""
+    return options.get("account") == "signed-in"
 
 
 def account_mark(key: str, salt: str) -> str:

@@ -120,12 +120,6 @@ class Listed:
     source: str
 
 
-def uses_signed_in(options: Mapping[str, object]) -> bool:
-    """Tell whether a backend's options say to use the account that is signed in where it runs; no
-    key is looked for then."""
-    return options.get("account") == "signed-in"
-
-
 def find_key(
     spec: Keyed,
     profile: str,

@@ -153,7 +153,8 @@ def check_key(backend_id: str, options: Mapping[str, OptionValue], settings: Set
     """Raise KeyMissing where the backend asks for a key and none is set."""
     spec, chosen = chosen_row(backend_id, options, settings)
     if spec.location == "hosted":
-        from ..config.keys import find_key, uses_signed_in
+        from ..config.account_mark import uses_signed_in
+        from ..config.keys import find_key
 
         if not uses_signed_in(chosen):
             find_key(spec, str(chosen.get("profile", "")))

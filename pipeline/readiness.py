@@ -13,8 +13,9 @@ from ..backends.local.find import fetch_line, find_weights
 from ..backends.local.released import rows_of
 from ..catalogue.backends import BACKENDS, DEFAULT_IDS
 from ..catalogue.licences import licence_of
+from ..config.account_mark import uses_signed_in
 from ..config.hosted import bases_of
-from ..config.keys import look_for_key, uses_signed_in
+from ..config.keys import look_for_key
 from ..config.settings import Settings, read_settings
 from ..core.errors import KeyMissing, Offline, RmbgError, WeightsMissing
 from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain, unconfirmed

@@ -141,11 +141,7 @@ class PaidJob(Job):
         try:
             self._journal.unanswered.put(work, repeat.picture)
         except OSError as error:
-            raise BackendFailed(
-                f"what is sent cannot be kept beside the journal of paid work ("
-                f"{self._journal.path.parent}: {error.strerror}), so it was not sent, and nothing "
-                "was billed. Make room on that disk, or set RMBG_DATA to another folder."
-            ) from error
+            raise self._refusal(error) from error
         self._repeats[work] = replace(repeat, picture="")
 
     def addressed(self, work: str, url: str) -> None:
@@ -273,7 +269,7 @@ class PaidJob(Job):
             raise
         self._not_noted.pop(work, None)
 
-    def _refusal(self, error: sqlite3.Error) -> BackendFailed:
+    def _refusal(self, error: sqlite3.Error | OSError) -> BackendFailed:
         return BackendFailed(
             f"this picture cannot be noted in the journal of paid work ({self._journal.path}: "
             f"{error}), so it was not sent, and nothing was billed. {remedy(error)}"
@@ -296,8 +292,7 @@ class PaidJob(Job):
     def _in_few_words(self, work: str, error: PictureError) -> str:
         name = self._names.get(work)
         text = str(error).replace(name, "the picture") if name else str(error)
-        short = text[: _TROUBLE_CHARACTERS - 1]
-        return text if len(text) < _TROUBLE_CHARACTERS else f"{short}…"
+        return text if len(text) < _TROUBLE_CHARACTERS else f"{text[: _TROUBLE_CHARACTERS - 1]}…"
 
 
 def _backend_of(work: str) -> str:

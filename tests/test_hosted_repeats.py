@@ -5,10 +5,10 @@ Comfy's loopback server keeps its keys by a clock of its own, and bills every jo
 
 # Pins the inside of backends.hosted.backend
 # Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.runtime
 # Pins the inside of backends.hosted.http.transport
 # Pins the inside of backends.hosted.jobs.repeats
-# Pins the inside of records.database
-# Pins the inside of records.unanswered
+# Pins the inside of records.job_rows
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from ...config.account_mark import uses_signed_in
 from ...config.hosted import bases_of, hosting_of, limits_of, priced
-from ...config.keys import Key, checked_key, find_key, uses_signed_in
+from ...config.keys import Key, checked_key, find_key
 from ...core.errors import KeyMissing, Refusal
 from ...core.specs import BackendSpec, OptionValue
 from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
