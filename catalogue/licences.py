@@ -10,79 +10,21 @@ and whoever uses it so says first that they know.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import replace
+
+from .licence_row import DATA_TERMS_VARIABLE as DATA_TERMS_VARIABLE
+from .licence_row import DataTerms as DataTerms
+from .licence_row import Licence as Licence
+from .licence_row import OwnWeights as OwnWeights
 
 #: BRIA licenses each generation on its own. The first variable speaks for 2.0 and 1.4, as it did
 #: before there was a third.
 BRIA_LICENCE_VARIABLE = "RMBG_BRIA_LICENCE"
 BRIA_LICENCE_3_VARIABLE = "RMBG_BRIA_LICENCE_3"
-DATA_TERMS_VARIABLE = "RMBG_ACCEPT_DATA_TERMS"
 DATA_TERMS_SWITCH = "--accept-data-terms"
 
 #: The row of weights whose licence is not known.
 NOT_ESTABLISHED = "not-established"
-
-#: open: nothing in the terms of the training data is known to limit commercial use. restricted:
-#: something does.
-DataTerms: TypeAlias = Literal["open", "restricted", "unknown"]
-
-
-@dataclass(frozen=True)
-class Licence:
-    """What a user may do with one model or service, and where that is written."""
-
-    id: str
-    covers: str
-    name: str
-    holder: str
-    commercial: Literal["yes", "no", "terms", "unknown"]
-    attribution: str
-    training_data: str
-    data_terms: DataTerms
-    data_source: str = ""
-    """Who says so of the training data, and when that was said or read."""
-    model_page: str = ""
-    licence_page: str = ""
-    purchase_page: str = ""
-    contact_page: str = ""
-    grant_variable: str = ""
-    note: str = ""
-
-    @property
-    def commercial_words(self) -> str:
-        """The answer for a table's cell."""
-        return {
-            "yes": "yes",
-            "no": "no, unless you hold an agreement with the publisher",
-            "terms": "yes, under your account's terms",
-            "unknown": "treated as no",
-        }[self.commercial]
-
-    @property
-    def data_words(self) -> str:
-        """What is known of the training data's own terms, for a table's cell."""
-        words = {
-            "open": "no limit known",
-            "restricted": f"limit commercial use, so it asks for {DATA_TERMS_VARIABLE}",
-            "unknown": "unknown",
-        }[self.data_terms]
-        return f"{words} ({self.data_source})" if self.data_source else words
-
-
-@dataclass(frozen=True)
-class OwnWeights:
-    """What a user says of one weight file of theirs, and answers for."""
-
-    sha256: str
-    """Of that very file."""
-    name: str
-    licence: str
-    source: str
-    commercial: bool
-    data_terms: DataTerms = "unknown"
-    """Those of what it was trained on."""
-
 
 _BRIA_DATA_20 = "over 15,000 high-resolution, manually labelled, fully licensed images (model card)"
 _BRIA_DATA_14 = "over 12,000 high-resolution, manually labelled, fully licensed images (model card)"
