@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from rmbg_nodes.tests.support import comfy_server
 from rmbg_nodes.tests.support.browser import READY, RENDERERS, TOAST, Tab, set_up, tab
@@ -34,9 +36,19 @@ def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Tab]:
     server.put_picture("blank.png", np.full((256, 320, 3), 128, np.uint8))
     with Image.open(server.folder / "input" / "rmbg-product.jpg") as product:
         server.put_picture("cut-off.png", np.asarray(product)[:, 100:600])
+    server.put_picture("blurred.png", two_blurred_discs())
     set_up(server, request.param)
     with tab(server, request.param) as opened:
         yield opened
+
+
+def two_blurred_discs() -> NDArray[np.uint8]:
+    """Blue on grey, so far out of focus that most of both is edge."""
+    rows, columns = np.mgrid[:256, :320]
+    sharp = (rows - 128) ** 2 + np.minimum(abs(columns - 95), abs(columns - 225)) ** 2 < 40**2
+    share = ndimage.gaussian_filter(sharp.astype(np.float32), 12)[..., None]
+    levels = share * [30, 60, 200] + (1 - share) * [190, 190, 190]
+    return levels.round().astype(np.uint8)
 
 
 def graph_of(picture: str, frames: int = 1, background: str = "transparent") -> dict[str, Any]:
@@ -66,6 +78,7 @@ def run(page: Tab, graph: dict[str, Any]) -> None:
     [
         ("empty", "blank.png", 1, "No subject found, so the cut-out is empty.", True),
         ("border", "cut-off.png", 1, "The subject touches the picture's border (", True),
+        ("doubtful", "blurred.png", 1, "The mask may be wrong (doubt 0.", False),
         ("frames", "rmbg-product.jpg", 9, "9 frames with transparency", False),
     ],
 )
