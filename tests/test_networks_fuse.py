@@ -112,6 +112,16 @@ def test_some_rows_of_a_convolution(rows: tuple[int, int], conv: nn.Conv2d) -> N
         assert worst(answer.between(*rows), wanted[:, :, slice(*rows)]) < 1e-6
 
 
+@pytest.mark.parametrize("height", [9, 10])
+def test_some_rows_of_a_pooled_map(height: int) -> None:
+    x = torch.randn(1, 2, height, 7)
+    answer = streamed.pooled(x)
+    wanted = F.max_pool2d(x, 2, stride=2, ceil_mode=True)
+    assert answer.shape == wanted.shape
+    for lo, hi in ((0, 5), (0, 1), (2, 5), (4, 5)):
+        assert answer.between(lo, hi).equal(wanted[:, :, lo:hi])
+
+
 @pytest.mark.parametrize("rows", [(0, 12), (0, 1), (1, 2), (4, 7), (5, 8), (11, 12)])
 def test_some_rows_of_a_joined_map(rows: tuple[int, int]) -> None:
     below, skip = torch.randn(1, 2, 6, 5), torch.randn(1, 3, 12, 9)

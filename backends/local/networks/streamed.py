@@ -38,6 +38,13 @@ def rows_of(x: Tensor) -> Rows:
     return Rows((batch, channels, height, width), lambda lo, hi: x[:, :, lo:hi])
 
 
+def pooled(x: Tensor) -> Rows:
+    """Take a map at half its size."""
+    batch, channels, height, width = x.shape
+    after = (batch, channels, (height + 1) // 2, (width + 1) // 2)
+    return Rows(after, lambda lo, hi: halved(x[:, :, 2 * lo : 2 * hi]))
+
+
 def convolved(conv: nn.Conv2d, source: Rows) -> Rows:
     """Return the convolution of a map."""
     stride, pad, step = conv.stride[0], int(conv.padding[0]), conv.dilation[0]
@@ -133,7 +140,7 @@ class StreamedU(nn.Module):
         maps = [entry]
         for level, layer in enumerate(_layers(self.down), start=1):
             shrink = self.pools and 1 < level < self.depth
-            maps.append(whole(layer, rows_of(halved(maps[-1]) if shrink else maps[-1])))
+            maps.append(whole(layer, pooled(maps[-1]) if shrink else rows_of(maps[-1])))
         x = maps.pop()
         first, *others = _layers(self.up)
         for layer in reversed(others):
@@ -159,7 +166,7 @@ class StreamedIsNet(nn.Module):
         source = convolved(self.conv_in, rows_of(images))  # (B, 64, H/2, W/2), never whole
         maps: list[Tensor] = []
         for stage in self.stages[:6]:
-            maps.append(stage(rows_of(halved(maps[-1])) if maps else source))
+            maps.append(stage(pooled(maps[-1]) if maps else source))
         x = maps.pop()
         for stage in self.stages[6:]:
             skip = maps.pop()
