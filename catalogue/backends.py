@@ -38,8 +38,8 @@ _LOCAL_OPTIONS = (
         "download",
         False,
         "Download the released weights if they are not found. Switching this on says that you "
-        "accept their licence; RMBG-2.0 also needs HF_TOKEN. It takes minutes of the run and "
-        "cannot be cancelled; what the button Download on this node fetches can.",
+        "accept their licence; RMBG-2.0 also needs HF_TOKEN. It takes minutes of the run; in "
+        "ComfyUI Cancel ends it, and what has arrived is kept.",
     ),
     Option(
         "patch_order",

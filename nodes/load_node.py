@@ -85,6 +85,10 @@ class LoadRmbg(io.ComfyNode):
 
     @classmethod
     def execute(cls, usage: Usage, backend: dict[str, OptionValue | None]) -> io.NodeOutput:
+        if backend.get("download"):
+            from .weights_first import fetch_first  # the start of ComfyUI does not wait for it
+
+            fetch_first(backend, usage)
         backend_id, options = chosen_backend(backend)
         opened = open_backend(backend_id, usage=usage, options=options, host=ComfyHost())
         return io.NodeOutput(Remover(opened, usage))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TypeAlias, TypeGuard, cast, get_args
 
-from ..backends.local.downloads import Downloads
 from ..backends.local.released import rows_of
 from ..catalogue.backends import BACKENDS, find
 from ..config.keys import HUB, checked_key, set_key
@@ -20,10 +19,10 @@ from ..pipeline.offers import weights_offer
 from ..pipeline.readiness import best_backend
 from .backend_choice import ready_here
 from .comfy_host import ComfyHost
+from .weights_first import DOWNLOADS
 
 Json: TypeAlias = "dict[str, JsonValue]"
 
-_DOWNLOADS = Downloads()
 # The first pieces come, or the Hub refuses, within moments: then the answer says so at once.
 _MOMENT = 0.3
 
@@ -89,7 +88,7 @@ def _download(asked: Json) -> Json:
     if token:
         set_key(HUB, token)
     host = ComfyHost()
-    download = _DOWNLOADS.start(
+    download = DOWNLOADS.start(
         row, host.model_folders()[0], host.data_folder(), offline=settings.offline
     )
     download.wait(_MOMENT)
@@ -98,7 +97,7 @@ def _download(asked: Json) -> Json:
 
 def _cancel(asked: Json) -> Json:
     """Stop a download; what has arrived is kept for the next one."""
-    for download in _DOWNLOADS.of(_text(asked, "model")):
+    for download in DOWNLOADS.of(_text(asked, "model")):
         download.stop()
         download.wait(_MOMENT)
     return {}
@@ -136,7 +135,7 @@ def _tried(spec: BackendSpec, value: str) -> str:
 
 def _progress(model: str) -> Json | None:
     """The latest download of this model that has not ended well."""
-    known = [one.progress for one in _DOWNLOADS.of(model)]
+    known = [one.progress for one in DOWNLOADS.of(model)]
     return cast("Json", asdict(known[-1])) if known and known[-1].state != "done" else None
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from rmbg_nodes.backends.local.downloads import Download, Downloads, Progress
 from rmbg_nodes.backends.local.released import Released
+from rmbg_nodes.core.errors import Cancelled, WeightsMissing
 from rmbg_nodes.records.locks import exclusive
 from rmbg_nodes.tests.support.hub import Hub, serving
 
@@ -118,3 +119,23 @@ def test_why_it_failed_is_said(hub: Hub, tmp_path: Path) -> None:
     assert progress.state == "failed"
     assert "does not let this account have it" in progress.words
     assert "RMBG_OFFLINE" in ended(start(Downloads(), hub, tmp_path, offline=True)).words
+
+
+def test_who_waits_for_it_is_told_why_it_ended(hub: Hub, tmp_path: Path) -> None:
+    downloads = Downloads()
+    hub.pause_after = HALF
+    stopped = start(downloads, hub, tmp_path)
+    stopped.stop()
+    hub.go.set()
+    ended(stopped)
+    with pytest.raises(Cancelled, match="what has arrived is kept"):
+        stopped.check_end()
+    hub.pause_after, hub.status = 0, 404
+    failed = start(downloads, hub, tmp_path)
+    ended(failed)
+    with pytest.raises(WeightsMissing, match="status 404"):
+        failed.check_end()
+    hub.status = 200
+    done = start(downloads, hub, tmp_path)
+    ended(done)
+    done.check_end()

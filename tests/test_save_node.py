@@ -254,3 +254,18 @@ def test_load_images_no_mask_saves_the_picture_and_says_so(comfy: Control, node,
     none, stretched = [record.getMessage() for record in caplog.records]
     assert none.startswith("Save Cut-out (RMBG): No mask was given: 64 x 64 zeros")
     assert "80 x 24 and the picture 20 x 24" in stretched
+
+
+@pytest.mark.parametrize("prefix", ["../cut", "/tmp/cut", "a/../../cut"])
+def test_a_folder_outside_of_comfyuis_is_refused_in_words(node, prefix: str) -> None:
+    with pytest.raises(BadOption, match="leads out of ComfyUI's output folder"):
+        save(node, RGBA, filename_prefix=prefix)
+
+
+def test_a_folder_that_cannot_be_had_is_named(comfy: Control, node) -> None:
+    output = comfy.base / "output"
+    output.mkdir(parents=True)
+    (output / "taken").write_bytes(b"a file where a folder is wanted")
+    with pytest.raises(BadOption, match=r"'taken/cut' cannot be had in .*output"):
+        save(node, RGBA, filename_prefix="taken/cut")
+    assert len(save(node, RGBA, filename_prefix="free/cut")) == 1

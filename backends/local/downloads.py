@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ...core.errors import Cancelled, RmbgError
+from ...core.errors import Cancelled, RmbgError, WeightsMissing
 from .released import Released
 from .weights import fetch
 
@@ -48,6 +48,7 @@ class Download:
         self._row = row
         self._state: State = "running"
         self._words = ""
+        self._error: RmbgError | None = None
         self._arrived = 0
         self._stop = threading.Event()
         self._recent: deque[tuple[float, int]] = deque()
@@ -81,6 +82,16 @@ class Download:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def check_end(self) -> None:
+        """Raise why it has ended without the file: Cancelled where it was stopped, else an error of
+        ours."""
+        with self._lock:
+            state, words, error = self._state, self._words, self._error
+        if state == "stopped":
+            raise Cancelled("The download was stopped; what has arrived is kept.")
+        if state == "failed":
+            raise (type(error) if error else WeightsMissing)(words) from error
+
     @property
     def progress(self) -> Progress:
         """How far it is now."""
@@ -96,19 +107,17 @@ class Download:
     def _run(self, begin: Callable[[Download], Path]) -> None:
         state: State = "failed"
         words = "The download broke off; the log says why."
+        kept: RmbgError | None = None
         try:
             begin(self)
             state, words = "done", ""
         except Cancelled:
             state, words = "stopped", ""
         except RmbgError as error:
-            words = str(error)
+            words, kept = str(error), error
         finally:  # nothing else says that a thread has ended
-            self._end(state, words)
-
-    def _end(self, state: State, words: str = "") -> None:
-        with self._lock:
-            self._state, self._words = state, words
+            with self._lock:
+                self._state, self._words, self._error = state, words, kept
 
 
 class Downloads:

@@ -196,6 +196,37 @@ def test_what_the_hub_refuses_is_said_in_the_dialog(page: tuple[Tab, Server], hu
     assert opened.complaints() == []
 
 
+def test_cancel_ends_the_download_that_a_run_begins_with(
+    page: tuple[Tab, Server], hub: Hub
+) -> None:
+    opened, server = page
+    hub.pause_after, hub.requests = 20_000_000, []
+    graph_of(opened, "local")
+    opened.put("RMBG_Load", backend__model="birefnet", backend__download=True)
+    wait_for(opened, "ready")
+    assert "the run begins by downloading it" in shown(opened)
+    opened.page.evaluate("() => app.queuePrompt(0, 1)")
+    opened.page.wait_for_function(
+        "() => document.querySelector('.rmbg-line progress')?.value > 10_000_000", timeout=60_000
+    )
+    opened.shoot("line-progress-of-a-run")
+    server.post("/interrupt", {})
+    (prompt,) = server.get("/queue")["queue_running"]
+    entry = server.wait(prompt[1])
+    assert "execution_interrupted" in messages_of(entry)
+    hub.go.set()
+    opened.page.locator(LINE).get_by_text("Stopped; what has arrived is kept.").wait_for()
+    hub.pause_after = 0
+    opened.put("RMBG_Load", backend__resolution=256)
+    opened.page.evaluate("() => app.queuePrompt(0, 1)")
+    opened.wait_for_picture()
+    ranges = [asked for method, _, _, asked in hub.requests if method == "GET"]
+    assert ranges[0] is None
+    assert int(str(ranges[1]).removeprefix("bytes=").rstrip("-")) > 10_000_000
+    hub.go.clear()
+    assert opened.complaints() == []
+
+
 def graph_of(opened: Tab, backend: str) -> None:
     """The photograph that the pack brings, through this backend."""
     graph = {
