@@ -11,6 +11,7 @@ from torch import Tensor
 from .checks import check_image, check_mask, common_batch, within_range
 from .errors import BadOption
 from .guided import refine_edges
+from .local_colours import follow_colours
 
 # Alpha 0 and 1 have no logit; they are taken half an 8-bit level inside and stretched back after.
 _INSET = 1 / 512
@@ -64,9 +65,10 @@ def upsample_mask(
 
     mask: (B, h, w), alpha in 0..1 or logits, 1 = subject. image: (B, H, W, C) in 0..1 with C = 1,
     3 or 4, the fourth not looked at; on the same device. Batches of 1 and N go together.
-    refine: move edges to those of the picture (`core/guided.py`); where the picture is too noisy
-    or its colours too alike to tell, the result stays with `to_size`, and so it does where the
-    mask is larger than the picture. Without `refine` it is `to_size`.
+    refine: move edges to those of the picture (`core/guided.py`, of a mask that is nowhere larger
+    than the picture) and, as far as the mask is seen to err, to what the colours on both sides tell
+    (`core/local_colours.py`); where the picture is too noisy or its colours too alike to tell, the
+    result stays with `to_size`. Without `refine` it is `to_size`.
     refine_same_size: refine a mask that has the picture's size already, too. Without it such a
     mask comes back unchanged: it holds edges of this resolution, and refining could only guess.
 
@@ -84,14 +86,17 @@ def upsample_mask(
         return mask.expand(batch, -1, -1).to(image.dtype)
 
     plain = to_size(mask.float(), kind, height, width).expand(batch, -1, -1)
-    if not (refine and smaller and (refine_same_size or not same_size)):
+    if not refine or (same_size and not refine_same_size):
         return plain.to(image.dtype)
     matte = mask.float().clamp(0, 1) if kind == "alpha" else mask.float().sigmoid()
     matte = matte.expand(batch, -1, -1)
     colours = within_range(image[..., :3]).expand(batch, -1, -1, 3)
-    refined = torch.empty_like(plain, memory_format=torch.contiguous_format)
+    refined = plain.clone(memory_format=torch.contiguous_format)
     for n in range(batch):
-        refine_edges(matte[n], plain[n], colours[n].float(), refined[n])
+        picture = colours[n].float()
+        if smaller:
+            refine_edges(matte[n], plain[n], picture, refined[n])
+        follow_colours(matte[n], picture, refined[n])
     return refined.to(image.dtype)
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from .layout import to_planes
 from .smoothing import gaussian_blur
 from .tiles import Enlargement, Tile, all_tiles, tile_side
+from .window_sums import solved, window_sums
 
 # In pixels of the matte. Larger windows average more noise and follow fewer colours; blur leaves
 # fewer independent pixels in a window, so that it must grow for as many.
@@ -107,7 +108,7 @@ def _moved(fit: Tensor, plain: Tensor, planes: Tensor) -> Tensor:
     red, green, blue, offset, doubt = fit
     guided = offset.addcmul(red, planes[0]).addcmul_(green, planes[1]).addcmul_(blue, planes[2])
     step = guided.clamp_(0, 1).sub_(plain)
-    power = _window_sums(step.square()[None], _STEP_RADIUS)[0] / (2 * _STEP_RADIUS + 1) ** 2
+    power = window_sums(step.square()[None], _STEP_RADIUS)[0] / (2 * _STEP_RADIUS + 1) ** 2
     trust = (1 - doubt / (power + 1e-6)).clamp_(0, 1)
     return plain.addcmul(trust, step).clamp_(0, 1)
 
@@ -120,7 +121,7 @@ def estimate_softness(matte: Tensor, guide: Tensor) -> float:
     as sharp as its size permits and for one without edges, at most 2.5.
     """
     height, width = matte.shape
-    total, count = _window_sums(torch.stack([matte, torch.ones_like(matte)]), _SOFTNESS_RADIUS)
+    total, count = window_sums(torch.stack([matte, torch.ones_like(matte)]), _SOFTNESS_RADIUS)
     edges = ((matte - total / count).abs() > _EDGE_STEP).float()
     unexplained = [0.0] * _SOFTNESS_STEPS
     for tile in _most_edges(edges):
@@ -204,50 +205,16 @@ def _fit(matte: Tensor, guide: Tensor, radius: int, part: slice = slice(None)) -
         blue * matte,
         matte * matte,
     )
-    sums = _window_sums(torch.stack(terms), radius)
+    sums = window_sums(torch.stack(terms), radius)
     total = sums[0]
     r, g, b, m, rr, rg, rb, gg, gb, bb, rm, gm, bm, mm = sums[1:] / total
 
     rr, rg, rb = rr - r * r + _RIDGE, rg - r * g, rb - r * b
     gg, gb, bb = gg - g * g + _RIDGE, gb - g * b, bb - b * b + _RIDGE
     rm, gm, bm = rm - r * m, gm - g * m, bm - b * m
-    # The symmetric 3 x 3 system, solved by its adjugate.
-    i_rr, i_rg, i_rb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
-    i_gg, i_gb, i_bb = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
-    determinant = (rr * i_rr + rg * i_rg + rb * i_rb).clamp(min=_RIDGE**3)
-    a_r = (i_rr * rm + i_rg * gm + i_rb * bm) / determinant
-    a_g = (i_rg * rm + i_gg * gm + i_gb * bm) / determinant
-    a_b = (i_rb * rm + i_gb * gm + i_bb * bm) / determinant
+    (a_r, a_g, a_b) = solved((rr, rg, rb, gg, gb, bb), (rm, gm, bm), _RIDGE)
     offset = m - a_r * r - a_g * g - a_b * b
     error = (mm - m * m - a_r * rm - a_g * gm - a_b * bm).clamp(min=0)
 
     fits = torch.stack([a_r, a_g, a_b, offset, error, mm - m * m])
-    return _window_sums(fits[part], radius) / total
-
-
-def _window_sums(planes: Tensor, radius: int) -> Tensor:
-    """Sum over a square window, (n, h, w) -> (n, h, w); beyond the border lies 0."""
-    padded = functional.pad(planes, (radius, radius, radius, radius))
-    return _running_sums(_running_sums(padded, 1, 2 * radius + 1), 2, 2 * radius + 1)
-
-
-def _running_sums(planes: Tensor, dim: int, length: int) -> Tensor:
-    """Sum `length` neighbours along one axis, from sums of 1, 2, 4, ... neighbours.
-
-    A third of the time of avg_pool2d on a processor, without the rounding of a cumulative sum.
-    """
-    results = planes.shape[dim] - length + 1
-    powers, width = planes, 1
-    total: Tensor | None = None
-    done = 0
-    while done < length:
-        if length & width:
-            part = powers.narrow(dim, done, results)
-            total = part if total is None else total + part
-            done += width
-        if done < length:
-            kept = powers.shape[dim] - width
-            powers = powers.narrow(dim, 0, kept) + powers.narrow(dim, width, kept)
-            width *= 2
-    assert total is not None
-    return total
+    return window_sums(fits[part], radius) / total

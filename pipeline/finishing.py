@@ -151,6 +151,10 @@ def _signs(matte: Matte, frame: Frame) -> Doubt:
 def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:
     values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
     if finishing.refine:
-        return settle(upsample_mask(values, frame.pixels[None], kind=matte.kind)[0])
+        # A network draws at its own resolution, even where the picture happens to have the same.
+        drawn = bool(matte.facts.architecture)
+        picture = frame.pixels[None]
+        refined = upsample_mask(values, picture, kind=matte.kind, refine_same_size=drawn)
+        return settle(refined[0])
     height, width, _ = frame.pixels.shape
     return to_size(values, matte.kind, height, width)[0]
