@@ -24,7 +24,7 @@ from ..demo.shapes import Array
 from ..demo.sheet import Row, contact_sheet
 from ..pictures.read import read_picture
 from ..pipeline.gate import open_backend
-from .real_measure import HEADS, Measured, Plane, cells, edge_band, mean, measure
+from .real_measure import HEADS, Measured, Plane, cells, edge_band, is_fine, mean, measure
 from .real_ways import DEFAULT, Cut, cuts, true_cut
 
 OWN_SIZE = "network's mask, at its own size"
@@ -64,6 +64,8 @@ class Run:
 
     rows: dict[str, list[Measured]] = field(default_factory=lambda: defaultdict(list))
     """By way, one for each picture."""
+    fine: list[bool] = field(default_factory=list)
+    """By picture, whether its truth is of the hair subset (`real_measure.is_fine`)."""
     worst: list[Judged] = field(default_factory=list)
     """The worst of the default way first, as many as were asked for."""
     difference: float | None = None
@@ -128,6 +130,17 @@ def table(done: Run) -> list[list[str]]:
     return rows
 
 
+def fine_table(done: Run) -> list[list[str]]:
+    """The same of the hair subset; no rows where no picture belongs to it."""
+    if not any(done.fine):
+        return []
+    rows = [[f"hair subset, {sum(done.fine)} of {len(done.fine)}", *HEADS]]
+    for name, measured in done.rows.items():
+        chosen = [one for one, fine in zip(measured, done.fine, strict=True) if fine]
+        rows.append([name, *cells(mean(chosen))])
+    return rows
+
+
 def below(done: Run) -> str:
     """What is said under the table."""
     default = done.rows[DEFAULT]
@@ -169,6 +182,7 @@ def _compare(photograph: Photograph, backend: Backend, peer: Answer | None, done
     if outcome.error is not None:
         raise outcome.error
     mask = cast("Matte", outcome.result).values
+    done.fine.append(is_fine(photograph.truth.numpy(), photograph.band))
     done.rows[OWN_SIZE].append(_at_own_size(mask, photograph.truth))
     if peer is not None:
         _beside(peer, photograph, mask, done)

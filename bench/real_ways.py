@@ -106,7 +106,8 @@ def _plain(mask: Array, image: Array) -> Array:
 
 
 def _refined(mask: Array, image: Array) -> Array:
-    values = upsample_mask(torch.from_numpy(mask)[None], torch.from_numpy(image)[None])
+    pair = torch.from_numpy(mask)[None], torch.from_numpy(image)[None]
+    values = upsample_mask(*pair, refine_same_size=True)
     return np.asarray(settle(values)[0].numpy(), np.float32)
 
 

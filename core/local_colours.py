@@ -127,14 +127,14 @@ def _lines(planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     front, behind, spread, share = _clouds(colours, subject, rest)
 
     across = front - behind
-    slope = torch.stack(solved(spread, across.unbind(), _LEAST_SPREAD))
+    slope = _whitened(spread, across)
     distance = (across * slope).sum(0).clamp_(min=1e-4)
     slope = slope / distance
     offset = -(slope * behind).sum(0)
     told = (slope * colours).sum(0).add_(offset).clamp_(0, 1)
 
     beside = colours - behind - told * across
-    outlying = torch.stack(solved(spread, beside.unbind(), _LEAST_SPREAD)).mul_(beside).sum(0)
+    outlying = (_whitened(spread, beside) * beside).sum(0)
     outlying = _mean(outlying[None], _OUTLIER_REACH)[0] / _OUTLYING
     edge = high - low
     doubt = (1 + outlying.square()) / (distance * share).clamp_(min=1e-6)
@@ -182,6 +182,12 @@ def _clouds(
     return front, behind, spread, share
 
 
+def _whitened(spread: Symmetric, colours: Tensor) -> Tensor:
+    """Multiply colours (3, h, w) by the inverse of their spread."""
+    red, green, blue = colours
+    return torch.stack(solved(spread, (red, green, blue), _LEAST_SPREAD))
+
+
 def _mismatch(told: Tensor, matte: Tensor, edge: Tensor) -> Tensor:
     """Compare, around every pixel, how far colours and matte differ at edges to how much the matte
     varies there: the square of the ratio."""
@@ -191,7 +197,8 @@ def _mismatch(told: Tensor, matte: Tensor, edge: Tensor) -> Tensor:
     apart, squares, mean, count = window_sums(planes, _MATCH_REACH)
     count = count + _FEW
     varies = (squares / count - (mean / count).square()).clamp_(min=0) + _VARIANCE_FLOOR
-    return (apart / count / varies).square_()
+    ratio: Tensor = apart / count / varies
+    return ratio.square()
 
 
 def _extremes(matte: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,8 +210,8 @@ def _extremes(matte: Tensor) -> tuple[Tensor, Tensor]:
 
 def _step(values: Tensor, low: float, high: float) -> Tensor:
     """Climb smoothly from 0 at `low` to 1 at `high`."""
-    share = ((values - low) / (high - low)).clamp_(0, 1)
-    return share * share * (3 - 2 * share)
+    share = values.sub(low).div_(high - low).clamp_(0, 1)
+    return share.square().mul_(share.mul(-2).add_(3))
 
 
 def _mean(planes: Tensor, radius: int) -> Tensor:

@@ -19,6 +19,7 @@ from rmbg_nodes.bench.real_measure import (
     connectivity_error,
     edge_band,
     gradient_error,
+    is_fine,
     mean,
     measure,
 )
@@ -97,6 +98,15 @@ def test_connectivity_counts_what_hangs_on_nothing() -> None:
     assert connectivity_error(weaker, truth) == pytest.approx(0.2 * 3600 / 1000)
 
 
+def test_the_hair_subset_is_chosen_by_the_truth() -> None:
+    hair = render("hair", 0, 300, 280).alpha
+    holes = render("holes", 0, 300, 280).alpha
+    assert is_fine(hair, edge_band(hair))
+    assert not is_fine(holes, edge_band(holes))
+    assert not is_fine(square(), edge_band(square()))
+    assert not is_fine(np.ones((50, 50), np.float32), np.zeros((50, 50), np.bool_))
+
+
 def test_a_mean_is_over_the_pictures_that_have_the_measure() -> None:
     one = Measured(0.5, 2, 0, 1, 1, 3, 4, None, 5)
     two = Measured(1, 4, 0, 3, 1, 5, 6, 20, None)
@@ -166,6 +176,12 @@ def test_a_run_measures_every_way_and_draws_the_worst(photographs: Path) -> None
     assert (best.iou, best.mae, best.gradient, best.connectivity) == (1, 0, 0, 0)
     assert done.worst[0].measured.iou == min(one.iou for one in extended)
     assert real_run.below(done).startswith("2 pictures.")
+    done.fine = [False, True]
+    fine = real_run.fine_table(done)
+    assert fine[0][0] == "hair subset, 1 of 2"
+    assert fine[3] == [DEFAULT, *cells(extended[1])]
+    done.fine = [False, False]
+    assert real_run.fine_table(done) == []
     page = real_run.sheet(done.worst, 2)
     assert page.shape[2] == 3
     assert float(page.std()) > 0.01
