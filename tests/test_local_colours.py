@@ -128,8 +128,7 @@ def finished(mask: Tensor, pixels: Tensor, architecture: str) -> Tensor:
     facts = Facts("fake/local", "fake", "keyer", "cpu", 0.0, architecture=architecture)
     prepared = Prepared(Frame(0, pixels, "tufts"), None, torch.float32, (), Origin())
     outcome = Outcome(0, Matte(mask, "alpha", facts))
-    allowed = ("commercial", "a test")
-    done = finish(prepared, outcome, Finishing(refine=True), allowed, Job())
+    done = finish(prepared, outcome, Finishing(refine=True), ("commercial", "a test"), Job())
     assert isinstance(done, Done)
     return done.mask
 
