@@ -1,7 +1,9 @@
 """Edges follow the colours on both sides of them where a mask is seen to err, and nowhere else."""
 
+# Pins the inside of core.finish
 # Pins the inside of core.local_colours
 # Pins the inside of core.tiles
+# Pins the inside of pictures.fields
 
 from __future__ import annotations
 
