@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from .core import alpha as _alpha
+from .core import colour as _colour
 from .core import composite as _composite
 from .core import cutout as _cutout
 from .core import finish as _finish
@@ -100,7 +101,7 @@ def remove_background(
     check_on_failure(on_failure)
     limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
-    finishing = Finishing(refine, decontaminate, _cutout.background_colour(background))
+    finishing = Finishing(refine, decontaminate, _colour.background_colour(background))
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
     try:
         (made,) = remove_batches(
@@ -171,7 +172,7 @@ def cutout(
         colours,
         masks,
         decontaminate=decontaminate,
-        background=_cutout.background_colour(background),
+        background=_colour.background_colour(background),
     )
     return cast("T", _returned(kind, result))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from ..core.alpha import MaskOptions, adjust_mask, match_mask
-from ..core.cutout import background_colour, cutout
+from ..core.colour import background_colour
+from ..core.cutout import cutout
 from ..core.errors import BadOption
 from ..core.finish import upsample_mask
 from ..pictures.results import signature

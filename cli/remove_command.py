@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import BACKENDS, find
 from ..config.settings import Settings
-from ..core.cutout import background_colour
+from ..core.colour import background_colour
 from ..core.errors import BadOption
 from ..core.money import read_amount
 from ..core.report import FailureReport, JsonValue

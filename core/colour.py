@@ -61,3 +61,19 @@ def _parse_text(text: str) -> tuple[float, ...]:
     if DECIMAL.fullmatch(text):
         return tuple(int(part) / 255 for part in text.split(","))
     return ()
+
+
+def background_colour(text: str) -> tuple[float, float, float] | None:
+    """Read a background as people write it: None for "transparent", else sRGB in 0..1.
+
+    Raises BadOption for an unknown colour, and for a translucent one.
+    """
+    red, green, blue, *alpha = parse_colour(text)
+    if alpha == [0]:
+        return None
+    if alpha and alpha != [1]:
+        raise BadOption(
+            f"The background {text!r} is translucent. Choose transparent or an opaque colour, or "
+            "put the cut-out on a translucent picture with Composite."
+        )
+    return red, green, blue

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .colour import parse_colour
-from .errors import BadOption
 from .foreground import foreground_tiles
 
 
@@ -46,19 +44,3 @@ def cutout(
 def _on_colour(colour: Tensor, alpha: Tensor, background: tuple[float, float, float]) -> Tensor:
     backdrop = colour.new_tensor(background)
     return torch.where(alpha == 1, colour, alpha * colour + (1 - alpha) * backdrop)
-
-
-def background_colour(text: str) -> tuple[float, float, float] | None:
-    """Read a background as people write it: None for "transparent", else sRGB in 0..1.
-
-    Raises BadOption for an unknown colour, and for a translucent one.
-    """
-    red, green, blue, *alpha = parse_colour(text)
-    if alpha == [0]:
-        return None
-    if alpha and alpha != [1]:
-        raise BadOption(
-            f"The background {text!r} is translucent. Choose transparent or an opaque colour, or "
-            "put the cut-out on a translucent picture with Composite."
-        )
-    return red, green, blue

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..config.host import PlainHost
 from ..core.errors import BadOption, Cancelled
 from ..core.types import Job
 from .folder_name import FOLDER, is_served
@@ -195,12 +194,14 @@ class ComfyHost:
         from folder_paths import add_model_folder_path, folder_names_and_paths, models_dir
 
         from ..backends.local.find import SUFFIXES
+        from ..config.host import PlainHost
 
         add_model_folder_path(_KEY, str(Path(models_dir, _KEY)))
         folders, suffixes = folder_names_and_paths[_KEY]
         if not suffixes:
             # Before 0.21 this key is new, and without suffixes it would list every file.
             folder_names_and_paths[_KEY] = (folders, set(SUFFIXES))
+        self._outside = PlainHost()
 
     def model_folders(self) -> list[Path]:
         """Return background_removal first, then other packs' folders where there are any, then
@@ -212,12 +213,12 @@ class ComfyHost:
         registered = [Path(folder) for key in (_KEY, *keys) for folder in get_folder_paths(key)]
         beside = [Path(models_dir, name) for name in _LEGACY]
         there = [folder for folder in beside if folder.is_dir()]
-        return list(dict.fromkeys([*registered, *there, *PlainHost().model_folders()]))
+        return list(dict.fromkeys([*registered, *there, *self._outside.model_folders()]))
 
     def data_folder(self) -> Path:
         """Return the user's own, not ComfyUI's: a journal of paid jobs in two places would pay
         twice."""
-        return PlainHost().data_folder()
+        return self._outside.data_folder()
 
     def device(self) -> str:
         """Where ComfyUI computes."""

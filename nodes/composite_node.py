@@ -5,11 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..core.composite import CompositeOptions, compose
 from ..core.layers import BLENDS, Blend
 from ..core.placement import ANCHORS, FITS, Anchor, Fit
 from .comfy_host import comfy_job, show_again, tell
-from .tensors import check_batch, check_range, fit_masks, nothing_left
 from .widgets import CATEGORY, share
 
 
@@ -129,6 +127,9 @@ class Composite(io.ComfyNode):
         mask: Tensor | None = None,
         background: Tensor | None = None,
     ) -> io.NodeOutput:
+        from ..core.composite import CompositeOptions, compose
+        from .tensors import check_batch, check_range, fit_masks, nothing_left
+
         check_batch(foreground, "foreground")
         check_range(foreground, "foreground")
         if background is not None:

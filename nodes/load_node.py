@@ -13,10 +13,8 @@ from ..core.errors import BadOption
 from ..core.money import plain, unconfirmed
 from ..core.specs import BackendSpec, Option, OptionValue
 from ..core.types import Usage
-from ..pipeline.gate import open_backend
 from .backend_choice import chosen_backend, ready_here
 from .comfy_host import ComfyHost
-from .socket import Remover
 from .widgets import CATEGORY, REMOVER_TYPE
 
 _log = logging.getLogger("rmbg_nodes")
@@ -85,8 +83,11 @@ class LoadRmbg(io.ComfyNode):
 
     @classmethod
     def execute(cls, usage: Usage, backend: dict[str, OptionValue | None]) -> io.NodeOutput:
+        from ..pipeline.gate import open_backend
+        from .socket import Remover
+
         if backend.get("download"):
-            from .weights_first import fetch_first  # the start of ComfyUI does not wait for it
+            from .weights_first import fetch_first
 
             fetch_first(backend, usage)
         backend_id, options = chosen_backend(backend)

@@ -7,12 +7,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..core.alpha import MaskOptions, adjust_mask
-from ..core.checks import common_batch
-from ..core.cutout import cutout
-from ..pipeline.collect import name_of
 from .comfy_host import comfy_job, show_again, tell
-from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
 from .widgets import CATEGORY, background_inputs, background_of, decontaminate_input, share
 
 
@@ -117,6 +112,12 @@ class ApplyMask(io.ComfyNode):
         keep: Tensor | None = None,
         drop: Tensor | None = None,
     ) -> io.NodeOutput:
+        from ..core.alpha import MaskOptions, adjust_mask
+        from ..core.checks import common_batch
+        from ..core.cutout import cutout
+        from ..pipeline.collect import name_of
+        from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
+
         check_batch(image, "image")
         options = MaskOptions(
             invert=invert,

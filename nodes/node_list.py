@@ -1,4 +1,8 @@
-"""The ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension."""
+"""The ComfyUI nodes. Nothing here is imported before ComfyUI asks for the extension.
+
+A node's file holds its schema, which ComfyUI's start waits for; what its `execute` works with is
+imported when it runs.
+"""
 
 from __future__ import annotations
 

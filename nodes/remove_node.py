@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..core.money import read_amount
 from ..core.report import OnFailure
-from ..pipeline.finishing import Finishing
 from .comfy_host import account_inputs, account_of, show_again, tell
-from .core_model import CoreModel
-from .notices import many_frames, worth_a_look
-from .run_batches import run_batches
-from .socket import Remover, as_remover, at_resolution
 from .widgets import (
     CATEGORY,
     REMOVER_TYPE,
@@ -24,6 +19,10 @@ from .widgets import (
     decontaminate_input,
     only,
 )
+
+if TYPE_CHECKING:
+    from .core_model import CoreModel
+    from .socket import Remover
 
 NAME = "Remove Background (RMBG)"
 
@@ -140,6 +139,11 @@ class RemoveBackground(io.ComfyNode):
         max_cost: list[float] | None = None,
         resolution: list[int] | None = None,
     ) -> io.NodeOutput:
+        from ..pipeline.finishing import Finishing
+        from .notices import many_frames, worth_a_look
+        from .run_batches import run_batches
+        from .socket import as_remover, at_resolution
+
         plugged = as_remover(only(remover, "remover"))
         finishing = Finishing(
             refine=only(refine_edges, "refine_edges"),

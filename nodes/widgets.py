@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from comfy_api.latest import io
 
-from ..core.cutout import background_colour
+from ..core.colour import background_colour
 from ..core.errors import BadOption
 
 CATEGORY = "image/background removal"

@@ -13,8 +13,7 @@ from typing import Literal, get_args
 
 from ...catalogue.backends import BACKENDS, DEFAULT_IDS, check_options, find
 from ...core.checks import check_share
-from ...core.colour import NAMES
-from ...core.cutout import background_colour
+from ...core.colour import NAMES, background_colour
 from ...core.errors import BadOption
 from ...core.specs import OptionValue
 from ...core.types import Usage
