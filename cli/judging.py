@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..core.errors import BadOption, BadPicture
 from ..core.inspect import QualityFlags, quality_flags, read_flags
+from ..core.report import kinds_of
 from ..pictures.metadata import metadata_of
 from ..pictures.provenance import Provenance, read_provenance
 from ..pictures.read import Picture
@@ -43,7 +44,10 @@ class Seen:
     @property
     def reason(self) -> str:
         """How far it is doubted and why it is worth a look, in one line."""
-        words = "; ".join([f"doubt {self.flags.doubt:.2f}", *self.flags.warnings])
+        warnings = self.flags.warnings
+        # That a mask may be wrong is said with the number.
+        number = [] if "doubtful" in kinds_of(warnings) else [f"doubt {self.flags.doubt:.2f}"]
+        words = "; ".join([*number, *warnings])
         changed = " (by the receipt that it names; it was changed or saved again since)"
         return words + changed if self.receipt and self.match == "id" else words
 
