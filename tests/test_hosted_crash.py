@@ -13,9 +13,11 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -24,7 +26,8 @@ from PIL import Image
 
 from rmbg_nodes.core.types import Frame
 from rmbg_nodes.records.store import open_records
-from rmbg_nodes.tests.support.hosted.opening import KEYED, PROVIDERS, opened
+from rmbg_nodes.tests.support.hosted.comfy import Comfy
+from rmbg_nodes.tests.support.hosted.opening import KEYED, PROVIDERS, UNKEYED, opened
 from rmbg_nodes.tests.support.hosted.pictures import Levels, picture_digest
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -148,8 +151,12 @@ class Crash:
         self.counts[what] = self.counts.get(what, 0) + more
 
 
-def crashed(provider: str, folder: Path, seed: int, kills: int) -> dict[str, int]:
+def crashed(
+    provider: str, folder: Path, seed: int, kills: int, *, held: bool = False
+) -> dict[str, int]:
     with HostedServer(provider, seconds=0.1) as server:
+        if held:
+            cast("Comfy", server.speech).queue = False
         crash = Crash(server, folder, seed)
         for _ in range(kills):
             crash.kill_once()
@@ -164,14 +171,32 @@ def test_killed_once(provider: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", UNKEYED)
 def test_killed_68_times(provider: str, tmp_path: Path) -> None:
     def trial(seed: int) -> dict[str, int]:
         folder = tmp_path / str(seed)
         folder.mkdir()
         return crashed(provider, folder, seed, kills=4)
 
+    _soak(provider, trial, 17)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("way", ["queue", "held"])
+@pytest.mark.parametrize("provider", KEYED)
+def test_killed_100_times(provider: str, way: str, tmp_path: Path) -> None:
+    """Where a lost answer is asked for again: nothing may have been billed, and nothing is lost."""
+
+    def trial(seed: int) -> dict[str, int]:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        return crashed(provider, folder, seed, kills=4, held=way == "held")
+
+    _soak(f"{provider} {way}", trial, 25 if way == "queue" else 5)
+
+
+def _soak(name: str, trial: Callable[[int], dict[str, int]], trials: int) -> None:
     with ThreadPoolExecutor(2) as side_by_side:
-        found = list(side_by_side.map(trial, range(100, 117)))
+        found = list(side_by_side.map(trial, range(100, 100 + trials)))
     for what in sorted({what for counts in found for what in counts}):
-        _log.info("%s: %s %d", provider, what, sum(counts.get(what, 0) for counts in found))
+        _log.info("%s: %s %d", name, what, sum(counts.get(what, 0) for counts in found))

@@ -37,7 +37,7 @@ def providers(comfyui: Path) -> Iterator[Mapping[str, HostedServer]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(HostedServer(name, key=f"{SECRET}-{name}"))
-            for name in ("bria", "fal", "replicate")
+            for name in ("bria", "fal", "replicate", "comfy")
         }
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from rmbg_nodes.tests.comfyui.conftest import SECRET
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, Graph, error_of, messages_of, node
 from rmbg_nodes.tests.support.comfy_server import Entry, Server, python_of
+from rmbg_nodes.tests.support.hosted.comfy import Comfy
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
@@ -97,7 +101,7 @@ def succeeded(entry: Entry) -> Entry:
     return entry
 
 
-def test_one_graph_and_four_backends(comfy: Server, providers, put) -> None:
+def test_one_graph_and_five_backends(comfy: Server, providers, put) -> None:
     levels = put("shop.png", 0)
     given = graph("shop.png", KEYER)
     bills = {name: provider.bills for name, provider in providers.items()}
@@ -117,6 +121,40 @@ def test_one_graph_and_four_backends(comfy: Server, providers, put) -> None:
         assert "0.018 USD" in told
         assert provider.bills == bills[name] + 1
         assert provider.complaints == []
+
+
+def test_whoever_is_signed_in_pays_when_that_is_chosen(comfy: Server, providers, put) -> None:
+    """The credential comes beside the prompt, as the frontend sends it."""
+    router = providers["comfy"]
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": "somebody"}).encode()).decode()
+    token = f"{SECRET}.{claims.rstrip('=')}.{SECRET}"
+    cast("Comfy", router.speech).tokens[token] = "somebody"
+    levels = put("signed.png", 9)
+    given = graph("signed.png", hosted("comfy", account="signed-in"))
+    before = router.bills
+    nobody = error_of(comfy.run(given))
+    assert nobody.startswith("rmbg_nodes.KeyMissing: ")
+    assert "Sign in to ComfyUI" in nobody
+    assert router.bills == before
+    extra = {"auth_token_comfy_org": token}
+    answer = comfy.post("/prompt", {"prompt": given, "extra_data": extra})
+    entry = succeeded(comfy.wait(str(answer["prompt_id"])))
+    (cut,) = comfy.pictures(entry, "4")
+    np.testing.assert_array_equal(cut[..., 3], expected_alpha(levels))
+    assert len(router.kept["somebody"]) == 1
+    assert router.bills == before + 1
+    assert token not in json.dumps(entry)
+    assert router.complaints == []
+
+
+def test_a_lost_answer_is_asked_for_again(comfy: Server, providers, put) -> None:
+    router = providers["comfy"]
+    levels = put("lost.png", 10)
+    before = router.bills
+    router.plan(Fault("submit", "reset after work", times=2))
+    (cut,) = comfy.pictures(succeeded(comfy.run(graph("lost.png", hosted("comfy")))), "4")
+    np.testing.assert_array_equal(cut[..., 3], expected_alpha(levels))
+    assert router.bills == before + 1
 
 
 def test_a_changed_local_option_submits_nothing(comfy: Server, fal: HostedServer, put) -> None:
@@ -238,7 +276,7 @@ def test_the_key_is_nowhere(comfy: Server, user: Path, providers) -> None:
     """Last, when everything above has been written."""
     assert sum(provider.bills for provider in providers.values()) > 5
     told = json.dumps([comfy.get("/history"), comfy.get("/object_info"), comfy.get("/queue")])
-    secrets = [provider.key for provider in providers.values()]
+    secrets = [SECRET, *(provider.key for provider in providers.values())]
     assert all(secret not in told for secret in secrets)
     written = [path for path in comfy.folder.rglob("*") if path.is_file()]
     assert {".png", ".log", ".db"} <= {path.suffix for path in written}
