@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from ..backends.local.released import Released
 from ..catalogue.licences import LICENCES
 from ..core.specs import BackendSpec
 
-_NON_COMMERCIAL = (
-    "It is for non-commercial use only, unless you hold an agreement with the publisher."
-)
-_NOT_ESTABLISHED = "Its licence is not established, so it counts as non-commercial."
-_COMMERCIAL = "It allows commercial use."
-_RESTRICTED = (
-    "It allows commercial use; terms of the data that the model was trained on limit that."
-)
+#: What a licence allows; the page says it in the user's language (web/js/words.js). restricted: it
+#: allows commercial use, and terms of the data that the model was trained on limit that.
+Terms: TypeAlias = Literal["commercial", "restricted", "nonCommercial", "notEstablished"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,8 @@ class WeightsOffer:
     """The licence's name."""
     licence_page: str
     """Where it can be read."""
-    terms: str
-    """What it allows and forbids, as a sentence."""
+    terms: Terms
+    """What it allows and forbids."""
     page: str
     """Where the file lies, and its terms are accepted."""
     gated: bool
@@ -55,9 +51,9 @@ class KeyOffer:
 def weights_offer(row: Released) -> WeightsOffer:
     """Return what is to be known of a released file before it is fetched."""
     licence = LICENCES[row.licence]
-    terms = _NOT_ESTABLISHED if licence.commercial == "unknown" else _NON_COMMERCIAL
+    terms: Terms = "notEstablished" if licence.commercial == "unknown" else "nonCommercial"
     if licence.commercial == "yes":
-        terms = _RESTRICTED if licence.data_terms == "restricted" else _COMMERCIAL
+        terms = "restricted" if licence.data_terms == "restricted" else "commercial"
     return WeightsOffer(
         row.model,
         row.name,

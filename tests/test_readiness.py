@@ -62,7 +62,7 @@ def test_weights_that_are_missing_can_be_fetched(host: PlainHost) -> None:
     assert offer is not None
     assert offer.gated
     assert offer.size == RELEASED[0].size
-    assert "non-commercial use only" in offer.terms
+    assert offer.terms == "nonCommercial"
     assert ask(host, "local/birefnet", download=True).state == "ready"
 
 

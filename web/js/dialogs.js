@@ -4,6 +4,9 @@ import { button, element, link, row } from "./elements.js"
 import { ask } from "./server.js"
 import { megabytes, say } from "./words.js"
 
+// What a licence allows, the freest first: so models are offered.
+const TERMS = ["commercial", "restricted", "nonCommercial", "notEstablished"]
+
 function open(title, ...content) {
   const dialog = element("dialog", { className: "rmbg-dialog" })
   dialog.append(element("h3", { textContent: title }), ...content)
@@ -50,7 +53,7 @@ export async function chooseModel(usage, wanted, take) {
   const first =
     models.find((model) => model.model === wanted) ??
     models.find((model) => model.state === "ready") ??
-    free.find((model) => model.terms.startsWith("It allows")) ??
+    TERMS.map((terms) => free.find((model) => model.terms === terms)).find(Boolean) ??
     models[0]
   go.hidden = !first
   if (first) {
@@ -69,7 +72,7 @@ export async function chooseModel(usage, wanted, take) {
     facts.replaceChildren(
       element("p", { textContent: model.about }),
       element("p", {}, `${say("licence")}: ${model.licence}, `, link(model.licence_page)),
-      element("p", { textContent: model.terms }),
+      element("p", { textContent: say(model.terms) }),
     )
     if (model.gated && !here) {
       facts.append(element("p", {}, `${say("termsPage")} `, link(model.page)), tokenLabel)
