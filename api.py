@@ -32,6 +32,7 @@ from .core.placement import Anchor, Fit
 from .core.report import FailureReport, OnFailure, Report, check_on_failure
 from .core.specs import OptionValue
 from .core.stop import StopSwitch
+from .core.subject import for_each
 from .core.types import Backend, Job, Usage
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
 from .pipeline.collect import remove_batches
@@ -82,6 +83,7 @@ def remove_background(
     on_failure: OnFailure = "stop",
     max_cost: float | Decimal | None = None,
     job: Job | None = None,
+    subject: InMemory | None = None,
 ) -> Result[T]:
     """Cut the subject out of one picture or of a batch.
 
@@ -93,7 +95,9 @@ def remove_background(
     on_failure: when pictures of a batch fail, the others are finished first; then "stop" raises one
     error that names the failed ones, "leave out" returns fewer pictures, "pass through" keeps them
     as they were, opaque. max_cost: USD that this call may cost with a hosted backend; None = no
-    limit, 0 = only what was paid for earlier. job: progress and Cancel.
+    limit, 0 = only what was paid for earlier. job: progress and Cancel. subject: a rough mask of
+    what is meant, one for all pictures or one for each: of all that the backend finds only that is
+    kept; the backend "edges" cuts out along it.
 
     Without options the mask is the backend's alpha, only brought to the picture's size.
     Raises PictureError, LicenceRefused, Offline, OverBudget, Cancelled or BadOption.
@@ -105,7 +109,15 @@ def remove_background(
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
     try:
         (made,) = remove_batches(
-            [images], "picture", opened, finishing, on_failure, usage=usage, job=job, max_cost=limit
+            [images],
+            "picture",
+            opened,
+            finishing,
+            on_failure,
+            usage=usage,
+            job=job,
+            max_cost=limit,
+            subjects=_subjects(images, subject),
         )
     finally:
         if opened is not backend:
@@ -123,6 +135,7 @@ async def remove_background_async(
     background: str = "transparent",
     on_failure: OnFailure = "stop",
     max_cost: float | Decimal | None = None,
+    subject: InMemory | None = None,
 ) -> Result[T]:
     """Run `remove_background` in a thread for asyncio; cancelling the task cancels the run.
 
@@ -141,6 +154,7 @@ async def remove_background_async(
             on_failure=on_failure,
             max_cost=max_cost,
             job=stop,
+            subject=subject,
         )
     )
     try:
@@ -228,6 +242,13 @@ def _mask_of(images: Tensor, mask: InMemory) -> Tensor:
     if said := _alpha.stretching(masks, images.shape[1], images.shape[2]):
         logging.getLogger("rmbg_nodes").warning("%s", said)
     return masks
+
+
+def _subjects(images: Tensor, subject: InMemory | None) -> Sequence[Tensor]:
+    """Return what is meant in each picture of a batch; nothing where no mask says it."""
+    if subject is None:
+        return ()
+    return for_each(_mask_of(images, subject), len(images))
 
 
 def _backdrop(background: InMemory | str | Sequence[float]) -> Tensor | str | Sequence[float]:

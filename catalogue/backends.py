@@ -182,6 +182,25 @@ _ROWS = (
         target="keyer:open_keyer",
         window=2,
     ),
+    BackendSpec(
+        id="edges",
+        label="Edges only, no weights",
+        summary="fits a rough mask of the subject (painted, or of SAM) to the picture",
+        location="local",
+        licence="keyer",
+        target="edges:open_edges",
+        window=2,
+        options=(
+            Option(
+                "reach",
+                16,
+                "How many pixels the subject mask's outline may be off. Beyond them the mask is "
+                "believed.",
+                limits=(1, 256, 1),
+            ),
+        ),
+        needs_subject=True,
+    ),
 )
 
 BACKENDS: Mapping[str, BackendSpec] = {row.id: row for row in _ROWS}

@@ -204,12 +204,12 @@ _ROWS = (
     ),
     Licence(
         id="keyer",
-        covers="the keyer (no weights)",
+        covers="the keyer and edges only (no weights)",
         name="Apache-2.0 (this package)",
         holder="the rmbg-nodes authors",
         commercial="yes",
-        attribution="Background removal: rmbg-nodes keyer, Apache-2.0.",
-        training_data="none: the keyer is not trained",
+        attribution="Background removal: rmbg-nodes, Apache-2.0.",
+        training_data="none: nothing is trained",
         data_terms="open",
     ),
     Licence(

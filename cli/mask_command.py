@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 
 from ..core.alpha import MaskOptions, adjust_mask, match_mask
+from ..core.coarse import fit_mask
 from ..core.colour import background_colour
 from ..core.cutout import cutout
 from ..core.errors import BadOption
 from ..core.finish import upsample_mask
+from ..core.subject import keep_subject
 from ..pictures.results import signature
 from .shared import (
     STDOUT,
@@ -61,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--drop", metavar="FILE", help="painted correction: white is what must go; wins over --keep"
     )
     add("--invert", action="store_true", help="swap subject and background in the mask")
+    add("--subject", metavar="FILE", help="roughly white on what is meant: only that is kept")
+    add(
+        "--fit",
+        type=float,
+        default=0.0,
+        metavar="PIXELS",
+        help="how far a rough mask's outline may be off; it is fitted to the picture (default 0)",
+    )
     add("--refine", action="store_true", help="draw a smaller mask's edges by the picture")
     for name, (word, value, words) in _NUMBERS.items():
         default = getattr(_DEFAULTS, name)
@@ -80,9 +90,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     numbers = {name: getattr(arguments, name) for name in _NUMBERS}
-    options = MaskOptions(invert=arguments.invert, **numbers)
+    options = MaskOptions(**numbers)
     background = background_colour(arguments.background)
-    named = [arguments.image, arguments.mask, arguments.keep, arguments.drop]
+    named = [
+        arguments.image,
+        arguments.mask,
+        arguments.keep,
+        arguments.drop,
+        arguments.subject,
+    ]
     if named.count(STDOUT) > 1:
         raise BadOption("Only one of the pictures can come from standard input.")
     out = None if arguments.output == STDOUT else Path(arguments.output)
@@ -98,11 +114,22 @@ def run(arguments: argparse.Namespace) -> int:
     fitting = (
         upsample_mask(mask, pixels) if arguments.refine else match_mask(mask, height, width, 1)
     )
-    keep, drop = (
+    keep, drop, subject = (
         None if path is None else painted(path, name=f"{name} mask")
-        for name, path in (("keep", arguments.keep), ("drop", arguments.drop))
+        for name, path in (
+            ("keep", arguments.keep),
+            ("drop", arguments.drop),
+            ("subject", arguments.subject),
+        )
     )
     with torch.inference_mode():
+        if arguments.invert:
+            fitting = 1 - fitting.clamp(0, 1)
+        if arguments.fit:
+            fitting = fit_mask(fitting, pixels, arguments.fit)
+        if subject is not None:
+            meant = match_mask(subject, height, width, 1, "subject mask")
+            fitting = keep_subject(fitting, meant, pixels)
         alpha = adjust_mask(fitting, options, keep, drop)
         if arguments.only_mask:
             image, profile, fields = alpha[..., None], None, picture.fields.of_mask()

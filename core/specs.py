@@ -120,6 +120,8 @@ class BackendSpec:
     key_variables: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     hosting: Hosting | None = None
+    needs_subject: bool = False
+    """It cuts out along the mask of the subject that each picture comes with."""
     weights_sha256: str | None = None
     """Of the file in use, once a backend with weights is open."""
 

@@ -36,6 +36,8 @@ class Frame:
     """(H, W, 3) float32, straight RGB in 0..1, sRGB-encoded; never written to."""
     name: str
     """What messages call it ("image 3", "shoe.jpg")."""
+    subject: Tensor | None = None
+    """(H, W) float32 in 0..1, 1 = what is meant, roughly; only for a backend that asks for it."""
 
     def digest(self) -> str:
         """Return the sha256 of the size and of the pixels rounded to 16 bits."""

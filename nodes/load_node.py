@@ -46,7 +46,7 @@ class LoadRmbg(io.ComfyNode):
                     options=[_menu_entry(provider) for provider in DEFAULT_IDS],
                     tooltip=f"local: RMBG on this machine. {_licensed()}: licensed APIs, "
                     f"paid by picture ({_prices()}). keyer: plain backdrops, no weights and no "
-                    "key.",
+                    "key. edges: a rough mask of the subject, fitted to the picture.",
                 ),
             ],
             outputs=[

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from .comfy_host import comfy_job, show_again, tell
-from .widgets import CATEGORY, background_inputs, background_of, decontaminate_input, share
+from .widgets import (
+    CATEGORY,
+    background_inputs,
+    background_of,
+    decontaminate_input,
+    share,
+    subject_inputs,
+)
+
+if TYPE_CHECKING:
+    from .subjects import Boxes
 
 
 class ApplyMask(io.ComfyNode):
@@ -81,6 +91,17 @@ class ApplyMask(io.ComfyNode):
                 ),
                 decontaminate_input(),
                 *background_inputs(),
+                *subject_inputs("the mask"),
+                io.Float.Input(
+                    "fit",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=256.0,
+                    step=1.0,
+                    tooltip="For a rough mask (painted, or of a detector): how many pixels its "
+                    "outline may be off. It is fitted to the picture first. 0 = off.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -111,16 +132,21 @@ class ApplyMask(io.ComfyNode):
         color: str,
         keep: Tensor | None = None,
         drop: Tensor | None = None,
+        subject: Tensor | None = None,
+        boxes: Boxes | None = None,
+        fit: float = 0.0,
     ) -> io.NodeOutput:
         from ..core.alpha import MaskOptions, adjust_mask
         from ..core.checks import common_batch
+        from ..core.coarse import fit_mask
         from ..core.cutout import cutout
+        from ..core.subject import keep_subject
         from ..pipeline.collect import name_of
+        from .subjects import subject_masks
         from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
 
         check_batch(image, "image")
         options = MaskOptions(
-            invert=invert,
             black=black_point,
             white=white_point,
             threshold=threshold,
@@ -134,7 +160,10 @@ class ApplyMask(io.ComfyNode):
         masks, warnings = fit_masks(image, {"mask": mask, "keep": keep, "drop": drop})
         if "mask" not in masks:
             masks["mask"] = own_alpha(image)
-            options = replace(options, invert=False)
+        elif invert:
+            masks["mask"] = 1 - masks["mask"]
+        meant, said = subject_masks(image, subject, boxes)
+        masks |= {} if meant is None else {"subject": meant}
         batch = common_batch(
             {"image": len(image)} | {name: len(given) for name, given in masks.items()}
         )
@@ -145,13 +174,16 @@ class ApplyMask(io.ComfyNode):
             for index in range(batch):
                 job.check()
                 chosen = {name: pick(given, index) for name, given in masks.items()}
-                alpha = adjust_mask(
-                    chosen["mask"].float(), options, chosen.get("keep"), chosen.get("drop")
-                )
                 colours = rgb(pick(image, index), name_of(index, batch))
+                alpha = chosen["mask"].float()
+                if fit:
+                    alpha = fit_mask(alpha, colours, fit)
+                if "subject" in chosen:
+                    alpha = keep_subject(alpha, chosen["subject"].float(), colours)
+                alpha = adjust_mask(alpha, options, chosen.get("keep"), chosen.get("drop"))
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
         empty = nothing_left(alphas)
-        said = tell("Apply Mask (RMBG)", [*empty, *warnings], empty)
-        return io.NodeOutput(images, alphas, ui=said if said["text"] else None)
+        told = tell("Apply Mask (RMBG)", [*empty, *warnings, *said], empty)
+        return io.NodeOutput(images, alphas, ui=told if told["text"] else None)

@@ -18,11 +18,13 @@ from .widgets import (
     background_of,
     decontaminate_input,
     only,
+    subject_inputs,
 )
 
 if TYPE_CHECKING:
     from .core_model import CoreModel
     from .socket import Remover
+    from .subjects import Boxes
 
 NAME = "Remove Background (RMBG)"
 
@@ -103,6 +105,7 @@ class RemoveBackground(io.ComfyNode):
                     "ComfyUI's own Remove Background. 0 = as the node that loaded it says. Hosted "
                     "models and the keyer have none.",
                 ),
+                *subject_inputs("the remover's answer"),
             ],
             outputs=[
                 io.Image.Output(
@@ -138,11 +141,14 @@ class RemoveBackground(io.ComfyNode):
         on_failure: list[OnFailure] | None = None,
         max_cost: list[float] | None = None,
         resolution: list[int] | None = None,
+        subject: list[Tensor] | None = None,
+        boxes: list[Boxes] | None = None,
     ) -> io.NodeOutput:
         from ..pipeline.finishing import Finishing
         from .notices import many_frames, worth_a_look
         from .run_batches import run_batches
         from .socket import as_remover, at_resolution
+        from .subjects import subjects_of
 
         plugged = as_remover(only(remover, "remover"))
         finishing = Finishing(
@@ -155,7 +161,8 @@ class RemoveBackground(io.ComfyNode):
         limit = read_amount(most) if most else None
         side = only(resolution, "resolution") if resolution else 0
         backend, left_aside = at_resolution(plugged.backend, side)
-        work = (backend, plugged.usage, image, finishing, policy, limit, plugged.kept)
+        subjects, stretched = subjects_of(image, subject, boxes)
+        work = (backend, plugged.usage, image, finishing, policy, limit, plugged.kept, subjects)
         if backend.spec.location == "hosted":
             # The wait is the provider's; other nodes go on meanwhile.
             batches = await asyncio.to_thread(run_batches, *work, account_of(cls.hidden))
@@ -164,7 +171,8 @@ class RemoveBackground(io.ComfyNode):
         images = [batch.image for batch in batches]
         frames = many_frames(images)
         looked_at = worth_a_look([report for batch in batches for report in batch.reports])
-        words = [*(notice.words for notice in looked_at), *frames, *filter(None, [left_aside])]
+        aside = [*filter(None, [left_aside]), *stretched]
+        words = [*(notice.words for notice in looked_at), *frames, *aside]
         said = tell(NAME, words, [notice.words for notice in looked_at if notice.urgent])
         return io.NodeOutput(
             images,

@@ -24,6 +24,7 @@ def run_batches(
     on_failure: OnFailure = "stop",
     max_cost: Decimal | None = None,
     kept: MatteMemory | None = None,
+    subjects: Sequence[Tensor | None] = (),
     signed_in: Callable[[], str] = str,
 ) -> list[Batch]:
     """Call `remove_batches` on ComfyUI's tensors; Cancel ends the prompt the way ComfyUI does
@@ -42,4 +43,5 @@ def run_batches(
             job=job,
             max_cost=max_cost,
             kept=kept,
+            subjects=subjects,
         )

@@ -59,6 +59,23 @@ def background_of(background: str, color: str) -> tuple[float, float, float] | N
     return background_colour(color if background == "color" else background)
 
 
+def subject_inputs(given: str) -> list[io.Input]:
+    """Make the two sockets that say what is meant. given: what is kept a part of, for tooltips."""
+    return [
+        io.Mask.Input(
+            "subject",
+            optional=True,
+            tooltip=f"Which subject: a rough mask, 1 on it (painted, or of SAM3). Of {given} only "
+            "what belongs to it is kept; hair that reaches out of it stays.",
+        ),
+        io.Custom("BOUNDING_BOX").Input(
+            "boxes",
+            optional=True,
+            tooltip="The same as boxes around it. Where both are connected, both count.",
+        ),
+    ]
+
+
 def only(values: Sequence[T], name: str) -> T:
     """Return the one value of a widget in a node that takes lists.
 

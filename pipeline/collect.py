@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def remove_batches(
     job: Job | None = None,
     max_cost: Decimal | None = None,
     kept: MatteMemory | None = None,
+    subjects: Sequence[Tensor | None] = (),
 ) -> list[Batch]:
     """Cut the subject out of a list of batches (B, H, W, C), without batches of which nothing is
     left.
@@ -54,13 +56,19 @@ def remove_batches(
     When pictures fail the others are finished first. Then `on_failure` decides: an error that names
     the failed ones, or a result without them, or with them as they were. A failed picture never
     becomes a blank one, and nothing at all is an error. noun: what messages call a picture.
-    max_cost: USD for the whole list. kept: see `remove`.
+    max_cost: USD for the whole list. kept: see `remove`. subjects: for each picture of the list
+    what is meant in it (h, w), or None; nothing where all that the backend finds is.
     """
     pictures = [picture for batch in images for picture in batch]
     count = len(pictures)
     inputs = [
-        Input(index, name_of(index, count, noun), partial(Loaded, picture), at_hand=True)
-        for index, picture in enumerate(pictures)
+        Input(
+            index,
+            name_of(index, count, noun),
+            partial(Loaded, picture, subject=subject),
+            at_hand=True,
+        )
+        for index, (picture, subject) in enumerate(zip_longest(pictures, subjects))
     ]
     places = _Places(images, 4 if finishing.background is None else 3)
     reports: dict[int, Report | FailureReport] = {}

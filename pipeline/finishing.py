@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, cast
 
 import torch
@@ -17,6 +17,7 @@ from ..core.errors import PictureError
 from ..core.finish import settle, to_size, upsample_mask
 from ..core.inspect import quality_flags
 from ..core.report import JsonValue, Report
+from ..core.subject import keep_subject
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
 from ..pictures.fields import Origin
 from .inputs import Failed, Input, Prepared
@@ -35,6 +36,8 @@ class Done:
     report: Report
     origin: Origin = Origin()
 
+
+SUBJECT_NOTE = "only what the subject mask points at was kept"
 
 Part: TypeAlias = tuple[slice, slice]
 
@@ -110,6 +113,10 @@ def _cut_out(
 ) -> Done:
     frame = prepared.frame
     alpha = _alpha(matte, frame, finishing)
+    facts = matte.facts
+    if prepared.subject is not None:
+        alpha = keep_subject(alpha[None], prepared.subject[None], frame.pixels[None])[0]
+        facts = replace(facts, notes=(*facts.notes, SUBJECT_NOTE))
     if prepared.alpha is not None:
         alpha = alpha * prepared.alpha
     job.check()
@@ -133,9 +140,9 @@ def _cut_out(
         height=height,
         usage=allowed[0],
         ground=allowed[1],
-        licence_name=LICENCES[matte.facts.licence].name,
-        facts=matte.facts,
-        warnings=(*prepared.warnings, *matte.facts.notes, *flags.warnings),
+        licence_name=LICENCES[facts.licence].name,
+        facts=facts,
+        warnings=(*prepared.warnings, *facts.notes, *flags.warnings),
         flags=flags.data(),
     )
     image, mask = image.to(prepared.dtype), alpha.to(prepared.dtype)

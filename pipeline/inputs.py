@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
+from ..core.alpha import match_mask
 from ..core.checks import split_pixels
 from ..core.errors import PictureError, Refusal
 from ..core.report import Remark
@@ -32,6 +33,8 @@ class Loaded(NamedTuple):
     """What its report is to say of the file."""
     origin: Origin = Origin()
     """What the result's file takes over from it."""
+    subject: Tensor | None = None
+    """(H, W) in 0..1, 1 = what is meant, roughly; None: all that the backend finds."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Prepared:
     frame: Frame
     alpha: Tensor | None
     """(H, W) float32, the picture's own; None where it has none."""
+    subject: Tensor | None
+    """(H, W) float32, what is meant, for a backend that finds more; None: all of its answer."""
     dtype: torch.dtype
     """Of its pixels as they were given, and of the result."""
     warnings: tuple[str, ...]
@@ -102,7 +107,11 @@ class InputStream:
         # What was paid for has its cache on disk, and needs no other.
         self._kept = None if paid else kept
         work_of = partial(self._kept.work, backend) if self._kept else None
-        prepare = partial(_prepare, work_of=backend.work if paid else work_of)
+        prepare = partial(
+            _prepare,
+            work_of=backend.work if paid else work_of,
+            for_backend=backend.spec.needs_subject,
+        )
         self._prepared = executor.ahead(inputs, prepare)
         self._ready: deque[tuple[Prepared | Input, Outcome]] = deque()
         self._in_flight: dict[int, Prepared] = {}
@@ -186,10 +195,23 @@ def load(item: Input) -> Loaded:
     return Loaded(*loaded) if isinstance(loaded, tuple) else Loaded(loaded)
 
 
-def _prepare(item: Input, work_of: Callable[[Frame], str | None] | None) -> Prepared:
-    image, said, origin = load(item)
+def _prepare(
+    item: Input, work_of: Callable[[Frame], str | None] | None, for_backend: bool
+) -> Prepared:
+    """for_backend: the backend takes the subject mask itself."""
+    image, said, origin, subject = load(item)
     pixels, alpha, warnings = split_pixels(image, item.name)
-    frame = Frame(item.index, pixels, item.name)
+    if subject is not None:
+        height, width, _ = pixels.shape
+        subject = match_mask(subject.to(pixels), height, width, 1, "subject mask")[0]
+    frame = Frame(item.index, pixels, item.name, subject if for_backend else None)
     of_file = (Remark(words, "file") for words in said)
-    work = work_of(frame) if work_of else None
-    return Prepared(frame, alpha, image.dtype, (*of_file, *warnings), origin, work)
+    return Prepared(
+        frame,
+        alpha,
+        None if for_backend else subject,
+        image.dtype,
+        (*of_file, *warnings),
+        origin,
+        work_of(frame) if work_of else None,
+    )

@@ -39,7 +39,9 @@ class MatteMemory:
         options = sorted(getattr(backend, "options", {}).items())
         about = (backend.spec.id, backend.spec.weights_sha256, options, frame.pixels.shape)
         digest = hashlib.sha256(repr(about).encode())
-        digest.update(np.ascontiguousarray(frame.pixels.cpu().numpy()).data)
+        for given in (frame.pixels, frame.subject):
+            if given is not None:
+                digest.update(np.ascontiguousarray(given.cpu().numpy()).data)
         return digest.hexdigest()
 
     def get(self, work: str) -> Matte | None:

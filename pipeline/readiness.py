@@ -31,10 +31,12 @@ State: TypeAlias = Literal["ready", "weights", "key", "offline", "refused", "bud
 #: States in which no run can succeed.
 BLOCKED: tuple[State, ...] = ("weights", "key", "offline", "refused")
 
-_KEYER = (
-    "Ready: cuts out subjects before a plain backdrop (studio sweep, green screen); no weights, no "
-    "key, nothing is sent. Any other picture needs a model."
-)
+_WITHOUT_WEIGHTS = {
+    "keyer": "Ready: cuts out subjects before a plain backdrop (studio sweep, green screen); no "
+    "weights, no key, nothing is sent. Any other picture needs a model.",
+    "edges": "Ready: cuts out along the subject mask that Remove Background is given, fitted to "
+    "the picture; no weights, no key, nothing is sent. Without a mask it needs a model.",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def readiness(
                 return _without_key(opened.spec, key)
             return _paid(opened.spec, current.budget, key)
         in_force, _ = allow(opened.spec, usage, current)
-        words = _local(spec, chosen, host, device, current, in_force) if spec.model else _KEYER
+        ready = _WITHOUT_WEIGHTS.get(spec.id)
+        words = ready or _local(spec, chosen, host, device, current, in_force)
     except WeightsMissing as error:
         return _without_weights(spec, chosen, current, error)
     except KeyMissing as error:

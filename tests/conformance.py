@@ -20,14 +20,16 @@ SIZES = ((48, 64), (64, 48), (57, 61))
 
 
 def disc_frame(index: int, size: tuple[int, int] = (48, 64)) -> Frame:
-    """A bright disc on a plain dark backdrop, a little different for each index."""
+    """A bright disc on a plain dark backdrop, a little different for each index, with a rough mask
+    of it for the backend that asks for one."""
     height, width = size
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     distance = torch.hypot(y - height / 2 - index % 3, x - width / 2)
     alpha = (height / 4 + index % 5 - distance + 0.5).clamp(0, 1)[..., None]
     subject = torch.tensor([0.95, 0.85, 0.75 + (index % 7) / 100])
     backdrop = torch.tensor([0.10, 0.12, 0.15])
-    return Frame(index, alpha * subject + (1 - alpha) * backdrop, f"picture {index}")
+    rough = (distance < height / 4 + 3).float()
+    return Frame(index, alpha * subject + (1 - alpha) * backdrop, f"picture {index}", rough)
 
 
 @dataclass

@@ -128,7 +128,7 @@ def test_a_landscape_smaller_than_the_mask_on_one_side_is_refined() -> None:
 
 def finished(mask: Tensor, pixels: Tensor, architecture: str) -> Tensor:
     facts = Facts("fake/local", "fake", "keyer", "cpu", 0.0, architecture=architecture)
-    prepared = Prepared(Frame(0, pixels, "tufts"), None, torch.float32, (), Origin())
+    prepared = Prepared(Frame(0, pixels, "tufts"), None, None, torch.float32, (), Origin())
     outcome = Outcome(0, Matte(mask, "alpha", facts))
     done = finish(prepared, outcome, Finishing(refine=True), ("commercial", "a test"), Job())
     assert isinstance(done, Done)
