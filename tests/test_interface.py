@@ -126,7 +126,7 @@ def test_warnings_tell_what_to_look_at() -> None:
     alpha = torch.zeros(48, 64)
     alpha[:, :20] = 1
     _, _, reports = remove_background(batch(0), AlphaBackend(alpha))
-    assert "touches the picture's border" in reports[0].warnings[0]
+    assert any("touches the picture's border" in warning for warning in reports[0].warnings)
     alpha = torch.full((48, 64), 0.6)
     _, _, reports = remove_background(batch(0), AlphaBackend(alpha))
     assert any("uncertain" in warning for warning in reports[0].warnings)
