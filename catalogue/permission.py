@@ -30,7 +30,7 @@ def check_licence(
     for the message.
     """
     if usage == "non-commercial":
-        return f"non-commercial use under {licence.name}"
+        return under("non-commercial use", licence.name, licence)
     ground = _ground(licence, grants)
     if ground is None:
         reason, ways = _not_licensed(licence, weights_sha256)
@@ -46,6 +46,17 @@ def check_licence(
     ]
     ways.insert(0, f"choose a backend that allows it: {', '.join(others)}")
     raise LicenceRefused(f"{reason} Ways out: {'; or '.join(ways)}.")
+
+
+def under(use: str, name: str, licence: Licence) -> str:
+    """Say under which licence a use is; a licence that is not established is not one to stand
+    under.
+
+    name: what the licence is called here: the row's own, or the user's for weights of theirs.
+    """
+    if licence.commercial == "unknown":
+        return f"{use}; the licence is {name}"
+    return f"{use} under {name}"
 
 
 def _ground(licence: Licence, grants: Mapping[str, str]) -> str | None:

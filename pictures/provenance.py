@@ -14,6 +14,7 @@ from dataclasses import fields as parts_of
 from datetime import datetime, timezone
 
 from ..catalogue.licences import LICENCES, OwnWeights, licence_of
+from ..catalogue.permission import under
 from ..core.errors import BadOption
 from ..core.report import JsonValue
 from ..version import __version__
@@ -125,7 +126,10 @@ def provenance_of(
     name = row.name if licence == row else own[weights].licence
     # The number of such an agreement is not for the file's readers.
     agreed = usage == "commercial" and licence.commercial == "no"
-    ground = f"an agreement with {licence.holder}" if agreed else name
+    use = f"Background removed for {usage} use"
+    terms = (
+        f"{use} under an agreement with {licence.holder}" if agreed else under(use, name, licence)
+    )
     moment = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
     return Provenance(
         software=f"rmbg-nodes {__version__}",
@@ -137,7 +141,7 @@ def provenance_of(
         attribution=licence.attribution,
         web_statement=licence.licence_page,
         left_machine="yes" if report.get("left_machine") else "no",
-        usage_terms=f"Background removed for {usage} use under {ground}.",
+        usage_terms=f"{terms}.",
         request_id=_text(report, "request_id"),
         receipt=_text(report, "receipt"),
         source_type=source_type,

@@ -154,6 +154,14 @@ def test_an_agreement_does_not_cover_unknown_weights() -> None:
         allow(unknown, "commercial", settings)
 
 
+def test_a_use_is_not_said_to_be_under_a_licence_that_is_not_established() -> None:
+    unknown = replace(find("local/birefnet"), licence="not-established")
+    assert allow(unknown, None, Settings()) == (
+        "non-commercial",
+        "non-commercial use; the licence is not established",
+    )
+
+
 def test_the_pinned_usage_wins_over_the_graph() -> None:
     settings = Settings(usage="commercial")
     with pytest.raises(LicenceRefused):

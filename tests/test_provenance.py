@@ -111,6 +111,12 @@ def test_the_licence_of_the_users_own_weights_is_theirs() -> None:
     assert "not established" not in said.attribution
 
 
+def test_a_licence_that_is_not_established_is_said_in_a_sentence() -> None:
+    assert said_of(report("not-established")).usage_terms == (
+        "Background removed for non-commercial use; the licence is not established."
+    )
+
+
 @pytest.mark.parametrize(
     "data", [{}, {"outcome": "failed", "licence": "keyer"}, {"outcome": "delivered", "licence": 3}]
 )
