@@ -88,7 +88,7 @@ class RemoveBackground(io.ComfyNode):
                     default=0.0,
                     min=0.0,
                     max=10000.0,
-                    step=0.01,
+                    step=0.001,
                     tooltip="The most, in USD, that one run of this node may cost with a hosted "
                     "backend; 0 = no limit. If the pictures would cost more, none is sent. What "
                     "was paid for earlier costs nothing.",
