@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from ..core.errors import BadPicture
@@ -24,7 +23,7 @@ from .plugins import decode, open_with_pillow
 from .png import check_png, open_png
 from .provenance import declared_source_type
 from .srgb import carried_profile, split_alpha, to_srgb
-from .still import NO_PIXELS, Still, Unusable, decoding, unit
+from .still import NO_PIXELS, Still, Unusable, decoding, unit, within_pillows_limit
 from .tiff import open_tiff
 from .unread import why_unread
 from .webp import open_webp
@@ -152,17 +151,11 @@ def _picture(data: bytes, name: str, max_megapixels: float) -> Picture:
 def _eight_bits(
     still: Still, format: ReadId
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    with decoding():
-        try:
-            if still.samples:
-                colours, alpha = still.samples().images()
-            else:
-                colours, alpha = split_alpha(decode(still.data, format, still.size))
-        except Image.DecompressionBombError as error:  # WebP and TIFF ask for Pillow's limit too
-            raise Unusable(
-                f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
-                "PIL.Image.MAX_IMAGE_PIXELS"
-            ) from error
+    with decoding(), within_pillows_limit(format):  # WebP and TIFF ask for it too
+        if still.samples:
+            colours, alpha = still.samples().images()
+        else:
+            colours, alpha = split_alpha(decode(still.data, format, still.size))
     levels = np.asarray(to_srgb(colours, still.icc_profile))
     return unit(levels), None if alpha is None else unit(np.asarray(alpha))
 

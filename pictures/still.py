@@ -41,6 +41,18 @@ class Unusable(Exception):
 
 
 @contextmanager
+def within_pillows_limit(format: str) -> Iterator[None]:
+    """Raise Unusable, as too large, where Pillow's own limit of pixels is passed."""
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise Unusable(
+            f"Pillow decodes no {format} picture of this size; save it as PNG, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS"
+        ) from error
+
+
+@contextmanager
 def decoding() -> Iterator[None]:
     """Raise Unusable in place of what a decoder raises on damaged bytes."""
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .plugins import decode
-from .still import CUT_OFF, DAMAGED, Levels, Samples, Unusable, decoding
+from .still import CUT_OFF, DAMAGED, Levels, Samples, Unusable, decoding, within_pillows_limit
 from .tags import LONG, SHORT, Directory, with_directory
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -212,7 +212,7 @@ def _by_libtiff(
     short[FILL_ORDER] = page.number(FILL_ORDER, 1)
     values |= {tag: (SHORT, struct.pack(f"{order}H", number)) for tag, number in short.items()}
     file = with_directory(page.data, values, order)
-    with decoding():
+    with decoding(), within_pillows_limit("tiff"):
         content = memoryview(decode(file, "tiff", (row_bytes, sum(rows))).tobytes())
     ends = np.cumsum(rows) * row_bytes
     return [content[end - count * row_bytes : end] for end, count in zip(ends, rows, strict=True)]

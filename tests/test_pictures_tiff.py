@@ -51,6 +51,16 @@ def test_a_16_bit_tiff_of_which_one_strip_is_damaged_is_refused() -> None:
         read_picture(bytes(data), name="x")
 
 
+def test_an_lzw_tiff_above_pillows_limit_is_too_large_and_not_damaged(monkeypatch) -> None:
+    levels = np.random.default_rng(0).integers(0, 65536, (40, 30), np.uint16)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "TIFF", compression="tiff_lzw")
+    assert read_picture(file.getvalue(), name="x").depth == 16
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
+    with pytest.raises(BadPicture, match="raise PIL.Image.MAX_IMAGE_PIXELS"):
+        read_picture(file.getvalue(), name="x")
+
+
 @pytest.mark.parametrize(
     "lies",
     [{277: 0, 284: 2}, {256: 0}, {257: 2**32 - 1, 278: 1}, {256: 2**32 - 1}, {258: 0}],
