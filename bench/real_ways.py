@@ -16,6 +16,7 @@ from scipy import ndimage
 from ..core.alpha import MaskOptions, adjust_mask
 from ..core.cutout import cutout
 from ..core.finish import settle, to_size, upsample_mask
+from ..core.solid import solid_interiors
 from ..demo.shapes import Array
 
 Levels = NDArray[np.uint8]  # alpha in 8 bits
@@ -62,6 +63,7 @@ def cuts(mask: Array, image: Array) -> Iterator[tuple[str, Cut]]:
     for name, options in OPTIONS.items():
         adjusted = adjust_mask(torch.from_numpy(refined)[None], options)[0].numpy()
         yield f"refined, {name}", _cut(image, np.asarray(adjusted, np.float32))
+    yield "refined, solid interiors", _cut(image, _solid(refined, image))
     levels = _rembg_levels(mask, image)
     yield "rembg", _multiplied(levels, image)
     yield "rembg, post_process_mask", rembg_post_processed(levels, image)
@@ -109,6 +111,11 @@ def _refined(mask: Array, image: Array) -> Array:
     pair = torch.from_numpy(mask)[None], torch.from_numpy(image)[None]
     values = upsample_mask(*pair, refine_same_size=True)
     return np.asarray(settle(values)[0].numpy(), np.float32)
+
+
+def _solid(alpha: Array, image: Array) -> Array:
+    values = solid_interiors(torch.from_numpy(alpha)[None], torch.from_numpy(image)[None])
+    return np.asarray(values[0].numpy(), np.float32)
 
 
 def _cut(image: Array, alpha: Array, decontaminate: float = 1.0) -> Cut:
