@@ -1,5 +1,6 @@
 """Translucent interiors: what becomes opaque, and what is see-through and stays."""
 
+# Pins the inside of core.finish
 # Pins the inside of core.solid
 
 from __future__ import annotations
