@@ -54,10 +54,11 @@ def test_importing_is_silent_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert result.stdout == "[]\n[]\n"
 
 
-def test_importing_is_quick() -> None:
-    code = "import time; start = time.process_time()\n" + load("rmbg_nodes")
-    code += "print(time.process_time() - start)"
-    assert min(float(run(code).stdout) for _ in range(3)) < 0.05
+def test_importing_loads_two_files() -> None:
+    """ComfyUI imports every pack before it shows anything: only the door and the version load."""
+    code = "import importlib.util, sys, typing; before = set(sys.modules)\n" + load("rmbg_nodes")
+    code += "print(sorted(set(sys.modules) - before))"
+    assert run(code).stdout == "['rmbg_nodes', 'rmbg_nodes.version']\n"
 
 
 def test_loading_by_path_leaves_no_second_name() -> None:
