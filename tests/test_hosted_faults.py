@@ -151,6 +151,8 @@ def cases() -> Iterator[Case]:
                             case = _of_keyed(case, fates)
                         if step == "submit" and case._names_a_foreign_id:
                             case = replace(case, first="fetchable")
+                        if step == "result" and kind in MACHINE and provider != "fal":
+                            case = replace(case, first=HELD_UP[for_good])
                         yield case
 
 
