@@ -57,13 +57,14 @@ def cuts(mask: Array, image: Array) -> Iterator[tuple[str, Cut]]:
     """Yield every way's name and cut-out: ours, rembg's, and its alpha matting where pymatting is
     installed. mask: (h, w), image: (H, W, 3), both in 0..1."""
     yield "plain resize", _cut(image, _plain(mask, image))
-    refined = _refined(mask, image)
+    not_solid = _refined(mask, image)
+    refined = _solid(not_solid, image)
     for name, amount in DECONTAMINATION.items():
         yield name, _cut(image, refined, amount)
     for name, options in OPTIONS.items():
         adjusted = adjust_mask(torch.from_numpy(refined)[None], options)[0].numpy()
         yield f"refined, {name}", _cut(image, np.asarray(adjusted, np.float32))
-    yield "refined, solid interiors", _cut(image, _solid(refined, image))
+    yield "refined, interiors as the model has them", _cut(image, not_solid)
     levels = _rembg_levels(mask, image)
     yield "rembg", _multiplied(levels, image)
     yield "rembg, post_process_mask", rembg_post_processed(levels, image)
