@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..backends.local.networks.deform_conv import DeformableConv2d
 from ..backends.local.networks.isnet import IsNet
 from ..backends.local.networks.swin import WindowAttention, relative_positions
 from .configuration import RmbgBiRefNetConfig, RmbgIsNetConfig
+from .licence import check_files, check_unknown
 from .losses import as_target, birefnet_loss, isnet_loss
 
 _SPREAD = 0.02  # of Swin's linear layers and position biases before training
@@ -54,17 +56,36 @@ class _RmbgModel(PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
 
+    _judged = False  # whether the files of its weights passed the licence gate
+
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # as theirs
-        """Load by transformers' own; only the table of relative positions, which is no weight, is
-        made here instead of believed: whatever a file says, an index stays in its range."""
+        """Load by transformers' own, once the weights' licence allows the use; only the table of
+        relative positions, which is no weight, is made here instead of believed: whatever a file
+        says, an index stays in its range. Raises LicenceRefused."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if not model._judged:  # however they were loaded, no file was seen
+            check_unknown()
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, WindowAttention):
                     module.relative_position_index.copy_(_positions(module))
         return loaded
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: _RmbgModel,
+        state_dict: Mapping[str, Tensor] | None,
+        checkpoint_files: Sequence[str] | None,
+        *rest: object,
+    ) -> Any:  # noqa: ANN401  # as theirs
+        """Judge the very files that transformers is about to read: it has resolved folders, the
+        Hub's cache and shards by now."""
+        if state_dict is None and checkpoint_files:
+            check_files(checkpoint_files)
+            model._judged = True
+        return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, *rest)
 
     def _adopt(self, network: nn.Module) -> None:
         for name, part in network.named_children():

@@ -6,14 +6,14 @@ import importlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 from ..catalogue import backends
 from ..catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
-from ..catalogue.permission import check_licence
 from ..config.host import PlainHost
+from ..config.judgement import judge
 from ..config.settings import Settings, read_settings
-from ..core.errors import BackendUnknown, BadOption, Offline, WeightsMissing
+from ..core.errors import BackendUnknown, Offline, WeightsMissing
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Claim, Host, Job, Outcome, Resumable, Sizable, Usage
 
@@ -212,21 +212,7 @@ def allow(spec: BackendSpec, usage: Usage | None, settings: Settings) -> tuple[U
     Runs before weights are looked for and before a socket is opened. Raises LicenceRefused or
     Offline.
     """
-    in_force = settings.usage or usage or "non-commercial"
-    if in_force not in get_args(Usage):
-        raise BadOption(f"usage is {in_force!r}; it is commercial or non-commercial.")
-    ground = check_licence(
-        licence_of(spec.licence, spec.weights_sha256, settings.weights),
-        in_force,
-        grants=settings.grants,
-        alternatives=[
-            (row.id, LICENCES[row.licence])
-            for row in backends.BACKENDS.values()
-            if not (settings.offline and row.location == "hosted")
-        ],
-        data_terms=settings.data_terms,
-        weights_sha256=spec.weights_sha256,
-    )
+    in_force, ground = judge(spec.licence, spec.weights_sha256, usage, settings)
     if settings.offline and spec.location == "hosted":
         raise Offline(
             f"{spec.id} would send the picture to a provider, and RMBG_OFFLINE keeps this machine "
