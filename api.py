@@ -84,20 +84,23 @@ def remove_background(
     max_cost: float | Decimal | None = None,
     job: Job | None = None,
     subject: InMemory | None = None,
+    solid: bool = False,
 ) -> Result[T]:
     """Cut the subject out of one picture or of a batch.
 
     image: (B, H, W, C) or (H, W, C) float in 0..1 with C = 1, 3 or 4; a PIL image or a list of them
     of one size; or a uint8, uint16, bool or float array. An alpha is multiplied with the mask.
-    backend: from `open_backend`, or an id. refine: sharpen the edge of a mask that the model
-    answered smaller than the picture. decontaminate: 0..1, how far the old background's colour
-    leaves the edge; opaque pixels never change. background: "transparent" or a colour.
+    backend: from `open_backend`, or an id. refine: draw the edge of a local model's mask,
+    and of an upsampled one, by the picture's colours. decontaminate: 0..1, how far the old
+    background's colour leaves the edge; opaque pixels never change. background: "transparent" or
+    a colour.
     on_failure: when pictures of a batch fail, the others are finished first; then "stop" raises one
     error that names the failed ones, "leave out" returns fewer pictures, "pass through" keeps them
     as they were, opaque. max_cost: USD that this call may cost with a hosted backend; None = no
     limit, 0 = only what was paid for earlier. job: progress and Cancel. subject: a rough mask of
     what is meant, one for all pictures or one for each: of all that the backend finds only that is
-    kept; the backend "edges" cuts out along it.
+    kept; the backend "edges" cuts out along it. solid: make opaque what is see-through deep inside
+    the subject where the picture shows no background.
 
     Without options the mask is the backend's alpha, only brought to the picture's size.
     Raises PictureError, LicenceRefused, Offline, OverBudget, Cancelled or BadOption.
@@ -105,7 +108,7 @@ def remove_background(
     check_on_failure(on_failure)
     limit = None if max_cost is None else read_amount(max_cost)
     images, kind = to_images(image)
-    finishing = Finishing(refine, decontaminate, _colour.background_colour(background))
+    finishing = Finishing(refine, decontaminate, _colour.background_colour(background), solid=solid)
     opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
     try:
         (made,) = remove_batches(
@@ -136,6 +139,7 @@ async def remove_background_async(
     on_failure: OnFailure = "stop",
     max_cost: float | Decimal | None = None,
     subject: InMemory | None = None,
+    solid: bool = False,
 ) -> Result[T]:
     """Run `remove_background` in a thread for asyncio; cancelling the task cancels the run.
 
@@ -155,6 +159,7 @@ async def remove_background_async(
             max_cost=max_cost,
             job=stop,
             subject=subject,
+            solid=solid,
         )
     )
     try:

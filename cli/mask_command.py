@@ -14,6 +14,7 @@ from ..core.colour import background_colour
 from ..core.cutout import cutout
 from ..core.errors import BadOption
 from ..core.finish import upsample_mask
+from ..core.solid import solid_interiors
 from ..core.subject import keep_subject
 from ..pictures.results import signature
 from .shared import (
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="how far a rough mask's outline may be off; it is fitted to the picture (default 0)",
     )
+    add("--solid", action="store_true", help="make opaque what is see-through inside the subject")
     add("--refine", action="store_true", help="draw a smaller mask's edges by the picture")
     for name, (word, value, words) in _NUMBERS.items():
         default = getattr(_DEFAULTS, name)
@@ -130,6 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
         if subject is not None:
             meant = match_mask(subject, height, width, 1, "subject mask")
             fitting = keep_subject(fitting, meant, pixels)
+        if arguments.solid:
+            fitting = solid_interiors(fitting, pixels)
         alpha = adjust_mask(fitting, options, keep, drop)
         if arguments.only_mask:
             image, profile, fields = alpha[..., None], None, picture.fields.of_mask()

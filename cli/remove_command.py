@@ -86,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0..1",
         help="how far the old background's colour is taken out of the edge (default 1)",
     )
-    add("--no-refine", action="store_true", help="do not sharpen upsampled edges")
+    add("--no-refine", action="store_true", help="do not draw edges by the picture's colours")
+    add("--no-solid", action="store_true", help="leave interiors as see-through as the model's")
     masks = parser.add_mutually_exclusive_group()
     masks.add_argument("--mask", metavar="FILE", help="write the mask too: a file, or a folder")
     masks.add_argument("--only-mask", action="store_true", help="write the mask, not the cut-out")
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     finishing = Finishing(
         refine=not arguments.no_refine,
+        solid=not arguments.no_solid,
         decontaminate=arguments.decontaminate,
         background=background_colour(arguments.background),
     )

@@ -14,6 +14,7 @@ from .widgets import (
     background_of,
     decontaminate_input,
     share,
+    solid_input,
     subject_inputs,
 )
 
@@ -102,6 +103,7 @@ class ApplyMask(io.ComfyNode):
                     tooltip="For a rough mask (painted, or of a detector): how many pixels its "
                     "outline may be off. It is fitted to the picture first. 0 = off.",
                 ),
+                solid_input(default=False),
             ],
             outputs=[
                 io.Image.Output(
@@ -135,11 +137,13 @@ class ApplyMask(io.ComfyNode):
         subject: Tensor | None = None,
         boxes: Boxes | None = None,
         fit: float = 0.0,
+        solid: bool = False,
     ) -> io.NodeOutput:
         from ..core.alpha import MaskOptions, adjust_mask
         from ..core.checks import common_batch
         from ..core.coarse import fit_mask
         from ..core.cutout import cutout
+        from ..core.solid import solid_interiors
         from ..core.subject import keep_subject
         from ..pipeline.collect import name_of
         from .subjects import subject_masks
@@ -180,6 +184,8 @@ class ApplyMask(io.ComfyNode):
                     alpha = fit_mask(alpha, colours, fit)
                 if "subject" in chosen:
                     alpha = keep_subject(alpha, chosen["subject"].float(), colours)
+                if solid:
+                    alpha = solid_interiors(alpha, colours)
                 alpha = adjust_mask(alpha, options, chosen.get("keep"), chosen.get("drop"))
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]

@@ -18,6 +18,7 @@ from .widgets import (
     background_of,
     decontaminate_input,
     only,
+    solid_input,
     subject_inputs,
 )
 
@@ -67,8 +68,8 @@ class RemoveBackground(io.ComfyNode):
                 io.Boolean.Input(
                     "refine_edges",
                     default=True,
-                    tooltip="Sharpens the edge by the picture's own colours where the model "
-                    "answered a smaller mask than the picture.",
+                    tooltip="Draws the edge by the picture's own colours: of every mask that a "
+                    "model on this machine made, and of a smaller one than the picture.",
                 ),
                 decontaminate_input(),
                 *background_inputs(),
@@ -106,6 +107,7 @@ class RemoveBackground(io.ComfyNode):
                     "models and the keyer have none.",
                 ),
                 *subject_inputs("the remover's answer"),
+                solid_input(default=True),
             ],
             outputs=[
                 io.Image.Output(
@@ -143,6 +145,7 @@ class RemoveBackground(io.ComfyNode):
         resolution: list[int] | None = None,
         subject: list[Tensor] | None = None,
         boxes: list[Boxes] | None = None,
+        solid: list[bool] | None = None,
     ) -> io.NodeOutput:
         from ..pipeline.finishing import Finishing
         from .notices import many_frames, worth_a_look
@@ -155,6 +158,7 @@ class RemoveBackground(io.ComfyNode):
             refine=only(refine_edges, "refine_edges"),
             decontaminate=only(decontaminate, "decontaminate"),
             background=background_of(only(background, "background"), only(color, "color")),
+            solid=only(solid, "solid") if solid else True,
         )
         policy: OnFailure = only(on_failure, "on_failure") if on_failure else "stop"
         most = only(max_cost, "max_cost") if max_cost else 0

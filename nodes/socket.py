@@ -64,7 +64,7 @@ class Remover:
             backend,
             self.usage,
             [image],
-            Finishing(refine=True, decontaminate=0.0),
+            Finishing(refine=True, decontaminate=0.0, solid=True),
             kept=self.kept,
         )
         return batches[0].mask

@@ -36,6 +36,17 @@ def decontaminate_input() -> io.Input:
     )
 
 
+def solid_input(default: bool) -> io.Input:
+    """Make the switch that several nodes have for see-through interiors."""
+    return io.Boolean.Input(
+        "solid",
+        optional=True,
+        default=default,
+        tooltip="Makes opaque what the mask has see-through deep inside the subject (a shirt, an "
+        "arm), where the picture shows no background. Glass, veils and holes stay.",
+    )
+
+
 def background_inputs() -> list[io.Input]:
     """Make a menu and a colour beside it; `background_of` reads them together."""
     return [

@@ -17,6 +17,7 @@ from ..core.errors import PictureError
 from ..core.finish import settle, to_size, upsample_mask
 from ..core.inspect import quality_flags
 from ..core.report import JsonValue, Report
+from ..core.solid import solid_interiors
 from ..core.subject import keep_subject
 from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
 from ..pictures.fields import Origin
@@ -37,6 +38,7 @@ class Done:
     origin: Origin = Origin()
 
 
+SOLID_NOTE = "the model's mask was see-through inside the subject, and was made opaque there"
 SUBJECT_NOTE = "only what the subject mask points at was kept"
 
 Part: TypeAlias = tuple[slice, slice]
@@ -64,13 +66,16 @@ class Finishing:
     """What happens to a matte after the backend."""
 
     refine: bool = False
-    """Sharpen an upsampled edge by the picture's colours; make what is nearly 0 or 1 just that."""
+    """Draw a local model's edge, and an upsampled one, by the picture's colours; make what is
+    nearly 0 or 1 just that."""
     decontaminate: float = 1.0
     """0..1, how far the old background's colour leaves the edge."""
     background: tuple[float, float, float] | None = None
     """An sRGB colour in 0..1, None = transparent."""
     post_process: PostProcess | None = None
     """What comes after that."""
+    solid: bool = False
+    """Make opaque what lies deep inside the subject and is not see-through."""
 
     def __post_init__(self) -> None:
         check_share(self.decontaminate, "decontamination")
@@ -79,6 +84,7 @@ class Finishing:
         """Return what the receipt says of it."""
         return {
             "refine": self.refine,
+            "solid": self.solid,
             "decontaminate": self.decontaminate,
             "background": None if self.background is None else [*self.background],
             **(self.post_process.data() if self.post_process else {}),
@@ -114,6 +120,10 @@ def _cut_out(
     frame = prepared.frame
     alpha = _alpha(matte, frame, finishing)
     facts = matte.facts
+    if finishing.solid:
+        before, alpha = alpha, solid_interiors(alpha[None], frame.pixels[None])[0]
+        if not torch.equal(alpha, before):
+            facts = replace(facts, notes=(*facts.notes, SOLID_NOTE))
     if prepared.subject is not None:
         alpha = keep_subject(alpha[None], prepared.subject[None], frame.pixels[None])[0]
         facts = replace(facts, notes=(*facts.notes, SUBJECT_NOTE))

@@ -118,7 +118,10 @@ class Recipe:
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     """Those of the backend, as `open_backend` takes them."""
     refine: bool = keyed(
-        True, SWITCH, "Sharpen the edge of a mask that the model answered smaller than the picture."
+        True, SWITCH, "Draw edges of local models' masks and of upsampled ones by the picture."
+    )
+    solid: bool = keyed(
+        True, SWITCH, "Make opaque what is see-through inside the subject and shows no background."
     )
     decontaminate: float = keyed(
         1.0, SHARE, "How far the old background's colour is taken out of the edge."
@@ -199,6 +202,7 @@ class Recipe:
                 if name not in _ONLY_HOW and value != plain[name]
             },
             "refine": self.refine,
+            **({} if self.solid else {"solid": False}),
             "decontaminate": float(self.decontaminate),
             "background": _sha256(self.picture) if self.picture else self.colour,
             "canvas": _changed(self.canvas, Canvas()) if self.canvas else None,

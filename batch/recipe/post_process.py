@@ -29,7 +29,7 @@ def open_treatment(recipe: Recipe) -> Finishing:
     """
     behind = None if recipe.canvas else recipe.colour
     arranged = Arranged(recipe, open_backdrop(recipe), recipe.digest())
-    return Finishing(recipe.refine, recipe.decontaminate, behind, arranged)
+    return Finishing(recipe.refine, recipe.decontaminate, behind, arranged, recipe.solid)
 
 
 @dataclass(frozen=True)

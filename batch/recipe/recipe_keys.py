@@ -15,7 +15,7 @@ OPTIONS = "options"  # the table whose keys are those of the backend
 
 _LAYOUT = {
     "": ("preset", "backend", "usage", "max_cost", "max_megapixels"),
-    "edges": ("refine", "decontaminate"),
+    "edges": ("refine", "solid", "decontaminate"),
     "canvas": ("size", "background", "fit", "fill", "margin", "anchor", "offset", "scale")
     + ("shadow", "blend"),
     "output": ("format", "quality", "depth", "effort", "naming", "mask", "provenance"),
