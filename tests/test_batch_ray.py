@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_nodes.batch import Landed, Recipe, Remover, Watch, run
+from rmbg_nodes.batch import Landed, Output, Recipe, Remover, Watch, run
 from rmbg_nodes.batch.ray import ray_engine
 from rmbg_nodes.batch.ray.ray_engine import ActorPool, divided, on_ray
 from rmbg_nodes.batch.ray.ray_pages import (
@@ -275,6 +275,22 @@ class TestMoney:
         for file in cluster.rglob("*"):
             if file.is_file():
                 assert provider.key.encode() not in file.read_bytes(), file
+
+    @pytest.mark.usefixtures("provider")
+    def test_what_the_recipe_refuses_is_not_counted(self, source: Path, tmp_path: Path) -> None:
+        """Three pictures are wider than a WebP can be, and a fourth has no place to go to."""
+        price = find("bria").price
+        assert price is not None
+        for number in range(3):
+            Image.new("RGB", (16_384, 1)).save(source / f"wide-{number}.png")
+        dest = tmp_path / "out"
+        (dest / "13.png").mkdir(parents=True)
+        output = Output(format="webp", provenance=False)
+        recipe = Recipe(output=output, backend="bria", max_cost=price.amount * 13)
+        check = partial(ray_engine._check_paid, items_in(source), dest=dest, settings=Settings())
+        check(recipe=recipe)
+        with pytest.raises(OverBudget, match="13 x"):
+            check(recipe=replace(recipe, max_cost=price.amount * 12))
 
     @pytest.mark.usefixtures("cluster")
     def test_a_driver_that_is_killed(

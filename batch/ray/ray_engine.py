@@ -18,7 +18,6 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...catalogue.backends import find
 from ...config.host import DATA_VARIABLE, PlainHost
@@ -28,19 +27,18 @@ from ...config.settings import VARIABLES, Settings, read_settings
 from ...core.errors import BackendMissing, BadOption, OverBudget
 from ...core.specs import BackendSpec
 from ...core.types import Job
-from ...pictures.read import read_picture
+from ...pictures.places import Places
 from ...pipeline.context import open_user_records
 from ...pipeline.estimate import afford
 from ...pipeline.gate import allow_unopened
+from ...pipeline.inputs import Loaded
 from ...records.run_budget import RunBudget
+from ..produce import check_place, load
 from ..recipe.model import Recipe
 from ..result import Landed
 from ..session import Opener, open_for
 from ..sources.items import Inputs, Item
 from .ray_pages import Refused, read_results, stop_file, write_pages
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _PACKAGE = "rmbg_nodes"
 _FOLDER = Path(".rmbg") / "ray"
@@ -112,7 +110,7 @@ def on_ray(
     paid = spec is not None and spec.location == "hosted"
     dest = dest.absolute()
     if paid:
-        _check_paid(items, recipe, current)
+        _check_paid(items, recipe, dest, current)
     limited = paid and recipe.max_cost is not None
     run_budget = _run_budget(dest) if limited else nullcontext()
     with _folder(dest) as folder, run_budget as costs, ray_run.connected():
@@ -165,17 +163,20 @@ def _check_importable() -> None:
         )
 
 
-def _check_paid(items: Sequence[Item], recipe: Recipe, settings: Settings) -> None:
-    """What one run would check before it sends anything. Raises OverBudget, BadOption."""
+def _check_paid(items: Sequence[Item], recipe: Recipe, dest: Path, settings: Settings) -> None:
+    """What one run would check before it sends anything. What the recipe refuses costs nothing, as
+    in the local engine. Raises OverBudget, BadOption."""
     if settings.cache_bytes < _LEAST_CACHE:
         raise BadOption(
             "A hosted backend on Ray needs the cache of paid results, so that nothing is paid "
             f"twice when an actor dies: set RMBG_CACHE to {_LEAST_CACHE // 1_000_000} or more."
         )
 
-    def read(_: int, item: Item) -> Tensor:
-        limit = recipe.max_megapixels
-        return read_picture(item.source, name=item.key, max_megapixels=limit).image
+    places = Places()
+
+    def read(_: int, item: Item) -> Loaded:
+        check_place(item, dest, places)
+        return load(item.source, item.key, recipe)
 
     with closing(open_for(recipe, settings)) as backend:
         records = open_user_records(settings)
