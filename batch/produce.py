@@ -11,7 +11,7 @@ from ..core.errors import BadOption, BadPicture, PictureError
 from ..core.inspect import doubt_in
 from ..core.placement import Size
 from ..core.report import kinds_of
-from ..pictures.formats import Depth
+from ..pictures.formats import Depth, depth_in
 from ..pictures.places import Places
 from ..pictures.read import Picture, read_picture
 from ..pictures.srgb import OTHER_COLOURS
@@ -135,8 +135,5 @@ def noted(state: State, end: Landed) -> Landed:
 
 def _encoding(recipe: Recipe, depth: Depth) -> Encoding:
     output = recipe.output
-    if output.depth != "source":
-        depth = output.depth
-    elif depth not in output.row.depths:
-        depth = 8
-    return Encoding(output.format, depth, output.quality, output.effort)
+    kept = depth_in(output.row.id, depth) if output.depth == "source" else output.depth
+    return Encoding(output.format, kept, output.quality, output.effort)

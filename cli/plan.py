@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.digest import pixel_digests
 from ..core.errors import BadOption, BadPicture, PictureError
 from ..pictures.find_pictures import is_pattern, split_pattern
-from ..pictures.formats import by_suffix
+from ..pictures.formats import by_suffix, depth_in
 from ..pictures.places import Places, output_paths
 from ..pictures.read import Picture, read_picture
 from ..pictures.results import BY_NAME, IN_FILE, MASK
@@ -134,7 +134,7 @@ def check_held(plan: Plan, picture: Picture, *, opaque: bool, only_mask: bool) -
         row = by_suffix(path) if path else None
         if row is None:
             continue
-        depth = picture.depth if picture.depth in row.depths else 8
+        depth = depth_in(row.id, picture.depth)
         try:
             check_size(row, width, height, count * depth // 8)
         except BadOption as error:

@@ -153,6 +153,11 @@ def by_id(format: str) -> FileFormat | None:
     return next((row for row in FORMATS if row.id == format), None)
 
 
+def depth_in(format: FormatId, depth: Depth) -> Depth:
+    """Return a picture's bits per channel where the format can hold them, else 8."""
+    return depth if depth in _DEPTHS[format] else 8
+
+
 def is_readable(path: PurePath) -> bool:
     """Return whether a file's name is a picture's that is read; `sniff` is for its content."""
     return path.suffix.lower() in _READ_SUFFIXES
@@ -168,6 +173,7 @@ def unread(path: PurePath) -> Unread | None:
     return _UNREAD_BY_SUFFIX.get(path.suffix.lower())
 
 
+_DEPTHS = {row.id: row.depths for row in FORMATS}
 _READ_SUFFIXES = frozenset(
     suffix
     for row in (*FORMATS, *_READ_ONLY)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from ..catalogue.licences import OwnWeights
 from ..core.errors import BadOption, PictureError
-from ..pictures.formats import Depth, FormatId
+from ..pictures.formats import Depth, FormatId, depth_in
 from ..pictures.provenance import metadata_of_result
 from ..pictures.write import encode, format_for
 from ..records.delivered import DeliveredFiles, Part
@@ -48,7 +48,7 @@ def encoding_for(path: Path | None, depth: Depth) -> Encoding:
     depth: the source's, kept where the format can hold it. Raises BadOption for another suffix.
     """
     format = "png" if path is None else format_for(path)
-    return Encoding(format, depth if format in ("png", "tiff") else 8)
+    return Encoding(format, depth_in(format, depth))
 
 
 def encode_result(

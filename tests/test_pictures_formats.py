@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from rmbg_nodes.cli import main
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.pictures.formats import is_readable, unread
+from rmbg_nodes.pictures.formats import FORMATS, Depth, FormatId, depth_in, is_readable, unread
 from rmbg_nodes.pictures.places import output_paths
 from rmbg_nodes.pictures.read import Picture, read_picture
 from rmbg_nodes.pictures.sources import expand
@@ -167,3 +167,14 @@ def test_a_command_reads_them(tmp_path: Path, name: str) -> None:
     assert main(["remove", str(tmp_path), "--backend", "keyer"]) == 0
     with Image.open(tmp_path / "shoe.png") as cut:
         assert (cut.size, cut.mode) == ((80, 60), "RGBA")
+
+
+@pytest.mark.parametrize(
+    ("format", "depth", "kept"),
+    [("png", 16, 16), ("tiff", 16, 16), ("jpeg", 16, 8), ("webp", 16, 8), ("png", 8, 8)],
+)
+def test_the_depth_is_kept_where_the_format_can_hold_it(
+    format: FormatId, depth: Depth, kept: Depth
+) -> None:
+    assert depth_in(format, depth) == kept
+    assert all(depth_in(row.id, one) == one for row in FORMATS for one in row.depths)
