@@ -35,6 +35,7 @@ from rmbg_nodes.config.devices import PlainResident
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import (
+    BackendMissing,
     BadOption,
     Cancelled,
     LicenceRefused,
@@ -234,6 +235,68 @@ def test_out_of_memory_at_one_picture_says_what_to_lower(files, tmp_path: Path):
         assert "Lower the resolution" in str(outcome.result.error)
 
 
+CLOSE = "close what else uses the device."
+
+
+class Short(SmallMemory):
+    """A device without memory for one picture, that takes so many times as long in a precision."""
+
+    def __init__(self, folder: Path, usual: torch.dtype, slow: dict[torch.dtype, float]) -> None:
+        super().__init__(0, folder)
+        self.usual = usual
+        self.slow = slow
+
+    def precision(self) -> torch.dtype:
+        return self.usual
+
+    def slowdown(self, dtype: torch.dtype) -> float:
+        return self.slow.get(dtype, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("usual", "slow", "precision", "ways"),
+    [
+        (torch.float32, {}, "auto", "Lower the resolution, set precision to bfloat16, or "),
+        (torch.float16, {}, "float32", "Lower the resolution, set precision to float16, or "),
+        (torch.float16, {}, "auto", "Lower the resolution, or "),
+        (
+            torch.float32,
+            {torch.bfloat16: 9.0},
+            "float32",
+            "Lower the resolution, set precision to float16, or ",
+        ),
+        (
+            torch.float32,
+            {torch.bfloat16: 9.0, torch.float16: 9.0},
+            "float32",
+            "Lower the resolution, or ",
+        ),
+    ],
+)
+def test_out_of_memory_offers_no_precision_that_is_refused(
+    files, tmp_path: Path, usual, slow, precision: str, ways: str
+):
+    host = Short(tmp_path, usual, slow)
+    (outcome,) = opened(host, files["isnet"], precision=precision).run([disc_frame(0)], Job())
+    assert isinstance(outcome.result, Failure)
+    assert str(outcome.result.error).endswith(f". {ways}{CLOSE}")
+
+
+@pytest.mark.parametrize(
+    ("times_as_long", "said"),
+    [(1.0, f". Set precision to bfloat16, or {CLOSE}"), (9.0, f". {CLOSE.capitalize()}")],
+)
+def test_a_network_that_does_not_fit_offers_what_works(files, tmp_path: Path, times_as_long, said):
+    class Full(Timed):
+        def adopt(self, network: nn.Module) -> PlainResident:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    backend = opened(Full(tmp_path, times_as_long), files["isnet"])
+    with pytest.raises(BackendMissing) as refused:
+        one(backend)
+    assert str(refused.value).endswith(said)
+
+
 def test_half_precision_that_overflows_is_redone_in_float32(host: PlainHost, overflowing: Path):
     matte = one(opened(host, overflowing, precision="float16"))
     assert matte.values.isfinite().all()
@@ -291,7 +354,9 @@ def test_memory_that_ends_in_the_second_attempt_fails_that_picture(overflowing: 
     backend = opened(host, overflowing, precision="float16")
     outcomes = list(backend.run((disc_frame(i) for i in range(3)), Job()))
     assert len(outcomes) == 3
-    assert all(isinstance(outcome.result, Failure) for outcome in outcomes)
+    for outcome in outcomes:
+        assert isinstance(outcome.result, Failure)
+        assert "set precision" not in str(outcome.result.error)  # half precision has overflowed
 
 
 def test_a_file_that_changed_since_is_not_run_under_its_old_licence(host: PlainHost, tmp_path):

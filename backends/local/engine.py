@@ -23,7 +23,7 @@ from .fuse import inference_copy
 from .networks.birefnet import BiRefNet, PatchOrder
 from .order_trial import set_order, trial_of
 from .patch_orders import NO_TRIAL, OrderTrial, remember_trial, remembered_trial
-from .precision import check_precision, dtype_of
+from .precision import check_precision, dtype_of, less_memory
 from .preprocess import Recipe, prepare, recipe_of, stretch
 from .released import rows_of
 from .verify import HeldFile
@@ -174,18 +174,18 @@ class LocalBackend:
         file = HeldFile(self._found.path, self._found.sha256, self._host.data_folder())
         order = self._known_order()
         options = {"patch_order": order} if order else {}
+        dtype = dtype_of(precision, self._host)
         try:
             network = network_from_state_dict(read_state_dict(file.path), **options)
             file.check_name()
-            dtype = dtype_of(precision, self._host)
             recipe = recipe_of(network)
             resident = self._host.adopt(inference_copy(network, dtype=dtype))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise BackendMissing(
-                f"There is not enough memory to load {self._found.path.name}. Choose half "
-                "precision, or close what else uses the device."
+                f"There is not enough memory to load {self._found.path.name}. "
+                f"{less_memory(dtype, self._host, half=not self._overflowed)}"
             ) from error
         released, architecture = self._found.released, architecture_of(network)
         side = (released.resolution if released else 0) or recipe.resolution
@@ -290,8 +290,9 @@ class LocalBackend:
         return Matte(values, kind, facts)
 
     def _too_large(self, frame: Frame, loaded: _Loaded) -> BackendFailed:
+        half = not self._overflowed
         return BackendFailed(
             f"{frame.name}: there is not enough memory for one picture at resolution "
-            f"{loaded.side} in {str(loaded.dtype).removeprefix('torch.')}. Lower the resolution, "
-            "choose half precision, or close what else uses the device."
+            f"{loaded.side} in {str(loaded.dtype).removeprefix('torch.')}. "
+            f"{less_memory(loaded.dtype, self._host, 'lower the resolution', half=half)}"
         )

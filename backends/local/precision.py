@@ -40,3 +40,22 @@ def check_precision(precision: str, host: Host) -> None:
             "times as long as in float32 (it was timed on a small product) for a less exact mask. "
             "Set precision to auto or float32."
         )
+
+
+def less_memory(dtype: torch.dtype, host: Host, *ways: str, half: bool) -> str:
+    """Say in a sentence what takes less memory than `dtype` on this device. half: a half precision
+    is offered where one is not refused."""
+    name = _lighter(dtype, host) if half else ""
+    offered = [*ways, *([f"set precision to {name}"] if name else [])]
+    last = "close what else uses the device"
+    said = f"{', '.join(offered)}, or {last}" if offered else last
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _lighter(dtype: torch.dtype, host: Host) -> str:
+    """Return the precision that takes less memory than `dtype` and is not refused on this device;
+    empty where there is none."""
+    usual = host.precision()
+    halves = sorted(HALVES.items(), key=lambda row: row[1] != usual)
+    fit = (name for name, half in halves if half.itemsize < dtype.itemsize and pays(half, host))
+    return next(fit, "")
