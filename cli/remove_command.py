@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
-from pathlib import Path
-from typing import NoReturn, cast
-
-from tqdm import tqdm
 
 from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import BACKENDS, find
-from ..config.settings import Settings
 from ..core.colour import background_colour
 from ..core.errors import BadOption
 from ..core.money import read_amount
-from ..core.report import FailureReport, JsonValue
-from ..core.types import Job
-from ..pictures.write import is_full
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import look
-from ..pipeline.finishing import Done, Finishing
-from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
-from ..pipeline.hand_over import Delivery, deliver, encode_result, encoding_for, settle_delivered
-from ..pipeline.inputs import Failed, Input
-from ..pipeline.remove import remove
-from ..records.delivered import DeliveredFiles, Part
-from .dry_run import print_left_out, refused, say_plans, usable
+from ..pipeline.finishing import Finishing
+from ..pipeline.gate import allow_unopened
+from ..pipeline.inputs import Input
+from .dry_run import print_left_out, refused, say_plans
 from .options import parse_options
-from .outcome import Bill, is_empty, say_empty, say_outcome
 from .plan import Plan, check_held, load, make_plans, say_left_out, with_places
-from .shared import (
-    STDOUT,
-    add_allow_empty,
-    add_fetch,
-    add_reading,
-    add_usage,
-    fail,
-    settings_for,
-    write_bytes,
-)
+from .remove_run import Asked, cut_out
+from .shared import STDOUT, add_allow_empty, add_fetch, add_reading, add_usage, settings_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +89,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    asked = _asked(arguments)
+    plans = _planned(asked)
+    max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
+    inputs = _inputs(asked, plans)
+    if arguments.dry_run:
+        return _look_only(asked, plans, inputs, max_cost)
+    return cut_out(asked, plans, inputs, max_cost)
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    """Check what needs no picture. Raises BadOption, LicenceRefused, Offline and what else
+    `allow_unopened` raises."""
     settings = settings_for(arguments)
     finishing = Finishing(
         refine=not arguments.no_refine,
@@ -124,134 +115,64 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadOption("The picture and --json cannot share standard output; name a file.")
     if arguments.resubmit:
         options["resubmit"] = True
-    ready = partial(check_ready, arguments.backend, options, arguments.usage, settings)
     fetcher = Fetcher(settings) if arguments.fetch else None
+    return Asked(arguments, settings, finishing, spec, options, ground, fetcher)
+
+
+def _planned(asked: Asked) -> list[Plan]:
+    """Find the pictures and their places, and say what is left out. Raises BadOption."""
+    arguments = asked.arguments
     try:
         planned = make_plans(
             arguments.inputs,
             output=arguments.output,
             mask=arguments.mask,
             suffix=f".{arguments.format}",
-            opaque=arguments.only_mask or finishing.background is not None,
+            opaque=arguments.only_mask or asked.finishing.background is not None,
             recursive=arguments.recursive,
             silent=arguments.no_provenance,
             fetch=arguments.fetch,
         )
     except BadOption:
-        ready()  # what no picture could be made without is said first
+        asked.check_ready()  # what no picture could be made without is said first
         raise
     plans = with_places(planned.made, trying=not arguments.dry_run)
     for sentence in say_left_out(planned.left_out):
         print(f"rmbg: {sentence}", file=sys.stderr)
     if arguments.json:
         print_left_out(planned.left_out)
-    max_cost = None if arguments.max_cost is None else read_amount(arguments.max_cost)
+    return plans
+
+
+def _inputs(asked: Asked, plans: Sequence[Plan]) -> list[Input]:
+    """Return the pictures of the plans; each is read when its turn comes."""
+    arguments = asked.arguments
     check = partial(
-        check_held, opaque=finishing.background is not None, only_mask=arguments.only_mask
+        check_held,
+        opaque=asked.finishing.background is not None,
+        only_mask=arguments.only_mask,
     )
-    inputs = [
+    return [
         Input(
             index,
             plan.source.name,
-            partial(load, plan, arguments.max_megapixels, check, fetcher),
+            partial(load, plan, arguments.max_megapixels, check, asked.fetcher),
             only_once=plan.source.path is None,
         )
         for index, plan in enumerate(plans)
     ]
-    opened = partial(
-        open_backend, arguments.backend, usage=arguments.usage, settings=settings, options=options
-    )
-    if arguments.dry_run:
-        readable = [
+
+
+def _look_only(
+    asked: Asked, plans: Sequence[Plan], inputs: Sequence[Input], max_cost: Decimal | None
+) -> int:
+    """Say what would be done, and what it would cost; return the status."""
+    expected = None
+    if asked.spec.price:
+        found = [
             item for item, plan in zip(inputs, plans, strict=True) if plan.source.reason is None
         ]
-        expected = look(readable, opened(), open_user_records(settings)) if spec.price else None
-        status = say_plans(plans, spec, ground, expected, as_json=arguments.json)
-        return 2 if refused(expected, ready, settings, max_cost) else status
-    backend = opened()
-    if open_user_records(settings).cache.empty:  # else what is kept may be all that is asked for
-        check_key(arguments.backend, options, settings)
-    bill = Bill(backend.spec, settings)
-    bill.say_beforehand(usable(plans))
-    failed = empty = 0
-    delivered = open_user_records(settings).files
-    try:
-        with tqdm(total=len(plans), unit="picture", disable=None, file=sys.stderr) as bar:
-            results = remove(
-                inputs,
-                backend,
-                finishing,
-                partial(_deliver, plans, arguments, settings, delivered),
-                usage=arguments.usage,
-                settings=settings,
-                job=_BarJob(bar),
-                max_cost=max_cost,
-                hand_over=settle_delivered,
-            )
-            # Closed here, so that Ctrl-C between two pictures stops the run, too.
-            with closing(cast("Generator[Delivery, None, None]", results)):
-                for end in results:
-                    plan = plans[end.result.index]
-                    bill.add(end.result, delivered=end.error is None)
-                    failed += end.error is not None
-                    empty += end.error is None and is_empty(end.result)
-                    with bar.external_write_mode(file=sys.stderr):
-                        for words in end.trouble:
-                            fail(plan.source.name, words)
-                        say_outcome(plan, end.result, end.error)
-                    if arguments.json:
-                        print(json.dumps(_row(end, plan), ensure_ascii=True), flush=True)
-                    if end.error is not None and is_full(end.error):
-                        raise BadOption("The disk is full: nothing more was sent.") from end.error
-    finally:
-        backend.close()
-        bill.say_afterwards()
-    if empty and not arguments.allow_empty:
-        say_empty(empty)
-        return 1
-    return 1 if failed else 0
-
-
-class _BarJob(Job):
-    def __init__(self, bar: tqdm[NoReturn]) -> None:
-        self._bar = bar
-
-    def step(self, done: int) -> None:
-        self._bar.update(done)
-
-
-def _deliver(
-    plans: Sequence[Plan],
-    arguments: argparse.Namespace,
-    settings: Settings,
-    delivered: DeliveredFiles,
-    result: Done | Failed,
-) -> Delivery:
-    """Write the files that the plan of a picture names."""
-    plan = plans[result.index]
-    paths: dict[Part, Path | None] = {} if plan.mask is None else {"mask": plan.mask}
-    paths["mask" if arguments.only_mask else "image"] = plan.output
-
-    def encoded(done: Done) -> dict[Part, bytes]:
-        depth = done.origin.depth
-        encodings = {part: encoding_for(path, depth) for part, path in paths.items()}
-        silent = arguments.no_provenance
-        return encode_result(done, encodings, settings.weights, silent=silent)
-
-    def write(part: Part, data: bytes, lasting: bool) -> None:
-        write_bytes(data, paths[part], lasting=lasting)
-
-    return deliver(result, encoded, write, delivered)
-
-
-def _row(end: Delivery, plan: Plan) -> dict[str, JsonValue]:
-    result, error = end.result, end.error
-    row: dict[str, JsonValue] = {
-        "input": plan.source.name,
-        "output": None if error or plan.output is None else str(plan.output),
-        "mask": None if error or plan.mask is None else str(plan.mask),
-        "error": None if error is None else str(error),
-    }
-    if isinstance(result, Failed):
-        return {**row, "report": FailureReport(result.name, result.failure, "leave out").data()}
-    return {**row, "report": result.report.data()}
+        expected = look(found, asked.open(), open_user_records(asked.settings))
+    as_json = asked.arguments.json
+    status = say_plans(plans, asked.spec, asked.ground, expected, as_json=as_json)
+    return 2 if refused(expected, asked.check_ready, asked.settings, max_cost) else status
