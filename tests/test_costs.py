@@ -63,6 +63,7 @@ def test_every_provider_with_date_source_and_doubt(capsys) -> None:
     (doubt,) = [line for line in text.splitlines() if line.startswith("Unverified")]
     assert sorted(name for name in HOSTED if name in doubt) == [
         "bria/rmbg-2.0",
+        "comfy/rmbg-2.0",
         "fal/rmbg-3.0",
         "replicate/rmbg-2.0",
     ]
