@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -14,19 +15,19 @@ from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
 from ..core.errors import Refusal
 from ..core.report import JsonValue
-from ..pictures.results import OWN_FOLDER, made_here
-from ..pictures.unread import Unreads, why_unread
+from ..pictures.results import OWN_FOLDER
 from ..pictures.web import Web
 from ..pipeline.context import open_user_records
 from ..pipeline.estimate import Estimate
 from ..pipeline.gate import allow_unopened
 from ..records.run_budget import RunBudget
+from ..records.schema import transaction
 from .recipe.model import Recipe
 from .run import Engine, check_recipe, find_all, pinned
 from .sources.items import Item
 from .state.progress import State
-from .state.state_file import FILE
-from .state.survey import Survey
+from .state.state_file import FILE, empty_state
+from .state.survey import Survey, Terms, take_stock
 
 _WORDS = {
     "new": "new",
@@ -114,7 +115,7 @@ def preview(
         with State(home, kept=wanted.picture) as state:
             survey = state.preview(items, wanted.digest(), retry=retry, force=force)
     else:
-        survey = _fresh(items)
+        survey = _fresh(items, home, Terms(wanted.digest(), retry, force, wanted.picture))
     price = spec.price
     expected = Estimate(spec.id, price, survey.waiting) if price else None
     refusal = _refusal(ready, current, expected, wanted.max_cost) if survey.waiting else ""
@@ -141,16 +142,7 @@ def _refusal(
     return ""
 
 
-def _fresh(items: Iterable[Item]) -> Survey:
-    """How they stand where nothing is known yet."""
-    count = passed_over = 0
-    unread = Unreads()
-    for item in items:
-        if why := "" if item.named else why_unread(item.source):
-            unread.add(item.key, why)
-        elif not item.named and made_here(item.source):
-            passed_over += 1
-        else:
-            count += 1
-    new = {"new": count} if count else {}
-    return Survey(count, 0, 0, count, new, passed_over, unread.kinds())
+def _fresh(items: Iterable[Item], dest: Path, terms: Terms) -> Survey:
+    """How they stand where nothing is known yet; nothing is written."""
+    with closing(empty_state()) as connection, transaction(connection):
+        return take_stock(connection, dest, items, terms)

@@ -59,6 +59,18 @@ def test_a_linked_folder_in_dest_leads_to_no_original(shots, tmp_path, mask) -> 
     assert "would replace pictures that are read" in foreseen.text()
 
 
+def test_a_preview_foresees_it_before_the_first_run(shots, tmp_path) -> None:
+    dest = tmp_path / "dest"
+    dest.mkdir()
+    (dest / "sub").symlink_to(shots / "sub")
+    before = contents(tmp_path)
+    foreseen = preview(shots, dest, KEYER)
+    assert foreseen.survey.reasons == {"blocked": 1, "new": 1}
+    assert "would replace pictures that are read" in foreseen.text()
+    assert contents(tmp_path) == before
+    assert not (dest / ".rmbg").exists()
+
+
 def test_another_sources_picture_is_an_original_too(tmp_path) -> None:
     photo(tmp_path / "one" / "a.jpg")
     other = photo(tmp_path / "two" / "a.png")

@@ -136,6 +136,13 @@ def open_state(dest: Path, passing: str) -> sqlite3.Connection:
     return connection
 
 
+def empty_state() -> sqlite3.Connection:
+    """The tables of a DEST of which nothing is known, in no file of anybody's; gone when closed."""
+    connection = sqlite3.connect("", isolation_level=None)
+    _prepare(connection)
+    return connection
+
+
 def unusable(dest: Path, error: sqlite3.Error) -> BadOption:
     """In words, what SQLite refused. A full disk and the like are operational errors; the rest is
     damage."""
