@@ -73,8 +73,9 @@ class _RmbgModel(PreTrainedModel):
                     module.relative_position_index.copy_(_positions(module))
         return loaded
 
-    @staticmethod
+    @classmethod
     def _load_pretrained_model(
+        cls,
         model: _RmbgModel,
         state_dict: Mapping[str, Tensor] | None,
         checkpoint_files: Sequence[str] | None,
@@ -85,7 +86,7 @@ class _RmbgModel(PreTrainedModel):
         if state_dict is None and checkpoint_files:
             check_files(checkpoint_files)
             model._judged = True
-        return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, *rest)
+        return super()._load_pretrained_model(model, state_dict, checkpoint_files, *rest)
 
     def _adopt(self, network: nn.Module) -> None:
         for name, part in network.named_children():

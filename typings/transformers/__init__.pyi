@@ -30,8 +30,8 @@ class PreTrainedModel(nn.Module):
     def save_pretrained(self, save_directory: str | PathLike[str]) -> None: ...
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any: ...  # noqa: ANN401
-    @staticmethod
-    def _load_pretrained_model(*arguments: Any) -> Any: ...  # noqa: ANN401
+    @classmethod
+    def _load_pretrained_model(cls, *arguments: Any) -> Any: ...  # noqa: ANN401
 
 class BatchFeature(dict[str, Tensor]): ...
 
