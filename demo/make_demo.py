@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from ..pictures.results import CUTOUT, MASK, signature
 from ..pictures.write import encode, write_atomic
 from ..pipeline.finishing import Done, Finishing
 from ..pipeline.gate import OpenBackend, open_backend
-from ..pipeline.inputs import Failed, Input
+from ..pipeline.inputs import Failed, Input, Loaded
 from ..pipeline.readiness import ready_model
 from ..pipeline.remove import remove
 from .photos import Photo, find_photos
@@ -97,10 +96,19 @@ def _photograph(photo: Photo, backend: OpenBackend) -> Made:
     return Made(photo.name, words, image, done)
 
 
-def cut_out(name: str, image: Tensor, backend: Backend, settings: Settings | None = None) -> Done:
-    """Run one picture (H, W, C) through a backend. Raises the PictureError of one that failed."""
-    item = Input(0, name, partial(image.clone))
-    (result,) = remove([item], backend, Finishing(refine=True), settings=settings)
+def cut_out(
+    name: str,
+    image: Tensor,
+    backend: Backend,
+    settings: Settings | None = None,
+    subject: Tensor | None = None,
+) -> Done:
+    """Run one picture (H, W, C) through a backend, as the command line does by default.
+
+    subject: (H, W), what is meant, or None. Raises the PictureError of a picture that failed.
+    """
+    item = Input(0, name, lambda: Loaded(image.clone(), subject=subject))
+    (result,) = remove([item], backend, Finishing(refine=True, solid=True), settings=settings)
     if isinstance(result, Failed):
         raise result.failure.error
     return result

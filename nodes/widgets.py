@@ -83,6 +83,8 @@ def subject_inputs(given: str) -> list[io.Input]:
             "boxes",
             optional=True,
             tooltip="The same as boxes around it. Where both are connected, both count.",
+            # Or the frontend makes a widget of it, with a box that nobody has drawn.
+            extra_dict={"forceInput": True},
         ),
     ]
 

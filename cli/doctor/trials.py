@@ -221,14 +221,16 @@ def _tried(
     host: Host,
 ) -> Trial:
     image, truth = torch.from_numpy(scene.image), torch.from_numpy(scene.alpha)
+    meant = (truth > 0.5).float() if spec.needs_subject else None
     started = time.perf_counter()
     backend = open_backend(spec.id, settings=settings, options=options, host=host)
     try:
-        done = cut_out(_NAME, image, backend, settings)
+        done = cut_out(_NAME, image, backend, settings, meant)
         whole = time.perf_counter() - started
         seconds = done.report.facts.seconds
         if seconds < _QUICK and spec.location == "local":
-            seconds = min(seconds, cut_out(_NAME, image, backend, settings).report.facts.seconds)
+            again = cut_out(_NAME, image, backend, settings, meant)
+            seconds = min(seconds, again.report.facts.seconds)
     finally:
         backend.close()
     agreement, error = iou(done.mask, truth), mean_absolute_error(done.mask, truth)

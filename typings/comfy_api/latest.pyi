@@ -13,6 +13,8 @@ class _ComfyType:
         display_name: str | None = None,
         optional: bool = False,
         tooltip: str | None = None,
+        *,
+        extra_dict: Mapping[str, object] | None = None,
     ) -> io.Input: ...
     @staticmethod
     def Output(
