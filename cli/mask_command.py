@@ -8,14 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ..core.alpha import MaskOptions, adjust_mask, match_mask
-from ..core.coarse import fit_mask
+from ..core.alpha import MaskOptions, match_mask
 from ..core.colour import background_colour
+from ..core.correct import correct_mask
 from ..core.cutout import cutout
 from ..core.errors import BadOption
 from ..core.finish import upsample_mask
-from ..core.solid import solid_interiors
-from ..core.subject import keep_subject
 from ..pictures.results import signature
 from .shared import (
     STDOUT,
@@ -92,15 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     numbers = {name: getattr(arguments, name) for name in _NUMBERS}
-    options = MaskOptions(**numbers)
+    options = MaskOptions(invert=arguments.invert, **numbers)
     background = background_colour(arguments.background)
-    named = [
-        arguments.image,
-        arguments.mask,
-        arguments.keep,
-        arguments.drop,
-        arguments.subject,
-    ]
+    painted_on = (arguments.keep, arguments.drop, arguments.subject)
+    named = [arguments.image, arguments.mask, *painted_on]
     if named.count(STDOUT) > 1:
         raise BadOption("Only one of the pictures can come from standard input.")
     out = None if arguments.output == STDOUT else Path(arguments.output)
@@ -118,23 +111,21 @@ def run(arguments: argparse.Namespace) -> int:
     )
     keep, drop, subject = (
         None if path is None else painted(path, name=f"{name} mask")
-        for name, path in (
-            ("keep", arguments.keep),
-            ("drop", arguments.drop),
-            ("subject", arguments.subject),
-        )
+        for name, path in zip(("keep", "drop", "subject"), painted_on, strict=True)
     )
     with torch.inference_mode():
-        if arguments.invert:
-            fitting = 1 - fitting.clamp(0, 1)
-        if arguments.fit:
-            fitting = fit_mask(fitting, pixels, arguments.fit)
         if subject is not None:
-            meant = match_mask(subject, height, width, 1, "subject mask")
-            fitting = keep_subject(fitting, meant, pixels)
-        if arguments.solid:
-            fitting = solid_interiors(fitting, pixels)
-        alpha = adjust_mask(fitting, options, keep, drop)
+            subject = match_mask(subject, height, width, 1, "subject mask")
+        alpha = correct_mask(
+            fitting,
+            pixels,
+            options,
+            fit=arguments.fit,
+            subject=subject,
+            solid=arguments.solid,
+            keep=keep,
+            drop=drop,
+        )
         if arguments.only_mask:
             image, profile, fields = alpha[..., None], None, picture.fields.of_mask()
         else:

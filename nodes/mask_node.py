@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
@@ -139,18 +140,17 @@ class ApplyMask(io.ComfyNode):
         fit: float = 0.0,
         solid: bool = False,
     ) -> io.NodeOutput:
-        from ..core.alpha import MaskOptions, adjust_mask
+        from ..core.alpha import MaskOptions
         from ..core.checks import common_batch
-        from ..core.coarse import fit_mask
+        from ..core.correct import correct_mask
         from ..core.cutout import cutout
-        from ..core.solid import solid_interiors
-        from ..core.subject import keep_subject
         from ..pipeline.collect import name_of
         from .subjects import subject_masks
         from .tensors import check_batch, fit_masks, nothing_left, own_alpha, pick, rgb
 
         check_batch(image, "image")
         options = MaskOptions(
+            invert=invert,
             black=black_point,
             white=white_point,
             threshold=threshold,
@@ -164,8 +164,7 @@ class ApplyMask(io.ComfyNode):
         masks, warnings = fit_masks(image, {"mask": mask, "keep": keep, "drop": drop})
         if "mask" not in masks:
             masks["mask"] = own_alpha(image)
-        elif invert:
-            masks["mask"] = 1 - masks["mask"]
+            options = replace(options, invert=False)
         meant, said = subject_masks(image, subject, boxes)
         masks |= {} if meant is None else {"subject": meant}
         batch = common_batch(
@@ -179,14 +178,16 @@ class ApplyMask(io.ComfyNode):
                 job.check()
                 chosen = {name: pick(given, index) for name, given in masks.items()}
                 colours = rgb(pick(image, index), name_of(index, batch))
-                alpha = chosen["mask"].float()
-                if fit:
-                    alpha = fit_mask(alpha, colours, fit)
-                if "subject" in chosen:
-                    alpha = keep_subject(alpha, chosen["subject"].float(), colours)
-                if solid:
-                    alpha = solid_interiors(alpha, colours)
-                alpha = adjust_mask(alpha, options, chosen.get("keep"), chosen.get("drop"))
+                alpha = correct_mask(
+                    chosen["mask"].float(),
+                    colours,
+                    options,
+                    fit=fit,
+                    subject=chosen.get("subject"),
+                    solid=solid,
+                    keep=chosen.get("keep"),
+                    drop=chosen.get("drop"),
+                )
                 cut = cutout(colours, alpha, decontaminate=decontaminate, background=backdrop)
                 images[index], alphas[index] = cut[0], alpha[0]
                 job.step(1)
