@@ -9,6 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..backends.one_by_one import one_by_one
 from ..core.specs import BackendSpec, Option
 from ..core.types import Facts, Frame, Job, Matte, Outcome
 
@@ -68,22 +69,21 @@ class CoreModelBackend:
         return CoreModelBackend(self._model, resolution)
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        job.check()
-        for frame in frames:
-            started = time.perf_counter()
-            answer = self._model.encode_image(frame.pixels[None], **self._size)
-            alpha = answer[0].float().clamp(0, 1)
-            facts = Facts(
-                backend=self.spec.id,
-                model="core background removal model",
-                licence=self.spec.licence,
-                device=str(alpha.device),
-                seconds=time.perf_counter() - started,
-                notes=self._notes,
-            )
-            job.step(1)
-            yield Outcome(frame.index, Matte(alpha, "alpha", facts))
-            job.check()
+        return one_by_one(frames, job, self._answer)
 
     def close(self) -> None:
         """Leave the model to ComfyUI's memory management."""
+
+    def _answer(self, frame: Frame) -> Matte:
+        started = time.perf_counter()
+        answer = self._model.encode_image(frame.pixels[None], **self._size)
+        alpha = answer[0].float().clamp(0, 1)
+        facts = Facts(
+            backend=self.spec.id,
+            model="core background removal model",
+            licence=self.spec.licence,
+            device=str(alpha.device),
+            seconds=time.perf_counter() - started,
+            notes=self._notes,
+        )
+        return Matte(alpha, "alpha", facts)

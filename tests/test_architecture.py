@@ -188,6 +188,7 @@ RULES = (
     Rule("backends/local/", ("./backends/hosted",)),
     Rule("backends/local/", HTTP, apart=("backends/local/weights.py",)),
     Rule("backends/keyer/", ("./backends/local", "./backends/hosted", *HTTP)),
+    Rule("backends/edges/", ("./backends/local", "./backends/hosted", *HTTP)),
     Rule("records/", HTTP),
     Rule(
         "nodes/",

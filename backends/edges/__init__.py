@@ -9,6 +9,7 @@ from ...core.coarse import fit_mask
 from ...core.errors import BadPicture
 from ...core.specs import BackendSpec
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome
+from ..one_by_one import one_by_one
 
 
 def open_edges(spec: BackendSpec, _host: Host, *, reach: int) -> Edges:
@@ -30,12 +31,7 @@ class Edges:
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         """Yield the fitted mask of each frame, or BadPicture where it has none to fit."""
-        job.check()
-        for frame in frames:
-            outcome = Outcome(frame.index, self._fit(frame))
-            job.step(1)
-            yield outcome
-            job.check()
+        return one_by_one(frames, job, self._fit)
 
     def close(self) -> None:
         """Do nothing: nothing is held between runs."""

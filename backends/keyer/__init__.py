@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from ...core.errors import NoPlainBackdrop
 from ...core.specs import BackendSpec
 from ...core.types import Facts, Failure, Frame, Host, Job, Matte, Outcome
+from ..one_by_one import one_by_one
 from .backdrop import fit_backdrop
 from .plain import key_plain
 
@@ -32,12 +34,7 @@ class Keyer:
 
     def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
         """Yield the alpha of each frame, or NoPlainBackdrop as its failure."""
-        job.check()
-        for frame in frames:
-            outcome = Outcome(frame.index, self._key(frame, job))
-            job.step(1)
-            yield outcome
-            job.check()
+        return one_by_one(frames, job, partial(self._key, job=job))
 
     def close(self) -> None:
         """Do nothing: nothing is held between runs."""
