@@ -99,7 +99,7 @@ def run(
     try:
         for pair in make_pairs(str(folder / "images"), str(folder / "truth")):
             say(pair.name)
-            _compare(_photograph(pair, folder / "foreground"), backend, peer, done)
+            _compare(read_photograph(pair, folder / "foreground"), backend, peer, done)
             done.worst.sort(key=lambda one: (one.measured.iou, -one.measured.mae))
             del done.worst[kept:]
     finally:
@@ -165,7 +165,8 @@ def sheet(worst: Sequence[Judged], total: int) -> Tensor:
     return contact_sheet(f"{DEFAULT}: the {len(rows)} worst of {total} by IoU", rows)
 
 
-def _photograph(pair: Pair, foregrounds: Path) -> Photograph:
+def read_photograph(pair: Pair, foregrounds: Path) -> Photograph:
+    """Read a picture, its truth and, where they are known, the true colours. Raises BadPicture."""
     if pair.prediction is None:
         raise BadPicture(f"{pair.name}: there is no picture with the name of this truth.")
     image = read_picture(pair.prediction, name=str(pair.prediction)).pixels

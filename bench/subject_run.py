@@ -13,15 +13,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..cli.evaluate_command import mask_of
 from ..cli.pairs import make_pairs
 from ..core.coarse import fit_mask
 from ..core.errors import BadPicture
 from ..core.finish import settle, upsample_mask
 from ..core.subject import keep_subject
 from ..demo.shapes import Array
-from ..pictures.read import read_picture
-from .real_measure import HEADS, Measured, cells, edge_band, mean, measure
+from .real_measure import HEADS, Measured, cells, mean, measure
+from .real_run import Photograph, read_photograph
 
 _BLOCK = 16
 _OFF = (4, 8, 12, 16)
@@ -48,18 +47,16 @@ def run(folders: Sequence[Path], reach: float) -> Run:
     done = Run()
     for folder in folders:
         for turn, pair in enumerate(make_pairs(str(folder / "images"), str(folder / "truth"))):
-            if pair.prediction is None:
-                raise BadPicture(f"{pair.name}: there is no picture with the name of this truth.")
-            image = read_picture(pair.prediction, name=str(pair.prediction)).pixels.float()[None]
-            truth = mask_of(read_picture(pair.truth, name=str(pair.truth))).float().numpy()
+            photograph = read_photograph(pair, folder / "foreground")
+            truth = photograph.truth.numpy()
             way, off = _WAYS[turn % len(_WAYS)], _OFF[turn // len(_WAYS) % len(_OFF)]
             rough = torch.from_numpy(rough_mask(truth, way, off))[None]
             if not bool(rough.any()):
                 continue
-            _fit(done, image, truth, rough, way, reach)
+            _fit(done, photograph, rough, way, reach)
             answer = folder / "masks" / f"{pair.truth.stem}.npy"
             if answer.exists():
-                _keep(done, image, truth, rough, torch.from_numpy(np.load(answer))[None])
+                _keep(done, photograph, rough, torch.from_numpy(np.load(answer))[None])
     return done
 
 
@@ -110,23 +107,24 @@ def below(done: Run) -> str:
     return words
 
 
-def _fit(done: Run, image: Tensor, truth: Array, rough: Tensor, way: str, reach: float) -> None:
+def _fit(done: Run, photograph: Photograph, rough: Tensor, way: str, reach: float) -> None:
     started = time.process_time()
-    fitted = fit_mask(rough, image, reach)[0].numpy()
+    fitted = fit_mask(rough, photograph.image[None], reach)
     done.seconds.append(time.process_time() - started)
-    band = edge_band(truth)
-    done.given[way].append(measure(rough[0].numpy(), truth, band))
-    done.fitted[way].append(measure(fitted, truth, band))
+    done.given[way].append(_measured(photograph, rough))
+    done.fitted[way].append(_measured(photograph, fitted))
 
 
-def _keep(done: Run, image: Tensor, truth: Array, rough: Tensor, answer: Tensor) -> None:
+def _keep(done: Run, photograph: Photograph, rough: Tensor, answer: Tensor) -> None:
+    image = photograph.image[None]
     alpha = settle(upsample_mask(answer, image))
     try:
         kept = keep_subject(alpha, rough, image)
     except BadPicture:
         done.missed += 1
         return
-    band = edge_band(truth)
-    done.kept.append(
-        (measure(alpha[0].numpy(), truth, band), measure(kept[0].numpy(), truth, band))
-    )
+    done.kept.append((_measured(photograph, alpha), _measured(photograph, kept)))
+
+
+def _measured(photograph: Photograph, alpha: Tensor) -> Measured:
+    return measure(alpha[0].numpy(), photograph.truth.numpy(), photograph.band)
