@@ -1,11 +1,8 @@
 """Comfy's own SDK against the loopback server: what it says on the wire beside what we say, and
 that the server treats its keys as ours."""
 
-# Pins the inside of backends.hosted.http.wire
-
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -20,14 +17,13 @@ import pytest
 import requests
 from PIL import Image
 
-from rmbg_nodes.backends.hosted.http.wire import Ready
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.tests.support.hosted.comfy import DAY, Comfy
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha, to_png
 from rmbg_nodes.tests.support.hosted.server import HostedServer
-from rmbg_nodes.tests.support.hosted.sockets import Sockets, talk
+from rmbg_nodes.tests.support.hosted.sockets import life_of, talk
 
 comfy_sdk = pytest.importorskip("comfy_sdk")
 
@@ -69,14 +65,7 @@ def by_sdk(client: Any, server: HostedServer, key: str) -> bytes:
     return requests.get(given["result"]["image_url"], timeout=5).content
 
 
-async def by_us(provider: Any, wire: Sockets) -> bytes:
-    ticket = await provider.submit(wire, await provider.hand_over(wire, PNG))
-    for _ in range(200):
-        state = await provider.poll(wire, ticket)
-        if isinstance(state, Ready):
-            return await wire.download(state.url)
-        await asyncio.sleep(0.01)
-    raise AssertionError("never ready")
+by_us = life_of(PNG)
 
 
 def conversation(server: HostedServer) -> list[tuple[Any, ...]]:

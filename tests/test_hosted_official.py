@@ -25,7 +25,7 @@ import pytest
 import requests
 from PIL import Image
 
-from rmbg_nodes.backends.hosted.http.wire import AnswerLost, NotKnown, NotSent, Ready, Unreachable
+from rmbg_nodes.backends.hosted.http.wire import AnswerLost, NotKnown, NotSent, Unreachable
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.core.errors import (
@@ -42,7 +42,7 @@ from rmbg_nodes.core.types import Ticket
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha, to_png
 from rmbg_nodes.tests.support.hosted.server import HostedServer
-from rmbg_nodes.tests.support.hosted.sockets import Sockets, talk
+from rmbg_nodes.tests.support.hosted.sockets import Sockets, life_of, talk
 
 fal_client = pytest.importorskip("fal_client")
 replicate_client = pytest.importorskip("replicate.client")
@@ -155,15 +155,7 @@ def documented_bria(server: HostedServer, spec: BackendSpec, upload: bool) -> by
 REFERENCES = {"bria": documented_bria, "fal": sdk_fal, "replicate": sdk_replicate}
 
 
-async def whole_life(provider: Any, wire: Any) -> bytes:
-    """From the picture to the result's file."""
-    ticket = await provider.submit(wire, await provider.hand_over(wire, PNG))
-    for _ in range(200):
-        state = await provider.poll(wire, ticket)
-        if isinstance(state, Ready):
-            return await wire.download(state.url)
-        await asyncio.sleep(0.01)
-    raise AssertionError("never ready")
+whole_life = life_of(PNG)
 
 
 def conversation(server: HostedServer) -> Iterator[tuple[Any, ...]]:

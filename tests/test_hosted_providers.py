@@ -50,7 +50,7 @@ from rmbg_nodes.tests.support.hosted.pictures import (
     to_png,
 )
 from rmbg_nodes.tests.support.hosted.server import HostedServer
-from rmbg_nodes.tests.support.hosted.sockets import Sockets, made, talk
+from rmbg_nodes.tests.support.hosted.sockets import Sockets, life_of, made, talk
 
 FIRST = {spec.provider: spec for spec in reversed(ROWS)}
 ALL = ("bria", "fal", "replicate")
@@ -465,15 +465,7 @@ def small_inline(spec: BackendSpec) -> BackendSpec:
 # On real sockets --------------------------------------------------------------------------------
 
 
-async def whole_life(provider: Any, wire: Sockets) -> bytes:
-    """From the picture to the result's file."""
-    ticket = await provider.submit(wire, await provider.hand_over(wire, PNG))
-    for _ in range(200):
-        state = await provider.poll(wire, ticket)
-        if isinstance(state, Ready):
-            return await wire.download(state.url)
-        await asyncio.sleep(0.01)
-    raise AssertionError("never ready")
+whole_life = life_of(PNG)
 
 
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.id)

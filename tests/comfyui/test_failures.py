@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
-from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, REMOVE, Graph, messages_of, node
+from rmbg_nodes.tests.support.comfy_graphs import (
+    APPLY_MASK,
+    COMPOSITE,
+    REMOVE,
+    Graph,
+    messages_of,
+    node,
+)
 from rmbg_nodes.tests.support.comfy_server import Entry, Server
 from rmbg_nodes.tests.support.fresh_comfy import MODEL, fresh, hub_path, small_file
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
@@ -23,18 +30,6 @@ from rmbg_nodes.tests.support.hub import serving as serving_hub
 
 KEY = "loopback-key-0123456789"
 ALWAYS = 99
-COMPOSITE = {
-    "color": "#ffffff",
-    "fit": "none",
-    "anchor": "center",
-    "offset_x": 0,
-    "offset_y": 0,
-    "scale": 1.0,
-    "margin": 0.05,
-    "opacity": 1.0,
-    "blend": "srgb",
-    "shadow": 0.0,
-}
 SAVE = {
     "filename_prefix": "cut-out",
     "format": "png",

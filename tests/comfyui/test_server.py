@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from rmbg_nodes.demo.scenes import render
-from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, REMOVE, error_of, node
+from rmbg_nodes.tests.support.comfy_graphs import APPLY_MASK, COMPOSITE, REMOVE, error_of, node
 from rmbg_nodes.tests.support.comfy_server import Server, python_of
 from rmbg_nodes.tests.support.networks import small_birefnet, small_isnet
 from rmbg_nodes.tests.support.onnx_files import exported, kept
@@ -23,18 +23,7 @@ from rmbg_nodes.tests.support.onnx_files import exported, kept
 ROOT = Path(__file__).resolve().parents[2]
 NODES = {"RMBG_Load", "RMBG_RemoveBackground", "RMBG_ApplyMask", "RMBG_Composite"}
 KEYER = {"usage": "non-commercial", "backend": "keyer", "backend.mode": "plain"}
-COMPOSITE = {
-    "color": "white",
-    "fit": "none",
-    "anchor": "center",
-    "offset_x": 0,
-    "offset_y": 0,
-    "scale": 1.0,
-    "margin": 0.05,
-    "opacity": 1.0,
-    "blend": "srgb",
-    "shadow": 0.0,
-}
+ON_WHITE = COMPOSITE | {"color": "white"}
 
 LOCAL = {
     "usage": "non-commercial",
@@ -90,7 +79,7 @@ def test_the_template_is_listed(server: Server) -> None:
 
 def test_load_remove_composite_save(server: Server, scene) -> None:
     graph = cut_graph() | {
-        "4": node("RMBG_Composite", foreground=["3", 0], **COMPOSITE),
+        "4": node("RMBG_Composite", foreground=["3", 0], **ON_WHITE),
         "5": node("SaveImage", images=["4", 0], filename_prefix="white"),
         "6": node("SaveImage", images=["3", 0], filename_prefix="cut"),
         "7": node("PreviewAny", source=["3", 2]),
@@ -154,7 +143,7 @@ def test_load_images_no_mask_keeps_the_picture(server: Server, scene) -> None:
     graph = {
         "1": node("LoadImage", image="scene.png"),
         "2": node("RMBG_ApplyMask", image=["1", 0], mask=["1", 1], **APPLY_MASK),
-        "3": node("RMBG_Composite", foreground=["1", 0], mask=["1", 1], **COMPOSITE),
+        "3": node("RMBG_Composite", foreground=["1", 0], mask=["1", 1], **ON_WHITE),
         "4": node("LoadImage", image="alpha.png"),
         "5": node("CreateList", **{"inputs.input0": ["1", 0], "inputs.input1": ["4", 0]}),
         "6": node("CreateList", **{"inputs.input0": ["1", 1], "inputs.input1": ["4", 1]}),

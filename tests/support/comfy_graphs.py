@@ -29,6 +29,19 @@ APPLY_MASK = {
     "background": "transparent",
     "color": "#ffffff",
 }
+#: The inputs of Composite (RMBG) that place the foreground as it is.
+COMPOSITE = {
+    "color": "#ffffff",
+    "fit": "none",
+    "anchor": "center",
+    "offset_x": 0,
+    "offset_y": 0,
+    "scale": 1.0,
+    "margin": 0.05,
+    "opacity": 1.0,
+    "blend": "srgb",
+    "shadow": 0.0,
+}
 
 
 def node(class_type: str, **inputs: object) -> dict[str, Any]:

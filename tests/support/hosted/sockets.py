@@ -16,6 +16,7 @@ from rmbg_nodes.backends.hosted.http.wire import (
     Answer,
     AnswerLost,
     Call,
+    Ready,
     Unreachable,
 )
 from rmbg_nodes.backends.hosted.providers import PROVIDERS
@@ -121,3 +122,19 @@ def talk(
             return await dialogue(made(spec, server.environment()), wire)
 
     return asyncio.run(held())
+
+
+def life_of(png: bytes) -> Callable[[Any, Any], Awaitable[bytes]]:
+    """What `talk` may do: a picture goes there, and the result's file comes back."""
+
+    async def whole_life(provider: Any, wire: Any) -> bytes:
+        ticket = await provider.submit(wire, await provider.hand_over(wire, png))
+        for _ in range(200):
+            state = await provider.poll(wire, ticket)
+            if isinstance(state, Ready):
+                data: bytes = await wire.download(state.url)
+                return data
+            await asyncio.sleep(0.01)
+        raise AssertionError("never ready")
+
+    return whole_life
