@@ -188,6 +188,8 @@ def _opened(data: bytes) -> tuple[_Form, int]:
 
 def _directory(data: bytes, form: _Form, start: int) -> Directory:
     size = struct.calcsize(form.entry)
+    if start > len(data):  # BigTIFF's numbers may be larger than a position in memory can be
+        raise Unusable(CUT_OFF)
     try:
         (count,) = struct.unpack_from(form.order + form.count, data, start)
     except struct.error as cut:

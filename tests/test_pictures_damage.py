@@ -131,6 +131,13 @@ def test_changed_bytes_give_a_picture_or_a_sentence(
         assert _is_sentence(result)
 
 
+def test_a_directory_beyond_any_memory_is_refused() -> None:
+    """BigTIFF's address of its first directory has eight bytes."""
+    data = bytearray(FILES["tiff big"])
+    data[8:16] = b"\xff" * 8
+    assert _is_sentence(_picture_or_sentence(bytes(data)))
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     magic=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*"]),
