@@ -61,6 +61,7 @@ LAYERS = (
     ("records",),
     ("backends",),
     ("pipeline",),
+    ("video",),
     ("api", "nodes", "batch", "hf", "demo"),
     ("cli",),
 )
@@ -111,6 +112,7 @@ FACES = {
     "records": ("store",),
     "backends": ("hosted", "local"),
     "pipeline": ("collect", "context", "finishing", "gate", "inputs", "readiness", "remove"),
+    "video": ("", "frames", "formats", "info"),
     "batch": ("", "preview", "run"),
     "hf": ("",),
     "demo": ("photos", "product", "scenes", "shapes"),
