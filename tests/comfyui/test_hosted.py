@@ -13,7 +13,10 @@ from typing import cast
 
 import numpy as np
 import pytest
+from PIL import Image
+from safetensors.torch import save_file
 
+import rmbg_nodes
 from rmbg_nodes.tests.comfyui.conftest import SECRET
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, Graph, error_of, messages_of, node
 from rmbg_nodes.tests.support.comfy_server import Entry, Server, python_of
@@ -21,6 +24,7 @@ from rmbg_nodes.tests.support.hosted.comfy import Comfy
 from rmbg_nodes.tests.support.hosted.faults import Fault
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
+from rmbg_nodes.tests.support.networks import small_birefnet
 
 KEYER = {"usage": "non-commercial", "backend": "keyer"}
 
@@ -97,30 +101,96 @@ def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:
 
 
 def succeeded(entry: Entry) -> Entry:
-    assert entry["status"]["status_str"] == "success", entry["status"]
+    assert entry["status"]["status_str"] == "success", messages_of(entry)
     return entry
 
 
-def test_one_graph_and_five_backends(comfy: Server, providers, put) -> None:
+@pytest.fixture(scope="module")
+def local(comfy: Server) -> dict[str, object]:
+    """Load RMBG on this machine: a small network of RMBG-2.0's family, its weights synthesised."""
+    path = comfy.folder / "models" / "switch.safetensors"
+    state = small_birefnet().float().state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    return {
+        "usage": "non-commercial",
+        "backend": "local",
+        "backend.model": "birefnet",
+        "backend.resolution": 256,
+        "backend.weights": str(path),
+        "backend.patch_order": "wg hg c",
+    }
+
+
+def test_one_graph_and_six_backends(comfy: Server, providers, local, put) -> None:
+    """keyer -> local -> bria -> fal -> replicate -> comfy: Load RMBG changes, and nothing else."""
     levels = put("shop.png", 0)
     given = graph("shop.png", KEYER)
     bills = {name: provider.bills for name, provider in providers.items()}
-    (keyed,) = comfy.pictures(succeeded(comfy.run(given)), "4")
-    assert keyed.shape == (96, 128, 4)
-    for name, provider in providers.items():
-        switched = {**given, "2": node("RMBG_Load", **hosted(name))}
-        entry = succeeded(comfy.run(switched))
+
+    def switched(load: Mapping[str, object]) -> tuple[np.ndarray, str]:
+        """Run the graph with this Load RMBG; the cut-out and the report."""
+        entry = succeeded(comfy.run({**given, "2": node("RMBG_Load", **load)}))
+        assert others(entry["prompt"][2]) == others(given)
+        saved = last_saved(comfy, "cut")
+        assert others(json.loads(saved.info["prompt"])) == others(given)
         (cut,) = comfy.pictures(entry, "4")
-        assert cut.shape == keyed.shape
-        np.testing.assert_array_equal(cut[..., 3], expected_alpha(levels))
-        solid = cut[..., 3] == 255
-        assert solid.any()
-        np.testing.assert_array_equal(cut[..., :3][solid], levels[solid])
-        told = json.dumps(entry["outputs"]["5"])
+        np.testing.assert_array_equal(cut, np.asarray(saved))
+        assert cut.shape == (96, 128, 4)
+        return cut, json.dumps(entry["outputs"]["5"])
+
+    keyed, told = switched(KEYER)
+    assert "keyer" in told
+    own, told = switched(local)
+    assert "local (BiRefNet, switch.safetensors)" in told
+    np.testing.assert_allclose(own[..., 3], by_the_library(levels, local), atol=1)
+    assert not np.array_equal(own[..., 3], keyed[..., 3])
+    assert {name: provider.bills for name, provider in providers.items()} == bills
+    cuts = {}
+    for name, provider in providers.items():
+        cuts[name], told = switched(hosted(name))
+        np.testing.assert_array_equal(cuts[name][..., 3], expected_alpha(levels))
         assert f"{name}/rmbg-2.0" in told
         assert "0.018 USD" in told
         assert provider.bills == bills[name] + 1
         assert provider.complaints == []
+    for cut in cuts.values():
+        np.testing.assert_array_equal(cut, cuts["bria"])
+    for cut in (keyed, *cuts.values()):
+        solid = cut[..., 3] == 255
+        assert solid.any()
+        np.testing.assert_array_equal(cut[..., :3][solid], levels[solid])
+    assert not np.array_equal(own[..., 3], cuts["bria"][..., 3])
+
+
+def others(prompt: Graph) -> Graph:
+    """All of the graph but Load RMBG; ComfyUI adds what it knows of a file's changes."""
+    told = ("class_type", "inputs")
+    return {
+        number: {key: one[key] for key in told} for number, one in prompt.items() if number != "2"
+    }
+
+
+def last_saved(comfy: Server, prefix: str) -> Image.Image:
+    """The newest PNG of this prefix, as it lies on the disk."""
+    path = max((comfy.folder / "output").glob(f"{prefix}_*.png"))
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+def by_the_library(levels: np.ndarray, load: Mapping[str, object]) -> np.ndarray:
+    """The mask that the library makes with these weights, outside ComfyUI."""
+    weights, order = str(load["backend.weights"]), str(load["backend.patch_order"])
+    backend = rmbg_nodes.open_backend(
+        "local/birefnet", weights=weights, resolution=256, patch_order=order
+    )
+    try:
+        cut = rmbg_nodes.remove_background(
+            Image.fromarray(levels), backend, refine=True, solid=True
+        )
+    finally:
+        backend.close()
+    return np.asarray(cut.mask)
 
 
 def test_whoever_is_signed_in_pays_when_that_is_chosen(comfy: Server, providers, put) -> None:
@@ -275,7 +345,8 @@ def test_cores_remove_background_takes_a_hosted_remover(
 def test_the_key_is_nowhere(comfy: Server, user: Path, providers) -> None:
     """Last, when everything above has been written."""
     assert sum(provider.bills for provider in providers.values()) > 5
-    told = json.dumps([comfy.get("/history"), comfy.get("/object_info"), comfy.get("/queue")])
+    asked = ("/history", "/object_info", "/queue", "/internal/logs/raw")
+    told = json.dumps([comfy.get(path) for path in asked])
     secrets = [SECRET, *(provider.key for provider in providers.values())]
     assert all(secret not in told for secret in secrets)
     written = [path for path in comfy.folder.rglob("*") if path.is_file()]
@@ -285,4 +356,9 @@ def test_the_key_is_nowhere(comfy: Server, user: Path, providers) -> None:
     for path in written + records:
         content = path.read_bytes()
         assert all(secret.encode() not in content for secret in secrets), path
+    for path in (comfy.folder / "output").rglob("*.png"):
+        with Image.open(path) as picture:  # a text chunk may be compressed
+            metadata = json.dumps(picture.info, default=str)
+        assert "RMBG_Load" in metadata
+        assert all(secret not in metadata for secret in secrets), path
     assert "Traceback" not in comfy.start_log
