@@ -112,7 +112,7 @@ FACES = {
     "records": ("store",),
     "backends": ("hosted", "local"),
     "pipeline": ("collect", "context", "finishing", "gate", "inputs", "readiness", "remove"),
-    "video": ("", "frames", "formats", "info"),
+    "video": ("", "frames", "info", "video_formats", "writing"),
     "batch": ("", "preview", "run"),
     "hf": ("",),
     "demo": ("photos", "product", "scenes", "shapes"),

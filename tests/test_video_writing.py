@@ -1,0 +1,313 @@
+"""Videos are written so that their alpha, colours and timestamps come back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rmbg_nodes.core.errors import BadOption, BadPicture
+from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
+from rmbg_nodes.video.video_formats import VIDEO_FORMATS, video_format, written_size
+from rmbg_nodes.video.writing import open_writer
+
+BT709 = Colours("bt709", False, "bt709", "bt709")
+FILMS = [row for row in VIDEO_FORMATS if not row.is_sequence]
+WITH_ALPHA = [row.id for row in FILMS if row.alpha != "none"]
+OPAQUE = [row.id for row in FILMS if row.alpha == "none" and not row.matte]
+MATTES = [row.id for row in FILMS if row.matte]
+TICKS = (0, 3003, 6006, 12012, 13000)
+FFPROBE = shutil.which("ffprobe")
+
+
+def info_of(width: int = 64, height: int = 48, bits: int = 8, **changes: object) -> VideoInfo:
+    facts = {
+        "width": width,
+        "height": height,
+        "rotation": 0,
+        "pixel_aspect": Fraction(1),
+        "time_base": Fraction(1, 90000),
+        "frame_rate": Fraction(30000, 1001),
+        "frames": None,
+        "seconds": None,
+        "bits": bits,
+        "colours": BT709,
+    }
+    return VideoInfo(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def colours_of(width: int, height: int) -> Tensor:
+    """A picture that changes slowly through all hues and greys."""
+    down, across = torch.meshgrid(
+        torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij"
+    )
+    return torch.stack((across, down, 1 - (across + down) / 2), dim=-1)
+
+
+def alphas(width: int, height: int) -> dict[str, Tensor]:
+    """A soft ramp, strands as thin as hair, and holes in a solid."""
+    chance = torch.Generator().manual_seed(3)
+    across = torch.linspace(0, 1, width).expand(height, width)
+    strands = torch.rand(height, width, generator=chance)
+    kernel = torch.ones(1, 1, 5, 1) / 5
+    hair = torch.nn.functional.conv2d(strands[None, None], kernel, padding=(2, 0))[0, 0]
+    holes = torch.ones(height, width)
+    holes[height // 4 : height // 2, width // 4 : width // 2] = 0
+    holes[-height // 4 :, :] = 0
+    return {"ramp": across.clone(), "hair": hair.clamp(0, 1), "holes": holes}
+
+
+def film(format: str, path: Path, images: list[Tensor], info: VideoInfo) -> Path:
+    row = video_format(format)
+    file = path / f"film{row.suffix}"
+    writer = open_writer(row, file, info)
+    for number, image in enumerate(images):
+        writer.write(CutFrame(number, TICKS[number], 1000, image))
+    writer.close()
+    return file
+
+
+def decoded(file: Path) -> list[av.VideoFrame]:
+    """The frames, VP9 by the decoder that knows of alpha."""
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.name != "vp9":
+            return list(container.decode(stream))
+        context = av.CodecContext.create("libvpx-vp9", "r")
+        frames = [frame for packet in container.demux(stream) for frame in context.decode(packet)]
+        return frames
+
+
+def planes(frame: av.VideoFrame) -> list[NDArray[np.float64]]:
+    """The planes of a frame as shares of the whole range of a sample, none thrown away."""
+    bits = frame.format.components[0].bits
+    kind = np.uint8 if bits == 8 else np.uint16
+    return [
+        np.frombuffer(bytes(plane), kind).reshape(plane.height, -1)[:, : plane.width]
+        / float(2**bits - 1)
+        for plane in frame.planes
+    ]
+
+
+def rgb(
+    frame: av.VideoFrame, weights: tuple[float, float] = (0.2126, 0.0722)
+) -> NDArray[np.float64]:
+    """R'G'B' of a frame of limited range, by the standard's formulas and in double precision;
+    swscale's own default takes the nearest sample of colour and is off by two levels."""
+    bits = frame.format.components[0].bits
+    level = (2**bits - 1) / 2 ** (bits - 8)  # in steps of 8 bits
+    luma, *chroma = (plane * level for plane in planes(frame)[:3])
+    blue, red = (_spread((plane - 128) / 224, luma.shape) for plane in chroma)
+    grey, (of_red, of_blue) = (luma - 16) / 219, weights
+    r, b = grey + 2 * (1 - of_red) * red, grey + 2 * (1 - of_blue) * blue
+    g = (grey - of_red * r - of_blue * b) / (1 - of_red - of_blue)
+    return np.clip(np.stack((r, g, b), axis=-1), 0, 1)
+
+
+def _spread(chroma: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Samples of colour at all pixels: they lie on the left column, between two rows."""
+    rows, columns = np.arange(shape[0]) + 0.0, np.arange(shape[1]) + 0.0
+    if chroma.shape[0] < shape[0]:
+        rows = rows / 2 - 0.25
+    if chroma.shape[1] < shape[1]:
+        columns = columns / 2
+    down = np.array([np.interp(rows, np.arange(len(line)), line) for line in chroma.T]).T
+    return np.array([np.interp(columns, np.arange(len(line)), line) for line in down])
+
+
+@pytest.mark.parametrize("alpha", ["ramp", "hair", "holes"])
+@pytest.mark.parametrize("size", [(64, 48), (65, 47)], ids=str)
+@pytest.mark.parametrize("format", WITH_ALPHA)
+def test_alpha_comes_back(format: str, size: tuple[int, int], alpha: str, tmp_path: Path) -> None:
+    matte = alphas(*size)[alpha]
+    image = torch.cat((colours_of(*size), matte.unsqueeze(-1)), dim=-1)
+    file = film(format, tmp_path, [image] * 3, info_of(*size))
+    frames = decoded(file)
+    assert [(frame.width, frame.height) for frame in frames] == [size] * 3
+    for frame in frames:
+        apart = np.abs(planes(frame)[3] - matte.numpy())
+        assert apart.mean() < 2 / 255
+        if alpha == "holes":
+            assert apart.max() < 16 / 255
+
+
+@pytest.mark.parametrize("format", [*WITH_ALPHA, *OPAQUE])
+def test_colours_come_back(format: str, tmp_path: Path) -> None:
+    image = colours_of(96, 64)
+    if format in WITH_ALPHA:
+        image = torch.cat((image, torch.ones(64, 96, 1)), dim=-1)
+    file = film(format, tmp_path, [image] * 2, info_of(96, 64))
+    for frame in decoded(file):
+        apart = np.abs(rgb(frame) - image[..., :3].numpy())
+        assert apart.mean() < 1 / 255
+        assert apart[2:-2, 2:-2].max() < 8 / 255
+
+
+@pytest.mark.parametrize(
+    ("matrix", "weights"),
+    [("bt601", (0.299, 0.114)), ("bt709", (0.2126, 0.0722)), ("bt2020nc", (0.2627, 0.0593))],
+)
+@pytest.mark.parametrize("format", [*WITH_ALPHA, *OPAQUE])
+def test_colours_are_in_the_matrix_of_the_source(
+    format: str, matrix: str, weights: tuple[float, float], tmp_path: Path
+) -> None:
+    image = torch.tensor([0.8, 0.3, 0.1]).expand(48, 64, 3)
+    info = info_of(colours=Colours(matrix, False, "bt709", "bt709"))
+    for frame in decoded(film(format, tmp_path, [image] * 2, info)):
+        assert np.abs(rgb(frame, weights) - image.numpy()).max() < 2 / 255
+
+
+@pytest.mark.parametrize("format", MATTES)
+def test_a_matte_is_the_alpha_in_gray(format: str, tmp_path: Path) -> None:
+    for name, matte in alphas(64, 48).items():
+        image = torch.cat((colours_of(64, 48), matte.unsqueeze(-1)), dim=-1)
+        for frame in decoded(film(format, tmp_path, [image] * 2, info_of())):
+            apart = np.abs(rgb(frame) - matte.unsqueeze(-1).numpy())
+            assert apart.mean() < 2 / 255, name
+
+
+@pytest.mark.parametrize("format", [row.id for row in FILMS])
+def test_timestamps_and_durations_come_back(format: str, tmp_path: Path) -> None:
+    row = video_format(format)
+    images = [torch.full((48, 64, 4 if row.alpha != "none" or row.matte else 3), 0.5)] * 5
+    with av.open(str(film(format, tmp_path, images, info_of()))) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        step = max(float(stream.time_base), row.time_step)
+        seen = [float(packet.pts * stream.time_base) for packet in packets]
+    assert seen == pytest.approx([tick / 90000 for tick in TICKS], abs=step / 2 + 1e-9)
+    assert all(packet.dts == packet.pts for packet in packets)
+    assert packets[0].is_keyframe
+    if not row.time_step:
+        assert packets[-1].duration * stream.time_base == Fraction(1000, 90000)
+
+
+@pytest.mark.parametrize("format", [row.id for row in FILMS])
+def test_segments_join_by_copying_packets(format: str, tmp_path: Path) -> None:
+    """Both begin with a key frame, and what is before the packets is the same."""
+    row = video_format(format)
+    channels = 4 if row.alpha != "none" or row.matte else 3
+    chance = torch.Generator().manual_seed(1)
+    images = [torch.rand(48, 64, channels, generator=chance).round() for _ in range(4)]
+    parts = []
+    for start in (0, 2):
+        part = tmp_path / f"{start}{row.suffix}"
+        writer = open_writer(row, part, info_of())
+        for number in (start, start + 1):
+            writer.write(CutFrame(number, TICKS[number], 3003, images[number]))
+        writer.close()
+        parts.append(part)
+    whole = tmp_path / f"whole{row.suffix}"
+    with av.open(str(whole), "w", format=row.container) as out:
+        track = None
+        headers = []
+        for part in parts:
+            with av.open(str(part)) as container:
+                stream = container.streams.video[0]
+                headers.append(bytes(stream.codec_context.extradata or b""))
+                track = track or out.add_stream_from_template(stream)
+                track.codec_context.codec_tag = stream.codec_context.codec_tag
+                for packet in container.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream = track
+                        out.mux(packet)
+    assert headers[0] == headers[1]
+    apart = [planes(frame) for part in parts for frame in decoded(part)]
+    joined = [planes(frame) for frame in decoded(whole)]
+    assert len(joined) == 4
+    for one, other in zip(apart, joined, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("format", [row.id for row in FILMS])
+def test_files_name_their_colours(format: str, tmp_path: Path) -> None:
+    row = video_format(format)
+    image = torch.full((48, 64, 4 if row.alpha != "none" or row.matte else 3), 0.5)
+    info = info_of(colours=Colours("bt601", False, "smpte170m", "bt709"))
+    with av.open(str(film(format, tmp_path, [image] * 2, info))) as container:
+        context = container.streams.video[0].codec_context
+        frame = next(container.decode(video=0))
+    assert (context.colorspace, context.color_primaries, context.color_trc) == (6, 6, 1)
+    assert (frame.colorspace, frame.color_range) == (6, 1)
+
+
+@pytest.mark.parametrize("format", [row.id for row in FILMS if row.even])
+def test_odd_sides_repeat_their_last_column_and_row(format: str, tmp_path: Path) -> None:
+    row = video_format(format)
+    image = colours_of(65, 47)
+    if row.matte:
+        image = image[..., [0, 0, 0, 0]]
+    info = info_of(65, 47)
+    assert written_size(row, info) == (66, 48)
+    for frame in decoded(film(format, tmp_path, [image] * 2, info)):
+        seen = rgb(frame)
+        assert seen.shape == (48, 66, 3)
+        assert np.abs(seen[:47, :65] - image[..., :3].numpy()).mean() < 2 / 255
+        assert np.abs(seen[-1] - seen[-2]).max() < 8 / 255
+
+
+@pytest.mark.skipif(FFPROBE is None, reason="no ffprobe on this machine")
+@pytest.mark.parametrize("format", [row.id for row in FILMS])
+def test_ffprobe_reads_the_same(format: str, tmp_path: Path) -> None:
+    row = video_format(format)
+    image = torch.full((48, 64, 4 if row.alpha != "none" or row.matte else 3), 0.5)
+    file = film(format, tmp_path, [image] * 3, info_of())
+    fields = (
+        "codec_tag_string,color_space,color_primaries,color_transfer,color_range,nb_read_frames"
+    )
+    command = ["ffprobe", "-v", "error", "-count_frames", "-of", "json", "-show_entries"]
+    done = subprocess.run(
+        [*command, f"stream={fields}", str(file)], capture_output=True, check=True, text=True
+    )
+    (stream,) = json.loads(done.stdout)["streams"]
+    assert stream["nb_read_frames"] == "3"
+    names = ("color_space", "color_primaries", "color_transfer", "color_range")
+    assert [stream[name] for name in names] == ["bt709", "bt709", "bt709", "tv"]
+    if row.tag:
+        assert stream["codec_tag_string"] == row.tag
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    writer = open_writer(video_format("h264"), tmp_path / "a.mp4", info_of())
+    with pytest.raises(BadPicture, match="one size"):
+        writer.write(CutFrame(0, 0, 1, torch.zeros(32, 64, 3)))
+    with pytest.raises(BadPicture, match="backdrop"):
+        writer.write(CutFrame(0, 0, 1, torch.zeros(48, 64, 4)))
+    writer.discard()
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="prores-4444"):
+        video_format("divx")
+    with pytest.raises(BadOption, match="one quality"):
+        open_writer(video_format("prores-4444"), tmp_path / "a.mov", info_of(), quality=50)
+    with pytest.raises(BadOption, match="1 to 100"):
+        open_writer(video_format("h264"), tmp_path / "a.mp4", info_of(), quality=101)
+    with pytest.raises(BadOption, match="cannot be written"):
+        open_writer(video_format("h264"), tmp_path / "none" / "a.mp4", info_of())
+
+
+@pytest.mark.parametrize("format", ["webm-vp9", "h264", "hevc", "matte-h264"])
+def test_more_quality_is_more_bytes(format: str, tmp_path: Path) -> None:
+    row = video_format(format)
+    chance = torch.Generator().manual_seed(1)
+    image = torch.rand(48, 64, 4 if row.alpha != "none" or row.matte else 3, generator=chance)
+    sizes = []
+    for quality in (1, None, 100):
+        file = tmp_path / f"{quality}{row.suffix}"
+        writer = open_writer(row, file, info_of(), quality=quality)
+        writer.write(CutFrame(0, 0, 3003, image))
+        writer.close()
+        sizes.append(file.stat().st_size)
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 3
