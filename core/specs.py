@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import Literal, TypeAlias
 
 Location = Literal["local", "hosted"]
@@ -24,9 +26,15 @@ class Price:
     source: str
     origin: Origin = "document"
     """Told by the provider's interface, read in its documents or at a reseller, or the user's."""
+    unit: Literal["picture", "second", "video"] = "picture"
+    """What it is for: "second" in the row of a model that takes videos, "video" for a whole one."""
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
+
+    def of_video(self, seconds: Fraction) -> Price:
+        """Return what a video of this length costs, each second that has begun counted."""
+        return replace(self, amount=self.amount * ceil(seconds), unit="video")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,16 @@ class Repeatable:
 
 
 @dataclass(frozen=True)
+class VideoLimits:
+    """What a model that takes videos takes at most."""
+
+    seconds: int
+    """Of one video."""
+    side: int
+    """Width and height in pixels."""
+
+
+@dataclass(frozen=True)
 class Hosting:
     """What is known of a hosted model besides its price; a new model of a provider is a row."""
 
@@ -86,7 +104,7 @@ class Hosting:
     seconds: float
     """What a job usually takes."""
     most_bytes: int
-    """The largest PNG that is sent."""
+    """The largest PNG, or video file, that is sent."""
     inline_bytes: int
     """The largest that travels inside the request; larger ones are uploaded first."""
     retention: Retention
@@ -98,6 +116,10 @@ class Hosting:
     """What the provider puts into its pictures; its file is then kept with the alpha."""
     repeatable: Repeatable | None = None
     """None: a submit whose answer was lost may have been billed, and is not sent again."""
+    video: VideoLimits | None = None
+    """Of a model whose jobs are whole videos; None for one that takes pictures."""
+    patience: float = 300.0
+    """Seconds that one job may take before it is left to be resumed."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +146,11 @@ class BackendSpec:
     """It cuts out along the mask of the subject that each picture comes with."""
     weights_sha256: str | None = None
     """Of the file in use, once a backend with weights is open."""
+
+    @property
+    def media(self) -> Literal["picture", "video"]:
+        """Return what one job of it is about."""
+        return "video" if self.hosting and self.hosting.video else "picture"
 
     @property
     def sizable(self) -> bool:

@@ -9,8 +9,9 @@ backend to them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from .errors import PictureError
 from .repeat import Repeat
 from .specs import BackendSpec, Price
+from .tickets import Claim as Claim
+from .tickets import Ticket as Ticket
 
 if TYPE_CHECKING:  # facts about backends are read without waiting for torch
     import torch
@@ -79,6 +82,19 @@ class Matte:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """A video model's answer for one video: a file on this disk, as the host gave it."""
+
+    path: Path
+    """It may go on after `size` bytes, with what the cache has to say of it."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Of those bytes, in hexadecimal."""
+    facts: Facts
+
+
+@dataclass(frozen=True)
 class Failure:
     """One picture that could not be delivered."""
 
@@ -94,45 +110,14 @@ class Outcome:
     """What became of the frame with this index."""
 
     index: int
-    result: Matte | Failure
+    result: Matte | Clip | Failure
+    """A Clip only of a model that takes videos, for which no `Backend.run` yields."""
 
     @property
     def error(self) -> PictureError | None:
         """Return why there is no matte; None when there is one. Holds for an Outcome of this
         package's other identity, too, where `isinstance` does not."""
         return getattr(self.result, "error", None)
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """Paid work at a provider. Never holds a key to an account."""
-
-    backend: str
-    request_id: str | None
-    """None: it was sent, but its answer was lost."""
-    urls: Mapping[str, str] = field(default_factory=dict)
-    """Where to ask for it, by role, as the provider gave them; "input" is what it was given, as an
-    address or `sha256:...`, where its answers repeat that. While there is no id: "submit", where
-    it was sent, and "account", see `Repeat`."""
-    sent: tuple[int, int] | None = field(default=None, compare=False)
-    """(width, height) of the picture as it was sent; None when it is not known."""
-    created: str | None = field(default=None, compare=False)
-    """When it was sent, UTC in ISO 8601; None: in this run."""
-    told: bool = field(default=False, compare=False)
-    """Its result was there before, and its cost has been told."""
-    repeat_key: str = field(default="", compare=False)
-    """Its answer was lost, and can still be asked for with this key; see `Repeat`."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Paid work to be fetched by its ticket, without the picture."""
-
-    index: int
-    work: str
-    ticket: Ticket
-    size: tuple[int, int]
-    """(width, height) in pixels of the picture that was sent."""
 
 
 class Job:
@@ -198,6 +183,11 @@ class Job:
         """
         return None
 
+    def place(self, work: str) -> Path:
+        """Return where the file of this work's result can be written: a new name, in a folder that
+        is there. What is left there belongs to the caller. Raises OSError."""
+        return Path(tempfile.mkdtemp(prefix="rmbg-")) / "result"
+
     def signed_in(self) -> str:
         """Return the credential of whoever is signed in where this runs, for the header of a
         request alone; empty where nobody is."""
@@ -208,8 +198,8 @@ class Job:
         return False
 
     def settled(self, work: str, outcome: Outcome) -> None:
-        """Note that the work has its outcome. A Matte was paid for; of a Failure, `error.paid` says
-        what became of the money, and only "no" frees what was reserved."""
+        """Note that the work has its outcome. A Matte or Clip was paid for; of a Failure,
+        `error.paid` says what became of the money, and only "no" frees what was reserved."""
 
 
 class Backend(Protocol):

@@ -1,44 +1,46 @@
-"""Hosted models as a Backend: many pictures at once on the process's one event loop."""
+"""Hosted models as a Backend: many paid jobs at once on the process's one event loop.
+
+What one job sends and what it makes is a picture here, and a video in `video_backend.py`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import queue
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
 from ...config.account_mark import uses_signed_in
 from ...config.hosted import bases_of, hosting_of, limits_of, priced
 from ...config.keys import Key, checked_key, find_key
 from ...core.errors import KeyMissing, Refusal
 from ...core.specs import BackendSpec, OptionValue
-from ...core.types import Backend, Claim, Frame, Host, Job, Outcome
+from ...core.types import Backend, Claim, Frame, Host, Job, Matte, Outcome
 from . import codec
 from .http.redact import Redactor
 from .http.runtime import runtime
 from .http.transport import Transport
-from .http.wire import Provider
+from .http.wire import Provider, Words
 from .jobs.job_runner import JobRunner
-from .jobs.run_context import BlockingPool, HostedRequest, RunContext
+from .jobs.run_context import BlockingPool, HostedRequest, Made, Packed, RunContext
 from .jobs.schedule import PollSchedule
 from .providers import PROVIDERS
+from .running import Running
 
 #: Settings that never reach the provider; the others are part of what a picture's result depends
 #: on, and so of its identity.
 _OURS = frozenset({"profile", "downscale", "resubmit", "client", "account"})
 
 _TICK = 0.1
-# Cancel returns within half a second: what may be waited for after it is asked.
-_PATIENCE = 0.2
-_JOINING = 0.15
 # Beyond those at the provider, pictures that are packed or unpacked meanwhile.
 _BESIDE = 4
 
 
-class HostedBackend:
-    """A provider's model. Nothing is looked up or connected before the first picture of a run."""
+class HostedJobs(ABC):
+    """A provider's model. Nothing is looked up or connected before the first job of a run."""
 
     def __init__(self, spec: BackendSpec, options: Mapping[str, OptionValue]) -> None:
         self._options = options
@@ -48,33 +50,17 @@ class HostedBackend:
         # By the limits in force: else a plan that allows more jobs at a time would not be used.
         self.spec = replace(priced(spec), window=self._limits.in_flight + _BESIDE)
         sent = {name: value for name, value in options.items() if name not in _OURS}
+        #: What a result depends on beside what is sent, and so a part of its identity.
         self._parameters = json.dumps(sent, sort_keys=True)
 
-    def work(self, frame: Frame) -> str | None:
-        """See `Backend.work`: the pixels as they are sent, the model, and the provider's settings.
-
-        Neither gateway nor client: the same picture through another door is the same work.
-        """
-        pixels = codec.identity(codec.levels_of(frame))
-        digest = hashlib.sha256(f"{pixels} {self._parameters}".encode()).hexdigest()
-        return f"{self.spec.id}:{digest}"
-
-    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
-        """See `Backend.run`. Raises KeyMissing, AccountRefused, Offline, OverBudget, Cancelled."""
-        return self._carry(map(self._request, frames), job)
-
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
-        """Fetch what was paid for earlier, without the pictures. Raises like `run`."""
-        return self._carry(map(HostedRequest.of_claim, claims), job)
+        """Fetch what was paid for earlier, without what was sent. Raises KeyMissing,
+        AccountRefused, Offline, OverBudget, Cancelled."""
+        media = self.spec.media
+        return self._carry((HostedRequest.of_claim(claim, media) for claim in claims), job)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # of the contract; there is nothing to do
         """Nothing outlives a run but the process's loop thread."""
-
-    def _request(self, frame: Frame) -> HostedRequest:
-        height, width, _ = frame.pixels.shape
-        work = self.work(frame)
-        assert work is not None
-        return HostedRequest(frame.index, frame.name, work, (width, height), frame)
 
     def _carry(self, requests: Iterator[HostedRequest], job: Job) -> Iterator[Outcome]:
         job.check()
@@ -83,7 +69,7 @@ class HostedBackend:
             return
         # An official client blocks a thread for every picture that it works on.
         pool = BlockingPool(self.spec.window + _BESIDE) if self._official else BlockingPool()
-        run = _Run(self._job_runner(job, pool), pool)
+        run = Running(self._job_runner(job, pool), pool)
         try:
             run.start(first)
             yield from self._outcomes(run, requests, job)
@@ -91,7 +77,7 @@ class HostedBackend:
             run.stop()
 
     def _outcomes(
-        self, run: _Run, requests: Iterator[HostedRequest], job: Job
+        self, run: Running, requests: Iterator[HostedRequest], job: Job
     ) -> Iterator[Outcome]:
         refusal: Refusal | None = None
         more = True
@@ -132,14 +118,15 @@ class HostedBackend:
             )
         return checked_key(self.spec, credential, "the account that is signed in")
 
-    def _provider(self, key: Key, pool: BlockingPool) -> Provider:
-        """Return the words of the provider: this package's, or those of its official client."""
-        if self._official:
-            from .providers.official import OFFICIAL
+    @abstractmethod
+    def _provider(self, key: Key, pool: BlockingPool) -> Words:
+        """Return the words of the provider."""
 
-            official = OFFICIAL[self.spec.provider]
-            return official(self.spec, self._bases, self._options, key.reveal(), pool.run)
-        return PROVIDERS[self.spec.provider](self.spec, self._bases, self._options)
+    @abstractmethod
+    async def _fetch(
+        self, context: RunContext, request: HostedRequest, url: str, size: tuple[int, int]
+    ) -> Made:
+        """See `RunContext.fetch`."""
 
     def _job_runner(self, job: Job, pool: BlockingPool) -> JobRunner:
         spec, limits = self.spec, self._limits
@@ -177,55 +164,67 @@ class HostedBackend:
                 ),
                 mark=key.mark,
                 resubmit=bool(self._options.get("resubmit", False)),
-                downscale=bool(self._options.get("downscale", False)),
+                fetch=self._fetch,
             )
         )
 
 
-class _Run:
-    """The coroutines of one run, seen from the caller's thread."""
+class HostedBackend(HostedJobs):
+    """A provider's model for pictures."""
 
-    def __init__(self, job_runner: JobRunner, pool: BlockingPool) -> None:
-        self._job_runner = job_runner
-        self._pool = pool
-        self._runtime = runtime()
-        self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
-        self.open = 0
+    def work(self, frame: Frame) -> str | None:
+        """See `Backend.work`: the pixels as they are sent, the model, and the provider's settings.
 
-    def start(self, request: HostedRequest) -> None:
-        self.open += 1
-        self._runtime.start(self._job_runner.carry(request)).add_done_callback(self._ended.put)
-
-    def idle(self) -> bool:
-        """Say whether nothing waits to be handed out, so that more pictures can be pulled."""
-        return self._ended.empty()
-
-    def next(self, seconds: float) -> Outcome | Refusal | None:
-        """Return the next outcome, a refusal instead of one, or None when nothing came in time.
-
-        Anything else that a request raised is a fault of ours and is raised.
+        Neither gateway nor client: the same picture through another door is the same work.
         """
-        try:
-            ended = self._ended.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        self.open -= 1
-        if ended.cancelled():
-            return None
-        error = ended.exception()
-        if isinstance(error, Refusal):
-            return error
-        return ended.result()
+        pixels = codec.identity(codec.levels_of(frame))
+        digest = hashlib.sha256(f"{pixels} {self._parameters}".encode()).hexdigest()
+        return f"{self.spec.id}:{digest}"
 
-    def send_no_more(self) -> None:
-        """End the requests of which nothing was sent, without an outcome; the others go on."""
-        self._runtime.start(self._job_runner.send_no_more())
+    def run(self, frames: Iterable[Frame], job: Job) -> Iterator[Outcome]:
+        """See `Backend.run`. Raises KeyMissing, AccountRefused, Offline, OverBudget, Cancelled."""
+        return self._carry(map(self._request, frames), job)
 
-    def stop(self) -> None:
-        """End everything that is still under way; at once when nothing is."""
-        self._pool.stop()
-        self._runtime.start(self._job_runner.stop(_PATIENCE)).result()
-        self._pool.join(_JOINING)
+    def _request(self, frame: Frame) -> HostedRequest:
+        height, width, _ = frame.pixels.shape
+        work = self.work(frame)
+        assert work is not None
+        return HostedRequest(frame.index, frame.name, work, (width, height), self._pack_of(frame))
+
+    def _pack_of(self, frame: Frame) -> Callable[[RunContext], Awaitable[Packed]]:
+        downscale = bool(self._options.get("downscale", False))
+        return partial(_pack, frame, downscale)
+
+    def _provider(self, key: Key, pool: BlockingPool) -> Provider:
+        """Return the words of the provider: this package's, or those of its official client."""
+        if self._official:
+            from .providers.official import OFFICIAL
+
+            official = OFFICIAL[self.spec.provider]
+            return official(self.spec, self._bases, self._options, key.reveal(), pool.run)
+        return PROVIDERS[self.spec.provider](self.spec, self._bases, self._options)
+
+    async def _fetch(
+        self, context: RunContext, request: HostedRequest, url: str, size: tuple[int, int]
+    ) -> Made:
+        data = await context.transport.download(url, codec.most_bytes(size))
+        values = await context.pool.run(codec.decode_alpha, data, size)
+        original = data if hosting_of(context.spec).marks else None
+        return lambda facts: Matte(values, "alpha", facts, original)
+
+
+async def _pack(frame: Frame, downscale: bool, context: RunContext) -> Packed:
+    """Make the PNG of a picture beside the loop. Raises BadPicture for one that is too large."""
+    most = hosting_of(context.spec).most_bytes
+
+    def pack() -> codec.Sent:
+        stopped = context.pool.stopping.is_set
+        return codec.fit_png(codec.levels_of(frame), most, downscale, stopped)
+
+    sent = await context.pool.run(pack)
+    provider = cast("Provider", context.provider)
+    hand_over = partial(provider.hand_over, context.transport, sent.png)
+    return Packed((sent.width, sent.height), hand_over, sent.note)
 
 
 def open_hosted(spec: BackendSpec, host: Host, **options: OptionValue) -> Backend:

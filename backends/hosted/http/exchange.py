@@ -6,26 +6,24 @@ No exception of aiohttp leaves this file: some carry the request's headers, and 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
-from ....version import __version__
 from .addresses import Barred
+from .bodies import Slices
 from .retry import Seen
 from .sessions import Proxy
-from .wire import Answer, Call, SendState, Upload
+from .wire import Answer, Pieces, SendState, Sink
 
-USER_AGENT = f"rmbg-nodes/{__version__} (+https://github.com/rmbg-nodes/rmbg-nodes)"
-
-_SLICE = 65_536
+# What is handed to a sink at a time.
+_PIECE = 1 << 20
+# What a host says instead of a file.
+_MOST_OF_AN_ERROR = 1_000_000
 #: Bytes a second. What is slower on average, after the first `read_seconds`, is given up.
 SLOWEST = 20_000.0
 
@@ -56,7 +54,7 @@ class Request:
     method: str
     url: URL
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(repr=False)
+    body: bytes | Pieces | None = field(repr=False)
     most_bytes: int
     """Of the answer's body."""
     connect_seconds: float
@@ -66,6 +64,8 @@ class Request:
     """For all of it, so that an upload ends that the server does not take."""
     wants_json: bool = False
     """An answer that is no JSON object is of no use."""
+    sink: Sink | None = None
+    """Takes the body of an answer with status 200, whose Answer is then empty."""
 
 
 @dataclass(frozen=True)
@@ -93,37 +93,6 @@ class Attempt:
         return f"{self.host} answered {_named(self.seen.status)}"
 
 
-def packed(call: Call, key_headers: Mapping[str, str]) -> tuple[CIMultiDict[str], bytes | None]:
-    """Return the headers, with what identifies the account, and the body or None.
-
-    No compression is asked for: answers are small or pictures, and a bomb needs a fuse.
-    """
-    headers = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-    body = call.content
-    if call.data is not None:
-        body = json.dumps(call.data).encode()
-        headers["Content-Type"] = "application/json"
-    elif call.upload is not None:
-        boundary = uuid.uuid4().hex
-        body = _form(call.upload, boundary)
-        headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
-    if body is not None:
-        headers["Content-Length"] = str(len(body))
-    headers.update(call.headers)
-    headers.update(key_headers)
-    return headers, body
-
-
-def _form(upload: Upload, boundary: str) -> bytes:
-    """Return a form with one file in it (RFC 7578)."""
-    head = (
-        f"--{boundary}\r\n"
-        f'Content-Disposition: form-data; name="{upload.field}"; filename="{upload.file_name}"\r\n'
-        f"Content-Type: {upload.content_type}\r\n\r\n"
-    )
-    return head.encode() + upload.content + f"\r\n--{boundary}--\r\n".encode()
-
-
 async def exchange(
     session: aiohttp.ClientSession, request: Request, proxy: Proxy | None, departure: SendState
 ) -> Attempt:
@@ -136,7 +105,7 @@ async def exchange(
             request.method,
             request.url,
             headers=request.headers,
-            data=None if request.body is None else _Body(request.body),
+            data=Slices(request.body) if isinstance(request.body, bytes) else request.body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=request.total_seconds,
@@ -162,23 +131,12 @@ async def exchange(
     return Attempt(host, replace(seen, json_ok=useful, transport_error=False), answer)
 
 
-class _Body:
-    """The bytes of a body in slices, from the beginning each time it is iterated.
-
-    aiohttp warns of large bytes objects, and reads files in threads of the loop's executor, which
-    would then stay.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._content), _SLICE):
-            yield self._content[at : at + _SLICE]
-
-
 class _TooLarge(Barred):
     pass
+
+
+class _NotTaken(Barred):
+    """The disk did not take an answer."""
 
 
 class _TooSlow(OSError):
@@ -187,15 +145,34 @@ class _TooSlow(OSError):
 
 async def _read(response: aiohttp.ClientResponse, request: Request) -> bytes:
     clock = asyncio.get_running_loop().time
-    started, body = clock(), bytearray()
+    started, body, length = clock(), bytearray(), 0
     announced = response.content_length or 0
+    sink = request.sink if response.status == HTTPStatus.OK else None
+    most = request.most_bytes if sink or request.sink is None else _MOST_OF_AN_ERROR
+    if sink:
+        await _kept(sink.begin())
     async for piece in response.content.iter_any():
         body += piece
-        if max(len(body), announced) > request.most_bytes:
-            raise _TooLarge(f"its answer is larger than the {request.most_bytes} bytes expected")
-        if clock() - started > request.read_seconds + len(body) / SLOWEST:
+        length += len(piece)
+        if max(length, announced) > most:
+            raise _TooLarge(f"its answer is larger than the {most} bytes expected")
+        if clock() - started > request.read_seconds + length / SLOWEST:
             raise _TooSlow("its answer comes too slowly")
+        if sink and len(body) >= _PIECE:
+            await _kept(sink.write(bytes(body)))
+            body.clear()
+    if sink:
+        await _kept(sink.write(bytes(body)))
+        return b""
     return bytes(body)
+
+
+async def _kept(writing: Awaitable[None]) -> None:
+    """Raise _NotTaken where the disk refuses: another download would end there, too."""
+    try:
+        await writing
+    except OSError as error:
+        raise _NotTaken(f"it cannot be written here ({error.strerror or error})") from None
 
 
 def _failed(host: str, error: BaseException, seen: Seen) -> Attempt:

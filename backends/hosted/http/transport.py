@@ -19,14 +19,15 @@ from urllib.parse import urljoin
 from ....config.settings import read_settings
 from ....core.errors import Offline
 from .addresses import Barred, Base, check_url, origin_of, parse_url
+from .bodies import length_of, packed
 from .data_uri import decode_data_uri
-from .exchange import SLOWEST, Attempt, Request, exchange, packed
+from .exchange import SLOWEST, Attempt, Request, exchange
 from .rate_limits import RateLimits
 from .redact import Redactor
 from .retry import Accept, Again, Backoff, Operation, decide
 from .runtime import Runtime
 from .sessions import SessionName, proxy_for
-from .wire import Account, Answer, AnswerLost, Call, NotSent, SendState, Unreachable
+from .wire import Account, Answer, AnswerLost, Call, NotSent, SendState, Sink, Unreachable
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
@@ -97,7 +98,7 @@ class Transport:
             raise NotSent("its address is not on the provider's servers")
         seconds = call.answer_seconds or self._submit_seconds
         request = self._request(call, _MOST_OF_A_SUBMIT, self._key_headers)
-        total = seconds + len(request.body or b"") / SLOWEST
+        total = seconds + length_of(request.body) / SLOWEST
         request = replace(
             request, read_seconds=seconds, total_seconds=total, wants_json=call.repeatable
         )
@@ -140,12 +141,21 @@ class Transport:
         hosts; the key is never sent. Raises Unreachable or Offline."""
         if url[:5].lower() == "data:":
             return decode_data_uri(url, most_bytes)
+        return (await self._downloaded(url, most_bytes)).body
+
+    async def download_into(self, sink: Sink, url: str, most_bytes: int) -> None:
+        """Give the file at this address to a sink, as it comes; otherwise like `download`."""
+        if url[:5].lower() == "data:":
+            raise Unreachable("its address is a data URI, which no video comes in")
+        await self._downloaded(url, most_bytes, sink)
+
+    async def _downloaded(self, url: str, most_bytes: int, sink: Sink | None = None) -> Answer:
         last, answer = await self._repeat(
-            "download", lambda number: self._followed(url, most_bytes, number)
+            "download", lambda number: self._followed(url, most_bytes, number, sink)
         )
         if answer is None:
             raise Unreachable(self._redactor.clean(str(last)), last.seen.status)
-        return answer.body
+        return answer
 
     def rebase(self, role: str, url: str) -> str | None:
         """See wire.Wire."""
@@ -170,11 +180,11 @@ class Transport:
     def _quotable(self, answer: Answer) -> Answer:
         return replace(answer, body=self._redactor.hide(answer.body))
 
-    async def _followed(self, url: str, most_bytes: int, number: int) -> Attempt:
+    async def _followed(self, url: str, most_bytes: int, number: int, sink: Sink | None) -> Attempt:
         """Return the answer at the end of the redirects, each judged like the first address."""
         for _ in range(_MOST_REDIRECTS + 1):
             check_url(url, self._gateways, plain_http=self._plain_http)
-            request = self._request(Call("GET", url), most_bytes, {})
+            request = replace(self._request(Call("GET", url), most_bytes, {}), sink=sink)
             attempt = await self._exchange(request, "public", number, SendState())
             if attempt.answer is None or attempt.seen.status not in _REDIRECTS:
                 return attempt
@@ -237,7 +247,7 @@ class Transport:
 
     def _request(self, call: Call, most_bytes: int, key_headers: Mapping[str, str]) -> Request:
         headers, body = packed(call, key_headers)
-        volume = len(body or b"") + most_bytes
+        volume = length_of(body) + most_bytes
         return Request(
             call.method,
             parse_url(call.url),

@@ -20,6 +20,26 @@ from ....core.types import Ticket
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 
+class Pieces(Protocol):
+    """A body that is read while it is sent, from its beginning each time it is iterated."""
+
+    @property
+    def length(self) -> int:
+        """Return its size in bytes."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class Sink(Protocol):
+    """Where the body of an answer goes that is too large for memory."""
+
+    async def begin(self) -> None:
+        """Forget what came before: an answer begins. Raises OSError."""
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises OSError."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """A file as a multipart form field."""
@@ -27,7 +47,9 @@ class Upload:
     field: str
     file_name: str
     content_type: str
-    content: bytes
+    content: bytes | Pieces
+    before: tuple[tuple[str, str], ...] = ()
+    """Fields of text that come before the file: (name, text)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ class Call:
     url: str
     data: JsonObject | None = None
     """Sent as JSON."""
-    content: bytes | None = None
+    content: bytes | Pieces | None = None
     """Sent as it is."""
     upload: Upload | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -199,8 +221,8 @@ class Ready:
     url: str
 
 
-class Provider(Protocol):
-    """One provider's words.
+class Words(Protocol):
+    """One provider's words about jobs, whatever they work on.
 
     Every method may raise KeyMissing (the key is refused), AccountRefused (no credit, no
     entitlement), BackendFailed or BadPicture (the picture is refused, nothing to fetch), and what
@@ -210,13 +232,10 @@ class Provider(Protocol):
     def headers(self, key: str) -> Mapping[str, str]:
         """Return the headers that identify the account."""
 
-    async def hand_over(self, wire: Wire, png: bytes) -> str:
-        """Return what stands for the picture in the request: its bytes as text, or an upload's
-        URL."""
-
     async def submit(self, wire: Wire, image: str) -> Ticket:
-        """Start the paid work. Raises NotSent, or AnswerLost when the answer is no ticket; at a
-        host that takes idempotency keys this is asked for again then, and KeySpent ends that."""
+        """Start the paid work on what this stands for. Raises NotSent, or AnswerLost when the
+        answer is no ticket; at a host that takes idempotency keys this is asked for again then, and
+        KeySpent ends that."""
 
     async def poll(self, wire: Wire, ticket: Ticket) -> Working | Ready:
         """Ask how far it is. Raises NotKnown when there is no such job, ResultWaiting when the
@@ -225,3 +244,28 @@ class Provider(Protocol):
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """Ask the provider to drop a job that has not begun. True only when the provider said that
         it never will begin, so that it costs nothing."""
+
+
+class Provider(Words, Protocol):
+    """The words for pictures."""
+
+    async def hand_over(self, wire: Wire, png: bytes) -> str:
+        """Return what stands for the picture in the request: its bytes as text, or an upload's
+        URL."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video on its way to a provider. Its name stays here."""
+
+    content: Pieces
+    content_type: str
+    suffix: str
+    """With its dot, as the container is usually named."""
+
+
+class VideoProvider(Words, Protocol):
+    """The words for videos, which travel as addresses."""
+
+    async def upload(self, wire: Wire, video: VideoFile) -> str:
+        """Return the address at which the provider keeps the video for a while."""

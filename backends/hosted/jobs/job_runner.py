@@ -1,10 +1,13 @@
-"""The life of one paid picture.
+"""The life of one paid picture or video.
 
     known -> reserve -> hand over -> sending -> submit -> submitted -> follow -> settled
 
 One rule stands above all: a submit whose bytes may have left is never repeated, unless the host
 takes idempotency keys (repeats.py). What was accepted is durable before it is asked for, Cancel
 never interrupts a submit that is on its way, and whatever has an id can be fetched later.
+
+What is sent and what is made of the answer, a picture's or a video's, is `HostedRequest.pack` and
+`RunContext.fetch`.
 """
 
 from __future__ import annotations
@@ -15,16 +18,14 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from ....core.errors import BackendFailed, PictureError, RmbgError, UnusableResult
-from ....core.specs import Price
-from ....core.types import Failure, Frame, Matte, Outcome, Ticket
-from .. import codec
+from ....core.types import Clip, Failure, Matte, Outcome, Ticket
 from ..http.wire import AnswerLost, KeySpent, NotKnown, NotSent, SendState, Unreachable
 from . import messages, repeats
-from .lost_answers import accepted, ask_again, of_lost, packed_png
-from .run_context import HostedRequest, RunContext
+from .lost_answers import accepted, ask_again, of_lost
+from .run_context import HostedRequest, Packed, RunContext
 from .wait import ResultWaiter
 
-Result = TypeVar("Result", bound="Matte | Failure")
+Result = TypeVar("Result", bound="Matte | Clip | Failure")
 
 _log = logging.getLogger("rmbg_nodes.hosted")
 
@@ -59,10 +60,10 @@ class JobRunner:
         self._requests[task] = request
         flights = self._context.runtime.flights
         key = f"{self._context.home} {request.work}"
-        result: Matte | Failure | None = None
+        result: Matte | Clip | Failure | None = None
         try:
             while (other := flights.get(key)) is not None:
-                shared = cast("Matte | Failure | None", await asyncio.shield(other))
+                shared = cast("Matte | Clip | Failure | None", await asyncio.shield(other))
                 if shared is not None:
                     return Outcome(request.index, messages.second_copy(request.name, shared))
             flights[key] = flight = asyncio.get_running_loop().create_future()
@@ -94,7 +95,7 @@ class JobRunner:
         for call in calls:
             call.cancel()
 
-    async def _lead(self, request: HostedRequest) -> Matte | Failure:
+    async def _lead(self, request: HostedRequest) -> Matte | Clip | Failure:
         context = self._context
         try:
             ticket = request.ticket or await context.pool.run(context.job.known, request.work)
@@ -104,7 +105,7 @@ class JobRunner:
             asked = await self._asked_again(request, ticket)
             if not isinstance(asked, Failure):
                 ticket = asked
-            elif not (context.resubmit and request.frame and asked.error.paid == "perhaps"):
+            elif not (context.resubmit and request.pack and asked.error.paid == "perhaps"):
                 return await self._settled(request, asked)
         if ticket is not None and ticket.request_id is not None:
             self._paid.add(request.work)
@@ -112,22 +113,23 @@ class JobRunner:
             started = asyncio.get_running_loop().time()
             ready = await waiter.ready(resumed=True)
             note = "resumed: it was sent and paid for earlier"
-            result = await waiter.matte(ready, ticket.sent or request.size, started, note)
+            result = await waiter.result(ready, ticket.sent or request.size, started, note)
             useless = waiter.nothing_there or _is_unusable(result)
-            if not (context.resubmit and request.frame and useless):
+            if not (context.resubmit and request.pack and useless):
                 return await self._settled(request, result)
         elif ticket is not None and not context.resubmit:
             return Failure(messages.lost_earlier(request.name, context.spec))
-        if request.frame is None:
-            return Failure(BackendFailed(f"{request.name}: there is no picture to send."))
-        return await self._sent(request, request.frame)
-
-    async def _sent(self, request: HostedRequest, frame: Frame) -> Matte | Failure:
-        context = self._context
+        if request.pack is None:
+            what = context.spec.media
+            return Failure(BackendFailed(f"{request.name}: there is no {what} to send."))
         try:
-            packed = await packed_png(context, frame)
+            packed = await request.pack(context)
         except PictureError as error:
             return Failure(messages.about(request.name, error))
+        return await self._sent(request, packed)
+
+    async def _sent(self, request: HostedRequest, packed: Packed) -> Matte | Clip | Failure:
+        context = self._context
         async with context.rate_limits.jobs:
             if self._lost >= _LOST_IN_A_ROW:
                 return Failure(messages.not_tried(request.name, context.spec))
@@ -139,16 +141,15 @@ class JobRunner:
             until = asyncio.get_running_loop().time() + _MAY_MEET
             waiter = ResultWaiter(context, request, ticket, self._queued)
             ready = await waiter.ready(resumed=False)
-        # The provider is done with it: the next picture may be sent while this one is fetched.
-        size = packed.width, packed.height
-        result = await waiter.matte(ready, size, started, packed.note)
+        # The provider is done with it: the next one may be sent while this one is fetched.
+        result = await waiter.result(ready, packed.size, started, packed.note)
         if beside:
             await asyncio.wait(beside, timeout=until - asyncio.get_running_loop().time())
         return await self._settled(request, await self._undisputed(request, ticket, result))
 
     async def _undisputed(
-        self, request: HostedRequest, ticket: Ticket, result: Matte | Failure
-    ) -> Matte | Failure:
+        self, request: HostedRequest, ticket: Ticket, result: Matte | Clip | Failure
+    ) -> Matte | Clip | Failure:
         """Return the result, or a Failure if another submit got the same id: it may be either's."""
         try:
             held = await self._context.pool.run(self._context.job.known, request.work)
@@ -158,17 +159,15 @@ class JobRunner:
             return result
         return Failure(messages.disputed(request.name, self._context.spec, ticket))
 
-    async def _ticket(self, request: HostedRequest, packed: codec.Sent) -> Ticket | Failure:
+    async def _ticket(self, request: HostedRequest, packed: Packed) -> Ticket | Failure:
         """Pay. What is not sent after all frees what was reserved."""
         context = self._context
         try:
-            await context.pool.run(
-                context.job.reserve, request.work, cast("Price", context.spec.price)
-            )
+            await context.pool.run(context.job.reserve, request.work, context.price(request))
         except PictureError as refused:
             return Failure(messages.about(request.name, refused))
         try:
-            image = await context.provider.hand_over(context.transport, packed.png)
+            image = await packed.hand_over()
         except (PictureError, Unreachable) as problem:
             reason = messages.not_sent(request.name, context.spec, problem)
             return await self._settled(request, Failure(reason))
@@ -176,7 +175,7 @@ class JobRunner:
             self._free(request)
             raise
         try:
-            ticket = await self._uninterrupted(request, image, (packed.width, packed.height))
+            ticket = await self._uninterrupted(request, image, packed.size)
         except (PictureError, NotSent) as problem:
             return Failure(messages.not_sent(request.name, context.spec, problem))
         except AnswerLost as lost:
@@ -259,7 +258,11 @@ class JobRunner:
             context.job.settled(work, Outcome(-1, Failure(free, ticket.request_id)))
 
     def _land(
-        self, key: str, flight: asyncio.Future[object], work: str, result: Matte | Failure | None
+        self,
+        key: str,
+        flight: asyncio.Future[object],
+        work: str,
+        result: Matte | Clip | Failure | None,
     ) -> None:
         """Tell those who wait for the same picture; None: it has no outcome, and one of them
         carries it. While its submit is still on its way, they go on waiting."""
@@ -276,5 +279,5 @@ class JobRunner:
             submit.add_done_callback(land)
 
 
-def _is_unusable(result: Matte | Failure) -> bool:
+def _is_unusable(result: Matte | Clip | Failure) -> bool:
     return isinstance(result, Failure) and isinstance(result.error, UnusableResult)

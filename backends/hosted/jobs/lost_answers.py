@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from ....config.hosted import hosting_of
 from ....core.errors import MayBeBilled, PictureError
-from ....core.types import Failure, Frame, Ticket
-from .. import codec
+from ....core.types import Failure, Ticket
 from ..http.wire import AnswerLost, KeySpent, NotSent, SendState, Unreachable
 from . import messages, repeats
 from .run_context import HostedRequest, RunContext
@@ -59,24 +58,13 @@ async def accepted(context: RunContext, work: str, ticket: Ticket) -> None:
         raise KeySpent(str(foreign)) from None
 
 
-async def packed_png(context: RunContext, frame: Frame) -> codec.Sent:
-    """Make the PNG of a picture beside the loop. Raises BadPicture for one that is too large."""
-    most = hosting_of(context.spec).most_bytes
-
-    def pack() -> codec.Sent:
-        stopped = context.pool.stopping.is_set
-        return codec.fit_png(codec.levels_of(frame), most, context.downscale, stopped)
-
-    return await context.pool.run(pack)
-
-
 async def _picture_sent(context: RunContext, request: HostedRequest) -> str | None:
-    """Return what stood for the picture; made anew where it was not kept."""
+    """Return what stood for the picture; made anew where it was not kept. Of a video that is the
+    address of an upload, and another one is another request."""
     kept = await context.pool.run(context.job.picture_sent, request.work)
-    if kept is not None or request.frame is None:
+    if kept is not None or request.pack is None or context.spec.media == "video":
         return kept
     try:
-        packed = await packed_png(context, request.frame)
-        return await context.provider.hand_over(context.transport, packed.png)
+        return await (await request.pack(context)).hand_over()
     except (PictureError, Unreachable):
         return None

@@ -9,7 +9,7 @@ from ....config.hosted import hosting_of
 from ....config.invocation import command
 from ....core.errors import BackendFailed, MayBeBilled, PictureError, ResultWaiting, UnusableResult
 from ....core.specs import BackendSpec
-from ....core.types import Failure, Matte, Ticket
+from ....core.types import Clip, Failure, Matte, Ticket
 
 
 def about(name: str, error: PictureError) -> PictureError:
@@ -18,7 +18,7 @@ def about(name: str, error: PictureError) -> PictureError:
     return error if text.startswith(name) else type(error)(f"{name}: {text}")
 
 
-def second_copy(name: str, result: Matte | Failure) -> Matte | Failure:
+def second_copy(name: str, result: Matte | Clip | Failure) -> Matte | Clip | Failure:
     """Return the result of the first of two equal pictures for the second, which costs nothing."""
     error: PictureError | None = getattr(result, "error", None)
     if error is not None:
@@ -41,8 +41,8 @@ def not_sent(name: str, spec: BackendSpec, error: Exception) -> PictureError:
 def not_tried(name: str, spec: BackendSpec) -> PictureError:
     """Several answers in a row were lost, so the provider gets no more work for now."""
     return BackendFailed(
-        f"{name} was not sent: {spec.provider} lost the answers to several pictures before it. "
-        "Nothing was billed for this one; run it again when the provider is well."
+        f"{name} was not sent: {spec.provider} lost the answers to several {spec.media}s before "
+        "it. Nothing was billed for this one; run it again when the provider is well."
     )
 
 
@@ -81,8 +81,8 @@ def picture_gone(name: str, spec: BackendSpec) -> PictureError:
     """The answer can be asked for, but not without what was sent."""
     return ResultWaiting(
         f"{name} was sent to {spec.provider} and the answer was lost. What was sent is not kept "
-        "here any more: run the picture itself again, which asks for the same answer and does not "
-        "pay twice."
+        f"here any more: run the {spec.media} itself again, which asks for the same answer and "
+        "does not pay twice."
     )
 
 

@@ -1,27 +1,30 @@
-"""What the pictures of one run share, and what one picture is on its way through it."""
+"""What the requests of one run share, and what one of them is on its way through it."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar, cast
 
 from ....config.hosted import Limits
-from ....core.specs import BackendSpec
-from ....core.types import Claim, Frame, Job, Ticket
+from ....core.specs import BackendSpec, Price
+from ....core.types import Claim, Clip, Facts, Job, Matte, Ticket
 from ..http.rate_limits import RateLimits
 from ..http.runtime import Runtime
 from ..http.transport import Transport
-from ..http.wire import Provider
+from ..http.wire import Words
 from .schedule import PollSchedule
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: What a job made, once it is told what is to be said of it.
+Made: TypeAlias = "Callable[[Facts], Matte | Clip]"
 
 _THREADS = 3
 
@@ -67,35 +70,51 @@ class BlockingPool:
 
 
 @dataclass(frozen=True)
+class Packed:
+    """What is sent for one request."""
+
+    size: tuple[int, int]
+    """(width, height)"""
+    hand_over: Callable[[], Awaitable[str]]
+    """Returns what stands for it in the request; see wire.Provider and wire.VideoProvider."""
+    note: str = ""
+    """What its report must say of it; empty for nothing."""
+
+
+@dataclass(frozen=True)
 class HostedRequest:
-    """One picture of one run."""
+    """One picture or video of one run."""
 
     index: int
     name: str
     work: str
     size: tuple[int, int]
     """(width, height)"""
-    frame: Frame | None = None
-    """None when there is only a ticket to fetch."""
+    pack: Callable[[RunContext], Awaitable[Packed]] | None = None
+    """Raises PictureError; None when there is only a ticket to fetch."""
     ticket: Ticket | None = None
     """The one to fetch, if it is known beforehand."""
+    price: Price | None = None
+    """Of this job alone; None: the row's."""
 
     @classmethod
-    def of_claim(cls, claim: Claim) -> HostedRequest:
-        """Make the request for a ticket without its picture."""
+    def of_claim(cls, claim: Claim, media: str = "picture") -> HostedRequest:
+        """Make the request for a ticket without its picture or video."""
         id = claim.ticket.request_id
-        name = f"request {id}" if id else f"the picture of {claim.size[0]} x {claim.size[1]}"
-        return cls(claim.index, name, claim.work, claim.size, ticket=claim.ticket)
+        name = f"request {id}" if id else f"the {media} of {claim.size[0]} x {claim.size[1]}"
+        return cls(
+            claim.index, name, claim.work, claim.size, ticket=claim.ticket, price=claim.price
+        )
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the pictures of one run share."""
+    """What the requests of one run share."""
 
     home: str
     """The provider's addresses, by which equal pictures of other runs are recognised."""
     spec: BackendSpec
-    provider: Provider
+    provider: Words
     transport: Transport
     rate_limits: RateLimits
     runtime: Runtime
@@ -106,4 +125,10 @@ class RunContext:
     mark: Callable[[str], str]
     """Tells the account of this run from others, given a salt; see `Key.mark`."""
     resubmit: bool
-    downscale: bool
+    fetch: Callable[[RunContext, HostedRequest, str, tuple[int, int]], Awaitable[Made]]
+    """Fetches a result from its URL, given the (width, height) that was sent. Raises what
+    `Transport.download` raises, and UnusableResult."""
+
+    def price(self, request: HostedRequest) -> Price:
+        """Return what this job costs."""
+        return request.price or cast("Price", self.spec.price)

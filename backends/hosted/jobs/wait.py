@@ -1,4 +1,4 @@
-"""From a ticket to a matte: asking, fetching, unpacking. All of it is free to repeat."""
+"""From a ticket to its result: asking, fetching, unpacking. All of it is free to repeat."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 from ....config.hosted import hosting_of
 from ....core.errors import PictureError, UnusableResult
 from ....core.specs import BackendSpec, Price
-from ....core.types import Facts, Failure, Matte, Ticket
-from .. import codec
+from ....core.types import Clip, Facts, Failure, Matte, Ticket
 from ..http.wire import NotKnown, Ready, Unreachable
 from ..job_ids import PICTURE, same_id, words_in
 from . import messages
-from .run_context import HostedRequest, RunContext
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .run_context import HostedRequest, Made, RunContext
 
 T = TypeVar("T")
 
@@ -53,11 +49,11 @@ class ResultWaiter:
         self._queued.pop(self._request.work, None)
         return result
 
-    async def matte(
+    async def result(
         self, ready: Ready | Failure, size: tuple[int, int], started: float, note: str
-    ) -> Matte | Failure:
-        """Fetch what the provider made of the picture. size: (width, height) as it was sent.
-        started: on the loop's clock."""
+    ) -> Matte | Clip | Failure:
+        """Fetch what the provider made of it. size: (width, height) as it was sent. started: on the
+        loop's clock."""
         if isinstance(ready, Failure):
             return ready
         until = started + self._context.limits.job_seconds
@@ -66,11 +62,9 @@ class ResultWaiter:
         )
         if isinstance(fetched, Failure):
             return fetched
-        data, values = fetched
         seconds = asyncio.get_running_loop().time() - started
-        facts = _facts(self._context.spec, self._ticket, seconds, note)
-        marked = bool(hosting_of(self._context.spec).marks)
-        return Matte(values, "alpha", facts, original=data if marked else None)
+        price = self._context.price(self._request)
+        return fetched(_facts(self._context.spec, self._ticket, price, seconds, note))
 
     async def _tried(self, work: Awaitable[T], what: str) -> T | Failure:
         """Return the result, or what went wrong. what: what messages say when no answer came."""
@@ -143,18 +137,11 @@ class ResultWaiter:
             return messages.refused_link(name, spec, ticket)
         return messages.missing(name, spec, ticket, str(problem))
 
-    async def _fetched(
-        self, ready: Ready, size: tuple[int, int], until: float
-    ) -> tuple[bytes, Tensor]:
-        """Return the provider's file and the alpha in it. until: on the loop's clock; what is not
-        there is not waited for after that."""
-        data = await self._downloaded(ready, size, until)
-        return data, await self._context.pool.run(codec.decode_alpha, data, size)
-
-    async def _downloaded(self, ready: Ready, size: tuple[int, int], until: float) -> bytes:
-        """Return the file. For a link that is no longer good the provider is asked for a new one,
-        at once and, where nothing is found, for a while."""
-        context, most = self._context, codec.most_bytes(size)
+    async def _fetched(self, ready: Ready, size: tuple[int, int], until: float) -> Made:
+        """Fetch the provider's file. For a link that is no longer good the provider is asked for a
+        new one, at once and, where nothing is found, for a while. until: on the loop's clock; what
+        is not there is not waited for after that."""
+        context = self._context
         clock = asyncio.get_running_loop().time
         pauses = [0.0, *self._pauses()]
         tries = {_REFUSED: 1, **dict.fromkeys(_NOTHING, len(pauses))}
@@ -162,7 +149,7 @@ class ResultWaiter:
         while True:
             await self._check_address(ready.url)
             try:
-                return await context.transport.download(ready.url, most)
+                return await context.fetch(context, self._request, ready.url, size)
             except Unreachable as problem:
                 if number >= tries.get(problem.status or 0, 0) or clock() + pauses[number] > until:
                     raise
@@ -190,8 +177,7 @@ class ResultWaiter:
             raise UnusableResult("the address of its result names another picture's request.")
 
 
-def _facts(spec: BackendSpec, ticket: Ticket, seconds: float, note: str) -> Facts:
-    price = cast("Price", spec.price)
+def _facts(spec: BackendSpec, ticket: Ticket, price: Price, seconds: float, note: str) -> Facts:
     marks = hosting_of(spec).marks
     marked = f"the provider's picture carries {marks}; only its mask is used" if marks else ""
     return Facts(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -58,7 +59,7 @@ def outcomes(
     backend: Backend, frames: Sequence[Frame], job: Job | None = None
 ) -> dict[int, Matte | Failure]:
     """Index -> result of one run."""
-    return {o.index: o.result for o in backend.run(frames, job or Job())}
+    return {o.index: cast("Matte | Failure", o.result) for o in backend.run(frames, job or Job())}
 
 
 @dataclass
