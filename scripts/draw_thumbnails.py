@@ -3,7 +3,8 @@
 The product shot is rendered, and so drawn the same each time. Each thumbnail is what Save Image
 saved when the template ran in a real ComfyUI (COMFYUI_DIR names its checkout) on the pictures that
 the pack brings. Where a template asks for a model of its own, a provider or ComfyUI's loader, the
-IS-Net weights of RMBG-1.4's kind in WEIGHTS stand in for it.
+IS-Net weights of RMBG-1.4's kind in WEIGHTS stand in for it. SAM3 is not run: for its mask stands
+the jug's true one, out of the rendering, made coarse.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,13 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES, GRAPHS = ROOT / "workflows", ROOT / "docs" / "api-workflows"
 SAMPLE, SAMPLE_SIDE = ROOT / "web" / "samples" / "rmbg-product.jpg", 1024
+ROUGH_MASK, BLOCK = "rmbg-rough-jug.png", 8
 SIDE, GAP, CELL = 512, 4, 32
 MOST_BYTES = 60_000
 CHEQUER = ((255, 255, 255), (214, 214, 214))
 PLATE, INK = (31, 37, 64), (255, 255, 255)
+# What only SAM3 needs.
+OF_SAM3 = ("CheckpointLoaderSimple", "CLIPTextEncode")
 # What tells those apart whose pictures are the same.
 LABELS = {
     "local-rmbg-2.0": "on this machine",
@@ -59,7 +64,10 @@ def thumbnail(pictures: Sequence[NDArray[np.uint8]], label: str = "") -> Image.I
 
 
 def graph_of(name: str, weights: str) -> dict[str, Any]:
-    """The template's graph for ComfyUI's API, with the weights where it asks for a model."""
+    """The template's graph for ComfyUI's API, with the weights where it asks for a model.
+
+    SAM3 becomes the file ROUGH_MASK in ComfyUI's input folder.
+    """
     graph: dict[str, Any] = json.loads((GRAPHS / f"{name}.json").read_text(encoding="utf-8"))
     model = {
         "usage": "non-commercial",
@@ -73,9 +81,12 @@ def graph_of(name: str, weights: str) -> dict[str, Any]:
     }
     for node in graph.values():
         loads = node["class_type"] in ("RMBG_Load", "LoadBackgroundRemovalModel")
-        if loads and node["inputs"].get("backend") != "keyer":
+        if loads and node["inputs"].get("backend") not in ("keyer", "edges"):
             node.update({"class_type": "RMBG_Load", "inputs": model})
-    return graph
+        if node["class_type"] == "SAM3_Detect":
+            mask = {"image": ROUGH_MASK, "channel": "red"}
+            node.update({"class_type": "LoadImageMask", "inputs": mask})
+    return {key: node for key, node in graph.items() if node["class_type"] not in OF_SAM3}
 
 
 def saved_by(graph: Mapping[str, Any]) -> str:
@@ -85,21 +96,43 @@ def saved_by(graph: Mapping[str, Any]) -> str:
 
 
 def draw_sample() -> None:
-    """Render the picture that the templates begin with.
-
-    Before the gradient, because JPEG blurs the sweep into the dry grass, which has nearly its
-    colour; without chroma subsampling for the same reason.
-    """
-    product = import_module("rmbg_nodes.demo.product")
-    (studio,) = [studio for studio in product.STUDIOS if studio.name == "gradient"]
-    image = product.product_shot((SAMPLE_SIDE, SAMPLE_SIDE), studio).image
+    """Render the picture that the templates begin with, without chroma subsampling: JPEG would blur
+    backdrop and dry grass into each other."""
+    image, _ = sample_scene()
     levels = (image * 255).round().astype(np.uint8)
     Image.fromarray(levels).save(SAMPLE, quality=92, subsampling=0, optimize=True)
+
+
+def rough_jug() -> NDArray[np.uint8]:
+    """Make what a segmenter might answer to "jug", (H, W) of 0 and 255.
+
+    It is the rendering's true alpha without the grasses, all of which stand above the rim, in
+    blocks of BLOCK pixels.
+    """
+    product = import_module("rmbg_nodes.demo.product")
+    _, radius = product.PROFILE[0]
+    rim = round(SAMPLE_SIDE * (0.5 + product.RIM - radius * product.SQUASH))
+    _, alpha = sample_scene()
+    jug = np.where(np.arange(SAMPLE_SIDE)[:, None] < rim, 0, alpha)
+    blocks = jug.reshape(SAMPLE_SIDE // BLOCK, BLOCK, SAMPLE_SIDE // BLOCK, BLOCK).mean((1, 3))
+    inside = (blocks > 0.5).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
+    return np.where(inside, np.uint8(255), np.uint8(0))
+
+
+@cache
+def sample_scene() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Render the product shot and its true alpha, before the gradient: the sweep has nearly the
+    colour of the dry grass, and JPEG blurs them into each other."""
+    product = import_module("rmbg_nodes.demo.product")
+    (studio,) = [studio for studio in product.STUDIOS if studio.name == "gradient"]
+    scene = product.product_shot((SAMPLE_SIDE, SAMPLE_SIDE), studio)
+    return scene.image, scene.alpha
 
 
 def main(weights: str, names: Sequence[str]) -> None:
     draw_sample()
     with _comfyui() as server:
+        server.put_picture(ROUGH_MASK, rough_jug())
         for name in names or sorted(path.stem for path in TEMPLATES.glob("*.json")):
             graph = graph_of(name, str(Path(weights).resolve()))
             entry = server.run(graph, timeout=600)

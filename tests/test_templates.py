@@ -29,11 +29,14 @@ TEMPLATES = {
     "one-cut-out-many-backgrounds",
     "blur-the-background",
     "masks-for-inpainting",
+    "cut-out-what-you-name",
     "core-loader",
 }
 # Of ComfyUI 0.11 or older.
 CORES = {
     "BatchImagesNode",
+    "CLIPTextEncode",
+    "CheckpointLoaderSimple",
     "EmptyImage",
     "GrowMask",
     "ImageBlur",
@@ -48,7 +51,11 @@ CORES = {
     "SaveImage",
     "SplitImageWithAlpha",
 }
-NEWER = {"core-loader": {"LoadBackgroundRemovalModel"}}  # since 0.21
+NEWER = {
+    "core-loader": {"LoadBackgroundRemovalModel"},  # since 0.21
+    "cut-out-what-you-name": {"SAM3_Detect"},  # since 0.20
+}
+SOCKETS = ("IMAGE", "MASK", "BACKGROUND_REMOVAL", "BOUNDING_BOX")
 OURS = {schema.node_id: schema for schema in schemas()}
 Json = dict[str, Any]
 _PATH = re.compile(r"(?:^|[\s\"'`])(?:/|~/|[A-Za-z]:[\\/]|\\\\)")
@@ -99,7 +106,7 @@ def widgets_of(node: Json) -> dict[str, Item]:
     """Name -> input of our schema, for what is a widget; those of the chosen backend inline."""
     found: dict[str, Item] = {}
     for item in OURS[node["type"]].inputs:
-        if item.kind in ("IMAGE", "MASK", "BACKGROUND_REMOVAL"):
+        if item.kind in SOCKETS:
             continue
         found[str(item.id)] = item
         if item.kind == "COMFY_DYNAMICCOMBO_V3":
@@ -237,6 +244,19 @@ def test_the_graph_for_scripts_is_the_same(name: str) -> None:
         assert load["inputs"]["bg_removal_name"].endswith(".safetensors")
         load["inputs"]["bg_removal_name"] = None
     assert found == expected
+
+
+def test_a_file_that_a_template_names_can_be_fetched() -> None:
+    """ComfyUI offers the download of what a loader names in `models`, and the note says it too."""
+    (load,) = [n for n in nodes("cut-out-what-you-name") if n["type"] == "CheckpointLoaderSimple"]
+    (model,) = load["properties"]["models"]
+    assert named(load)["ckpt_name"] == model["name"]
+    assert model["directory"] == "checkpoints"
+    (note,) = [n for n in nodes("cut-out-what-you-name") if n["type"] == "MarkdownNote"]
+    page, _, file = str(model["url"]).partition("/resolve/main/")
+    assert file == f"{model['directory']}/{model['name']}"
+    assert f"[{model['name']}]({page})" in note["widgets_values"][0]
+    assert f"**models/{model['directory']}**" in note["widgets_values"][0]
 
 
 @pytest.mark.parametrize("provider", ["bria", "fal", "replicate"])

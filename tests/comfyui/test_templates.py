@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
@@ -22,8 +24,12 @@ from rmbg_nodes.tests.support.networks import small_birefnet
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
 API = ROOT / "docs" / "api-workflows"
-# Without weights its menu is empty; what core's network needs is nothing that a test can make.
-UNRUN = {"core-loader": "ComfyUI's own loader takes only the full published weights"}
+# Without weights a menu is empty; what core's networks need is nothing that a test can make.
+UNRUN = {
+    "core-loader": "ComfyUI's own loader takes only the full published weights",
+    "cut-out-what-you-name": "ComfyUI's SAM3 takes only the full published weights",
+}
+SAM3 = "sam3.1_multiplex_fp16.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +62,21 @@ def weights(server: Server) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def sam3(server: Server) -> Path:
+    """A file of this name where ComfyUI looks, so that its menu has it."""
+    path = server.folder / "models" / "checkpoints" / SAM3
+    path.parent.mkdir(exist_ok=True)
+    save_file({"nothing": torch.zeros(1)}, path)
+    return path
+
+
 @pytest.fixture(scope="module", params=RENDERERS)
 def page(
-    request: pytest.FixtureRequest, server: Server, hosted: Mapping[str, HostedServer]
+    request: pytest.FixtureRequest,
+    server: Server,
+    hosted: Mapping[str, HostedServer],
+    sam3: Path,
 ) -> Iterator[Tab]:
     set_up(server, request.param)
     with tab(server, request.param) as opened:
@@ -111,6 +129,34 @@ def test_a_template_opens_without_a_red_node_and_runs(
     if name in hosted:
         assert hosted[name].complaints == []
         assert f"{name}/rmbg-2.0" in report_of(entry)
+
+
+def test_without_sam3s_weights_comfyui_says_which_file_goes_where(
+    page: Tab, server: Server, sam3: Path
+) -> None:
+    """On opening, and again instead of a run; a script is refused with the name."""
+    kept = sam3.rename(sam3.with_suffix(".away"))
+    try:
+        page.page.evaluate("() => app.refreshComboInNodes()")
+        page.load(ROOT / "workflows" / "cut-out-what-you-name.json")
+        overlay = page.page.locator("[data-testid=error-overlay]")
+        overlay.get_by_text(f"{SAM3} is missing").wait_for(timeout=10_000)
+        page.shoot("template-without-sam3")
+        before = set(server.get("/history"))
+        page.page.evaluate("() => app.queuePrompt(0, 1)")
+        page.page.locator("[data-testid=error-overlay-see-errors]").click()
+        panel = page.page.locator("[data-testid=properties-panel]")
+        panel.get_by_text("Missing Models").wait_for(timeout=10_000)
+        told = panel.inner_text()
+        page.shoot("template-without-sam3-queued")
+        assert {SAM3, "checkpoints", "Download"} <= set(told.splitlines())
+        assert set(server.get("/history")) == before
+        prompt = json.loads((API / "cut-out-what-you-name.json").read_text(encoding="utf-8"))
+        assert server.refused(prompt) == [f"ckpt_name: '{SAM3}' not in []"]
+        assert page.complaints() == []
+    finally:
+        kept.rename(sam3)
+        page.page.evaluate("() => app.refreshComboInNodes()")
 
 
 def report_of(entry: Entry) -> str:

@@ -15,9 +15,10 @@ from PIL import Image
 from rmbg_nodes.tests.support.comfy_server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-# Those that need neither weights nor a key.
+# Those that need neither weights nor a key; SAM3's mask is a file there, as in the thumbnail.
 KEYED = (
     "batch-of-frames",
+    "cut-out-what-you-name",
     "masks-for-inpainting",
     "one-cut-out-many-backgrounds",
     "product-on-white",
@@ -54,6 +55,7 @@ def committed(name: str) -> NDArray[np.float64]:
 def test_the_thumbnail_is_what_the_run_shows(
     server: Server, drawing: ModuleType, name: str
 ) -> None:
+    server.put_picture(drawing.ROUGH_MASK, drawing.rough_jug())
     graph = drawing.graph_of(name, weights="")
     entry = server.run(graph)
     assert entry["status"]["status_str"] == "success", entry["status"]
