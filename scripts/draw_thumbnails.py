@@ -116,7 +116,8 @@ def rough_jug() -> NDArray[np.uint8]:
     jug = np.where(np.arange(SAMPLE_SIDE)[:, None] < rim, 0, alpha)
     blocks = jug.reshape(SAMPLE_SIDE // BLOCK, BLOCK, SAMPLE_SIDE // BLOCK, BLOCK).mean((1, 3))
     inside = (blocks > 0.5).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
-    return np.where(inside, np.uint8(255), np.uint8(0))
+    rough: NDArray[np.uint8] = np.where(inside, np.uint8(255), np.uint8(0))
+    return rough
 
 
 @cache
