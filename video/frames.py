@@ -52,6 +52,10 @@ class VideoInfo:
     """Number of audio tracks."""
     subtitles: int = 0
     """Number of subtitle tracks."""
+    mirrored: bool = False
+    """Left and right were exchanged after turning, to make it upright."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of the file before the work begins, a sentence each."""
 
 
 @dataclass(frozen=True)

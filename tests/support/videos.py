@@ -1,0 +1,148 @@
+"""Small real videos, made with PyAV: every frame has its number painted on it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+#: The number is written in as many squares, dark or bright, along the upper edge.
+BITS = 8
+SQUARE = 8
+#: Display matrix, in quarter turns clockwise, as a file holds it: a, b, c, d.
+TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a video is to be like."""
+
+    frames: int = 24
+    width: int = 64
+    height: int = 48
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the encoder."""
+    container: Mapping[str, str] = field(default_factory=dict)
+    """Options of the muxer."""
+    rate: Fraction = Fraction(25)
+    time_base: Fraction = Fraction(1, 12800)
+    times: Sequence[int] = ()
+    """Of each frame; empty: at a steady rate from 0."""
+    aspect: Fraction | None = None
+    matrix: int = 1
+    colour_range: int = 1
+    primaries: int = 1
+    transfer: int = 1
+    audio: Sequence[str] = ()
+    """Encoders, one a track; each plays a tone with a click in every second."""
+    interlaced: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    languages: Sequence[str] = ()
+    """Of the audio tracks."""
+
+
+_USUAL = Clip()
+
+
+def painted(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Return (H, W, 3): a smooth picture that moves, with the number in squares."""
+    y, x = np.mgrid[:height, :width]
+    red = 60 + 120 * (x + number) / (width + 64)
+    green = 60 + 120 * y / height
+    blue = 120 + 60 * np.sin((x - 2 * number) / 9)
+    picture = np.stack([red, green, blue], axis=-1)
+    for bit in range(BITS):
+        left = bit * SQUARE
+        picture[:SQUARE, left : left + SQUARE] = 235 if number >> bit & 1 else 20
+    return picture.round().astype(np.uint8)
+
+
+def number_on(pixels: NDArray[np.uint8 | np.uint16]) -> int:
+    """Return the number that is painted on a picture (H, W, 3 or more)."""
+    luma = pixels[..., :3].astype(float).mean(axis=-1) / np.iinfo(pixels.dtype).max
+    inner = slice(2, SQUARE - 2)
+    squares = (luma[inner, bit * SQUARE + 2 : (bit + 1) * SQUARE - 2] for bit in range(BITS))
+    return sum((square.mean() > 0.5) << bit for bit, square in enumerate(squares))
+
+
+def steady_times(clip: Clip) -> list[int]:
+    """Return the timestamps of a clip's frames."""
+    step = 1 / (clip.rate * clip.time_base)
+    return [*clip.times] or [round(number * step) for number in range(clip.frames)]
+
+
+def make_video(path: Path, clip: Clip = _USUAL, *, first_number: int = 0) -> Path:
+    """Write a video of this kind; the container is that of the path's suffix.
+
+    first_number: painted on the first frame.
+    """
+    with av.open(str(path), "w", options=dict(clip.container)) as target:
+        target.metadata.update(clip.metadata)
+        stream = target.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options))
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pixel_format
+        context.time_base = stream.time_base = clip.time_base
+        context.thread_count = 1
+        context.colorspace, context.color_range = clip.matrix, clip.colour_range
+        context.color_primaries, context.color_trc = clip.primaries, clip.transfer
+        if clip.aspect:
+            context.sample_aspect_ratio = clip.aspect
+        sounds = [target.add_stream(name, rate=48000) for name in clip.audio]
+        for sound, language in zip(sounds, clip.languages, strict=False):
+            sound.metadata["language"] = language
+        for number, pts in enumerate(steady_times(clip)):
+            target.mux(stream.encode(_frame(clip, first_number + number, pts)))
+        target.mux(stream.encode(None))
+        seconds = float(clip.frames / clip.rate)
+        for sound in sounds:
+            for part in _sound(sound, seconds):
+                target.mux(sound.encode(part))
+            target.mux(sound.encode(None))
+    return path
+
+
+def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Give an MP4 or MOV file's first track a display matrix."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    struct.pack_into(">9i", data, place, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def _frame(clip: Clip, number: int, pts: int) -> av.VideoFrame:
+    picture = av.VideoFrame.from_ndarray(painted(number, clip.width, clip.height), format="rgb24")
+    matrix = {1: 1, 9: 9}.get(clip.matrix, 5)
+    frame = picture.reformat(
+        format=clip.pixel_format,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=2,
+        dst_color_range=clip.colour_range,
+        interpolation=2 | 0x2000 | 0x40000,
+    )
+    frame.pts, frame.time_base = pts, clip.time_base
+    return frame
+
+
+def _sound(stream: av.audio.stream.AudioStream, seconds: float) -> list[av.AudioFrame]:
+    rate, size = 48000, 960
+    moment = np.arange(round(seconds * rate)) / rate
+    wave = 0.3 * np.sin(2 * np.pi * 440 * moment) + (moment % 1.0 < 0.002)
+    stereo = np.clip(np.stack([wave, wave]), -1, 1).astype(np.float32)
+    parts = []
+    for start in range(0, stereo.shape[1], size):
+        samples = np.ascontiguousarray(stereo[:, start : start + size])
+        part = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+        part.sample_rate, part.pts, part.time_base = rate, start, Fraction(1, rate)
+        parts.append(part)
+    return parts

@@ -1,0 +1,160 @@
+"""The frames of a video as a stream: in the order of display, upright, R'G'B', from any number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .container import frames_of, open_video, unusable
+from .frames import VideoFrame, VideoInfo
+from .info import INTERLACED
+from .rgb_planes import RgbPlanes
+from .timestamps import Clock, read_frame_times
+from .turning import TURNS, orientation_of_frame
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame as Decoded
+
+
+def read_frames(
+    path: Path,
+    info: VideoInfo,
+    first: int = 0,
+    stop: int | None = None,
+    *,
+    check: Callable[[], None] = lambda: None,
+    warn: Callable[[str], None],
+) -> Iterator[VideoFrame]:
+    """Decode the frames first <= number < stop, one at a time.
+
+    first: found by seeking to a key frame where the packets' timestamps tell frames apart, else by
+    decoding from the start. check: called before each packet or frame; ends the reading by raising.
+    warn: gets sentences on what was damaged, missing or corrected, at the end. `VideoFrame.pixels`
+    is a view of planes; `.contiguous()` interleaves it. Raises BadPicture where the video becomes
+    interlaced or changes its size.
+    """
+    damage = _Damage(info, warn)
+    clock = Clock(info.time_base, info.frame_rate)
+    planes = RgbPlanes(info)
+    for number, stated, frame in _numbered(path, first, damage, check):
+        if stop is not None and number >= stop:
+            break
+        check()
+        pts = clock.time(stated)
+        damage.seen(number, frame)
+        if number < first:
+            continue
+        yield VideoFrame(
+            number=number,
+            pts=pts,
+            duration=getattr(frame, "duration", 0) or 0,
+            pixels=planes.pixels(frame, _judged(path, info, frame, number)),
+        )
+    else:
+        damage.ended()
+    damage.report(clock.corrected)
+
+
+def _judged(path: Path, info: VideoInfo, frame: Decoded, number: int) -> int:
+    """Return the frame's orientation. Raises BadPicture where it is not like the first."""
+    if frame.interlaced_frame:
+        raise unusable(path, f"from frame {number} on {INTERLACED}")
+    orientation = orientation_of_frame(frame)
+    turned = TURNS[orientation][0] % 180
+    size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+    if size != (info.width, info.height):
+        raise unusable(
+            path,
+            f"its pictures change from {info.width} x {info.height} to {size[0]} x {size[1]} "
+            f"pixels at frame {number}; convert it to one size first",
+        )
+    return orientation
+
+
+class _Damage:
+    """What could not be read, counted, and said once."""
+
+    def __init__(self, info: VideoInfo, warn: Callable[[str], None]) -> None:
+        self._info = info
+        self._warn = warn
+        self._packets = 0
+        self._corrupt = 0
+        self._last = -1
+        self._missing = 0
+
+    def packet(self, error: Exception) -> None:
+        self._packets += 1
+
+    def seen(self, number: int, frame: Decoded) -> None:
+        self._last = number
+        self._corrupt += bool(frame.is_corrupt)
+
+    def ended(self) -> None:
+        self._missing = max(0, (self._info.frames or 0) - self._last - 1)
+
+    def report(self, corrected: int) -> None:
+        if self._packets or self._missing:
+            self._warn(
+                f"The video is damaged or cut off: {self._last + 1} frames could be read"
+                + (f" of the {self._info.frames} that it promises" if self._missing else "")
+                + "; what is missing is missing in the result, too."
+            )
+        if self._corrupt:
+            self._warn(f"{self._corrupt} frames of the video are damaged and may look it.")
+        if corrected:
+            self._warn(
+                f"{corrected} frames of the video have a time that does not rise; they were given "
+                "the nearest that does."
+            )
+
+
+def _numbered(
+    path: Path, first: int, damage: _Damage, check: Callable[[], None]
+) -> Iterator[tuple[int, int | None, Decoded]]:
+    """Yield decoded frames with their numbers and stated times: from `first` on, or where that
+    cannot be found without decoding, from 0 on."""
+    if first:
+        sought = _sought(path, first, damage, check)
+        start = next(sought, None)
+        if start is not None:
+            yield first, *start
+            for number, (stated, frame) in enumerate(sought, first + 1):
+                yield number, stated, frame
+            return
+    with open_video(path) as video:
+        for number, frame in enumerate(frames_of(video, damage.packet)):
+            yield number, video.stated_time(frame), frame
+
+
+def _sought(
+    path: Path, first: int, damage: _Damage, check: Callable[[], None]
+) -> Iterator[tuple[int | None, Decoded]]:
+    """Yield stated times and frames from number `first` on; nothing where seeking does not find
+    it."""
+    times = read_frame_times(path, check)
+    with open_video(path) as video:
+        opening = next(frames_of(video, damage.packet), None)
+        if times is None or opening is None or opening.pts is None:
+            return
+        # What is shown before the first frame that decodes leans on frames that are not there.
+        number = times.number_of(opening.pts) + first
+        if number >= len(times.shown):
+            return
+        wanted = times.shown[number]
+        key = times.key_before(wanted)
+        if key is None:
+            return
+        video.seek(key)
+        decoded = frames_of(video, damage.packet, from_key=True)
+        for frame in decoded:
+            check()
+            if frame.pts is not None and frame.pts >= wanted:
+                break
+        else:
+            return
+        if frame.pts != wanted:
+            return
+        yield wanted, frame
+        for frame in decoded:
+            yield frame.pts, frame
