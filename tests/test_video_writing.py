@@ -21,7 +21,7 @@ from rmbg_nodes.video.video_formats import VIDEO_FORMATS, video_format, written_
 from rmbg_nodes.video.writing import open_writer
 
 BT709 = Colours("bt709", False, "bt709", "bt709")
-FILMS = [row for row in VIDEO_FORMATS if not row.is_sequence]
+FILMS = [row for row in VIDEO_FORMATS if row.closed_segments and not row.is_sequence]
 WITH_ALPHA = [row.id for row in FILMS if row.alpha != "none"]
 OPAQUE = [row.id for row in FILMS if row.alpha == "none" and not row.matte]
 MATTES = [row.id for row in FILMS if row.matte]

@@ -27,14 +27,13 @@ class Samples:
     """How an encoder's planes stand for colours."""
 
     pixel_format: str
-    """FFmpeg's name: yuv, planar, 8 or 10 bits."""
+    """FFmpeg's name: planar Y'CbCr of 8 or 10 bits, or bgra."""
     bits: int
     matrix: str
-    """"bt709", "bt601", "bt2020nc"."""
+    """As in `Colours`; "rgb" for bgra."""
     full_range: bool
     matte: bool = False
     """Luma is the alpha, and there is no colour."""
-    premultiplied: bool = False
 
     @property
     def has_alpha(self) -> bool:
@@ -78,21 +77,24 @@ class Samples:
 def to_encoder(image: Tensor, samples: Samples, size: tuple[int, int]) -> av.VideoFrame:
     """Return a picture as an encoder takes it.
 
-    image: (H, W, 3) or (H, W, 4) float32. size: (width, height) of the encoder's picture, at most
-    one more than the image's: its last column and row are repeated.
+    image: (H, W, 3) or (H, W, 4) float32 on the CPU. size: (width, height) of the encoder's
+    picture, at most one more than the image's: its last column and row are repeated.
     """
     width, height = size
     frame = av.VideoFrame(width, height, samples.pixel_format)
+    if samples.matrix == "rgb":
+        _pack(image, frame)
+        return frame
     planes = [_plane(plane, samples.bits) for plane in frame.planes]
     matrix, bias = samples.product(image.shape[2])
     top = 2**samples.bits - 1
     across, down = samples.halved
     for start in range(0, height, _ROWS):
         block = _rows(image, start, min(start + _ROWS, height), width)
-        if samples.premultiplied:
-            block = torch.cat((block[..., :3] * block[..., 3:], block[..., 3:]), dim=-1)
-        pixels = block.reshape(-1, block.shape[2])
-        values = torch.addmm(bias, matrix, pixels.T).clamp_(0, top + 0.5).view(-1, *block.shape[:2])
+        # No copy, whether the channels of a pixel lie side by side or in planes of their own.
+        channels = block.permute(2, 0, 1).reshape(block.shape[2], -1)
+        values = torch.addmm(bias, matrix, channels).clamp_(0, top + 0.5)
+        values = values.view(-1, *block.shape[:2])
         stop = start + len(block)
         planes[0][start:stop].copy_(values[0])
         if samples.has_alpha:
@@ -102,6 +104,19 @@ def to_encoder(image: Tensor, samples: Samples, size: tuple[int, int]) -> av.Vid
         for number in (0, 1):
             planes[1 + number][first : first + chroma.shape[1]].copy_(chroma[number])
     return frame
+
+
+def _pack(image: Tensor, frame: av.VideoFrame) -> None:
+    """Write a picture into a frame of bgra."""
+    (plane,) = frame.planes
+    packed = torch.from_numpy(np.frombuffer(memoryview(plane), np.uint8))
+    pixels = packed.view(plane.height, -1)[:, : plane.width * 4].view(plane.height, -1, 4)
+    levels = image.mul(255).add_(0.5).clamp_(0, 255)
+    for channel, place in enumerate((2, 1, 0, 3)):
+        if channel < image.shape[2]:
+            pixels[..., place].copy_(levels[..., channel])
+        else:
+            pixels[..., place].fill_(255)
 
 
 def _rows(image: Tensor, start: int, stop: int, width: int) -> Tensor:

@@ -13,11 +13,12 @@ import av.codec.codec
 import av.container
 import av.error
 import av.video.stream
+import torch
 
 from ..core.errors import BadOption
 from .encoder_planes import Samples, to_encoder
 from .frames import Colours, CutFrame, VideoInfo
-from .picture_checks import check_picture
+from .picture_checks import check_count, check_picture
 from .video_formats import VideoFormat, written_colours, written_size
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ class FilmWriter:
             full_range=colours.full_range,
             matte=format.matte,
         )
+        self._count = 0
         self._durations: dict[int, int] = {}
         self._open = True
         with _named(path):
-            self._container = av.open(str(path), "w", format=format.container)
+            self._container = av.open(
+                str(path), "w", format=format.container, options=dict(format.container_options)
+            )
             self._stream = _video_stream(self._container, format, info, quality)
             self._set_up(colours, threads)
             self._container.start_encoding()
@@ -72,7 +76,10 @@ class FilmWriter:
 
     def write(self, frame: CutFrame) -> None:
         check_picture(frame, self._format, self._info)
-        picture = to_encoder(frame.image, self._samples, self._size)
+        check_count(self._count + 1, self._format)
+        self._count += 1
+        image = frame.image.detach().to("cpu", torch.float32)
+        picture = to_encoder(image, self._samples, self._size)
         picture.pts, picture.time_base = frame.pts, self._info.time_base
         self._durations[frame.pts] = frame.duration
         with _named(self._path):
@@ -155,6 +162,6 @@ _UNKNOWN = 2
 #: What a ProRes picture can name.
 _PRORES_PRIMARIES = (1, 5, 6, 9, 11, 12)
 _PRORES_TRANSFERS = (1, 16, 18)
-_MATRICES = {"bt709": 1, "bt601": 6, "bt2020nc": 9}
+_MATRICES = {"rgb": 0, "bt709": 1, "bt601": 6, "bt2020nc": 9}
 _PRIMARIES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6, "bt2020": 9}
 _TRANSFERS = {"bt709": 1, "smpte170m": 6, "iec61966-2-1": 13, "smpte2084": 16, "arib-std-b67": 18}

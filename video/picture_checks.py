@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.errors import BadPicture
+from ..core.errors import BadOption, BadPicture
 from .frames import CutFrame, VideoInfo
 from .video_formats import VideoFormat
 
@@ -19,4 +19,13 @@ def check_picture(frame: CutFrame, format: VideoFormat, info: VideoInfo) -> None
         raise BadPicture(
             f"{format.label} has no transparency: put the pictures on a backdrop first, or choose "
             "a format with alpha."
+        )
+
+
+def check_count(frames: int, format: VideoFormat) -> None:
+    """Raise BadOption for more frames than a format may have."""
+    if format.most_frames is not None and frames > format.most_frames:
+        raise BadOption(
+            f"An {format.label} is kept in memory while it is written, and has at most "
+            f"{format.most_frames} frames here; choose webm-vp9, or write a shorter part."
         )

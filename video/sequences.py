@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
-from ..pictures.formats import by_id
+from torch import Tensor
+
+from ..pictures.formats import Depth, FormatId
 from ..pictures.write import encode, write_atomic
 from .frames import CutFrame, VideoInfo
 from .picture_checks import check_picture
 from .video_formats import VideoFormat
+
+_PictureWriter: TypeAlias = Callable[[Tensor, Path], None]
 
 
 def picture_path(folder: Path, number: int, suffix: str) -> Path:
@@ -25,22 +32,13 @@ class SequenceWriter:
         self._format = format
         self._folder = folder
         self._info = info
-        self._quality = None if format.quality is None else format.quality.value(quality)
         self._written: list[Path] = []
-        row = by_id(format.codec)
-        assert row is not None
-        self._picture_format = row.id
+        self._put = _PICTURE_WRITERS[format.codec](format, info, quality)
 
     def write(self, frame: CutFrame) -> None:
         check_picture(frame, self._format, self._info)
-        data = encode(
-            frame.image,
-            self._picture_format,
-            depth=16 if self._format.bits(self._info.bits) == 16 else 8,
-            quality=self._quality,
-        )
         path = picture_path(self._folder, frame.number, self._format.suffix)
-        write_atomic(path, data)
+        self._put(frame.image, path)
         self._written.append(path)
 
     def close(self) -> None:
@@ -50,3 +48,28 @@ class SequenceWriter:
         for path in self._written:
             path.unlink(missing_ok=True)
         self._written.clear()
+
+
+def _exr_writer(format: VideoFormat, info: VideoInfo, quality: int | None) -> _PictureWriter:
+    from .exr import ExrFiles
+
+    return ExrFiles(info).write
+
+
+def _encoded_writer(
+    id: FormatId, format: VideoFormat, info: VideoInfo, quality: int | None
+) -> _PictureWriter:
+    depth: Depth = 16 if format.bits(info.bits) == 16 else 8
+    value = None if format.quality is None else format.quality.value(quality)
+
+    def put(image: Tensor, path: Path) -> None:
+        write_atomic(path, encode(image, id, depth=depth, quality=value))
+
+    return put
+
+
+_PICTURE_WRITERS: dict[str, Callable[[VideoFormat, VideoInfo, int | None], _PictureWriter]] = {
+    "png": partial(_encoded_writer, "png"),
+    "webp": partial(_encoded_writer, "webp"),
+    "exr": _exr_writer,
+}

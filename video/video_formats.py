@@ -2,99 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
-
 from ..core.errors import BadOption
-from .frames import Colours, VideoInfo
+from .video_format_row import (
+    Carries,
+    Quality,
+    VideoFormat,
+    VideoFormatId,
+    written_colours,
+    written_size,
+)
 
-VideoFormatId: TypeAlias = Literal[
-    "prores-4444",
-    "webm-vp9",
-    "png",
-    "h264",
-    "hevc",
-    "matte-h264",
-    "matte-prores",
+__all__ = [
+    "VIDEO_FORMATS",
+    "Quality",
+    "VideoFormat",
+    "VideoFormatId",
+    "video_format",
+    "written_colours",
+    "written_size",
 ]
-Alpha: TypeAlias = Literal["straight", "premultiplied", "none"]
-Carries: TypeAlias = Literal["alpha", "audio", "subtitles", "timestamps"]
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What a quality of 1..100 means to an encoder."""
-
-    option: str
-    """Its name of the setting: "crf", "quality"."""
-    worst: int
-    """Its value at 1."""
-    best: int
-    """Its value at 100."""
-    usual: int
-    """Its value where none is chosen."""
-
-    def value(self, quality: int | None) -> int:
-        """Return the encoder's value for a quality of 1..100."""
-        if quality is None:
-            return self.usual
-        return round(self.worst + (self.best - self.worst) * (quality - 1) / 99)
-
-
-@dataclass(frozen=True)
-class VideoFormat:
-    """A way to write a video."""
-
-    id: VideoFormatId
-    label: str
-    suffix: str
-    """Of the file; of each picture where it is a sequence."""
-    purpose: str
-    """In one line, for people who choose."""
-    container: str
-    """FFmpeg's name of the muxer; empty for a sequence: one file a picture, in a folder."""
-    codec: str
-    """FFmpeg's name of the encoder; of a sequence the id of the picture format."""
-    pixel_formats: Mapping[int, str]
-    """FFmpeg's names by bits of a sample; of a sequence without meaning."""
-    alpha: Alpha
-    carries: frozenset[Carries]
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of the encoder."""
-    quality: Quality | None = None
-    """None: it has one quality."""
-    tag: str = ""
-    """The codec's name in the container, where the muxer's own choice opens in fewer programs; a
-    file that is made of copied packets needs it, too."""
-    colour_filter: str = ""
-    """FFmpeg's filter that writes the colours' names into each picture, where the encoder does
-    not."""
-    matte: bool = False
-    """The alpha is written, as opaque gray, and not the colours."""
-    even: bool = False
-    """Sides are even: the last column or row is repeated where they are not."""
-    full_range: bool = True
-    """It can hold samples of full range; else they become 16..235."""
-    time_step: float = 0.0
-    """Seconds to which the container rounds timestamps; 0: it keeps them."""
-
-    @property
-    def is_sequence(self) -> bool:
-        """Whether it is a folder with one file a picture."""
-        return not self.container
-
-    @property
-    def needs_extended(self) -> bool:
-        """Whether the colours beneath alpha 0 are seen: what is lossy lets them ring into the
-        edge, so the subject's colours go on there (`cutout` with `extended`)."""
-        return self.alpha == "straight" and not self.is_sequence
-
-    def bits(self, wanted: int) -> int:
-        """Return the bits of a sample that this format uses for a source of so many."""
-        depths = sorted(self.pixel_formats)
-        return next((depth for depth in depths if depth >= wanted), depths[-1])
-
 
 _ALL: frozenset[Carries] = frozenset({"alpha", "audio", "subtitles", "timestamps"})
 _FILM = _ALL - {"alpha"}
@@ -117,6 +43,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         carries=_ALL,
         options={**_PRORES, "profile": "4444", "alpha_bits": "16"},
         tag="ap4h",
+        lossy=True,
         colour_filter="prores_metadata",
         full_range=False,
     ),
@@ -139,6 +66,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
             "lag-in-frames": "0",
         },
         quality=Quality("crf", worst=56, best=6, usual=20),
+        lossy=True,
         time_step=0.001,
     ),
     VideoFormat(
@@ -153,6 +81,47 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         carries=frozenset({"alpha"}),
     ),
     VideoFormat(
+        id="webp",
+        label="WebP sequence",
+        suffix=".webp",
+        purpose="with alpha, one picture a frame, a tenth of the size of PNG",
+        container="",
+        codec="webp",
+        pixel_formats={8: "bgra"},
+        alpha="straight",
+        carries=frozenset({"alpha"}),
+        quality=Quality("quality", worst=1, best=100, usual=90),
+        lossy=True,
+    ),
+    VideoFormat(
+        id="exr",
+        label="OpenEXR sequence",
+        suffix=".exr",
+        purpose="with alpha, linear light in half floats, for Nuke, Fusion, Blender and others",
+        container="",
+        codec="exr",
+        pixel_formats={16: "gbrapf32le"},
+        alpha="premultiplied",
+        carries=frozenset({"alpha"}),
+    ),
+    VideoFormat(
+        id="webp-animated",
+        label="animated WebP",
+        suffix=".webp",
+        purpose="with alpha, for clips of a few seconds: plays where pictures are shown",
+        container="webp",
+        codec="libwebp_anim",
+        pixel_formats={8: "bgra"},
+        alpha="straight",
+        carries=frozenset({"alpha", "timestamps"}),
+        container_options={"loop": "0"},
+        quality=Quality("quality", worst=1, best=100, usual=80),
+        lossy=True,
+        most_frames=600,
+        closed_segments=False,
+        time_step=0.001,
+    ),
+    VideoFormat(
         id="h264",
         label="H.264",
         suffix=".mp4",
@@ -162,6 +131,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         pixel_formats={8: "yuv420p"},
         alpha="none",
         carries=_FILM,
+        lossy=True,
         options=_X264,
         quality=Quality("crf", worst=40, best=8, usual=18),
         even=True,
@@ -176,6 +146,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         pixel_formats={8: "yuv420p", 10: "yuv420p10le"},
         alpha="none",
         carries=_FILM,
+        lossy=True,
         options=_X265,
         quality=Quality("crf", worst=42, best=10, usual=20),
         tag="hvc1",
@@ -191,6 +162,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         pixel_formats={8: "yuv420p"},
         alpha="none",
         carries=_FILM,
+        lossy=True,
         options=_X264,
         quality=Quality("crf", worst=40, best=4, usual=14),
         matte=True,
@@ -207,6 +179,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         pixel_formats={10: "yuv422p10le"},
         alpha="none",
         carries=_FILM,
+        lossy=True,
         options={**_PRORES, "profile": "hq"},
         tag="apch",
         colour_filter="prores_metadata",
@@ -224,22 +197,3 @@ def video_format(id: str) -> VideoFormat:
         ids = ", ".join(row.id for row in VIDEO_FORMATS)
         raise BadOption(f"There is no video format {id!r}; choose one of {ids}.")
     return found
-
-
-def written_size(format: VideoFormat, info: VideoInfo) -> tuple[int, int]:
-    """Return the width and height of the video that a source becomes in this format."""
-    if not format.even:
-        return info.width, info.height
-    return info.width + info.width % 2, info.height + info.height % 2
-
-
-def written_colours(format: VideoFormat, colours: Colours) -> Colours:
-    """Return how the samples of a video in this format stand for colours: as the source's do, as
-    far as the format can."""
-    of_rgb = colours.matrix == "rgb"
-    return Colours(
-        matrix="bt709" if of_rgb else colours.matrix,
-        full_range=colours.full_range and format.full_range and not of_rgb,
-        primaries=colours.primaries,
-        transfer=colours.transfer,
-    )
