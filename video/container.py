@@ -132,7 +132,9 @@ def _tag(stream: VideoStream) -> str:
 def _decoder(stream: VideoStream) -> VideoCodecContext:
     own = stream.codec_context
     name = _ALPHA_DECODERS.get(own.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
+    # In either case of letters: a muxer that was told of it says it twice.
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    if name is None or said.get("alpha_mode") != "1":
         return own
     decoder = av.CodecContext.create(name, "r")
     if not isinstance(decoder, VideoCodecContext):

@@ -13,13 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .ycbcr import MATRICES
+
 _ROWS = 16
-#: Of red and blue in luma, by the name of the matrix.
-_WEIGHTS = {
-    "bt709": (0.2126, 0.0722),
-    "bt601": (0.299, 0.114),
-    "bt2020nc": (0.2627, 0.0593),
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Samples:
         low, luma, chroma = (
             (0.0, top, top) if self.full_range else (16 * unit, 219 * unit, 224 * unit)
         )
-        red, blue = _WEIGHTS[self.matrix]
+        red, blue = MATRICES[self.matrix].red, MATRICES[self.matrix].blue
         y = np.array([red, 1 - red - blue, blue])
         rows = [
             y * luma,

@@ -20,6 +20,7 @@ from .encoder_planes import Samples, to_encoder
 from .frames import Colours, CutFrame, VideoInfo
 from .picture_checks import check_count, check_picture
 from .video_formats import VideoFormat, written_colours, written_size
+from .ycbcr import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, code_of, range_code
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -51,7 +52,7 @@ class FilmWriter:
         self._open = True
         with _named(path):
             self._container = av.open(
-                str(path), "w", format=format.container, options=dict(format.container_options)
+                str(path), "w", format=format.container, options=_container_options(format, info)
             )
             self._stream = _video_stream(self._container, format, info, quality)
             self._set_up(colours, threads)
@@ -64,10 +65,11 @@ class FilmWriter:
         context.pix_fmt = self._samples.pixel_format
         context.time_base = self._stream.time_base = self._info.time_base
         context.sample_aspect_ratio = self._info.pixel_aspect
-        context.colorspace = _MATRICES[colours.matrix]
-        context.color_range = 2 if colours.full_range else 1
-        context.color_primaries = _PRIMARIES.get(colours.primaries, _UNKNOWN)
-        context.color_trc = _TRANSFERS.get(colours.transfer, _UNKNOWN)
+        matrix = MATRICES.get(colours.matrix)
+        context.colorspace = 0 if matrix is None else matrix.code
+        context.color_range = range_code(colours.full_range)
+        context.color_primaries = code_of(PRIMARIES, colours.primaries)
+        context.color_trc = code_of(TRANSFERS, colours.transfer)
         context.bit_rate = 0  # PyAV's own choice would count where none is asked for
         context.thread_count = threads
         context.thread_type = "AUTO"
@@ -107,6 +109,13 @@ class FilmWriter:
                 self._container.mux(tagged)
 
 
+def _container_options(format: VideoFormat, info: VideoInfo) -> dict[str, str]:
+    options = dict(format.container_options)
+    if format.clock_option:
+        options[format.clock_option] = str(info.time_base.denominator)
+    return options
+
+
 def _video_stream(
     container: av.container.OutputContainer,
     format: VideoFormat,
@@ -143,7 +152,7 @@ def _colour_filter(
 
 
 def _listed(value: int, known: tuple[int, ...]) -> int:
-    return value if value in known else _UNKNOWN
+    return value if value in known else UNSPECIFIED
 
 
 @contextmanager
@@ -158,10 +167,6 @@ def _named(path: Path) -> Iterator[None]:
         ) from error
 
 
-_UNKNOWN = 2
-#: What a ProRes picture can name.
+#: What a ProRes picture can name; all matrices of `written_colours` are among it.
 _PRORES_PRIMARIES = (1, 5, 6, 9, 11, 12)
 _PRORES_TRANSFERS = (1, 16, 18)
-_MATRICES = {"rgb": 0, "bt709": 1, "bt601": 6, "bt2020nc": 9}
-_PRIMARIES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6, "bt2020": 9}
-_TRANSFERS = {"bt709": 1, "smpte170m": 6, "iec61966-2-1": 13, "smpte2084": 16, "arib-std-b67": 18}

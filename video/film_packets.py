@@ -131,4 +131,4 @@ class FilmPackets:
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in metadata.items() if name == "alpha_mode"}
+    return {name: value for name, value in metadata.items() if name.lower() == "alpha_mode"}

@@ -24,6 +24,10 @@ Alpha: TypeAlias = Literal["straight", "premultiplied", "none"]
 Carries: TypeAlias = Literal["alpha", "audio", "subtitles", "timestamps"]
 
 
+#: Those that every format can name; pixels of others, and of RGB, become bt709's.
+_WRITTEN_MATRICES = ("bt709", "bt601", "bt2020nc")
+
+
 @dataclass(frozen=True)
 class Quality:
     """What a quality of 1..100 means to an encoder."""
@@ -66,6 +70,9 @@ class VideoFormat:
     """Of the encoder."""
     container_options: Mapping[str, str] = field(default_factory=dict)
     """Of the muxer."""
+    clock_option: str = ""
+    """The muxer's option for steps a second of its own clock, to which it would round the moment of
+    a segment's first frame."""
     quality: Quality | None = None
     """None: it has one quality."""
     tag: str = ""
@@ -123,10 +130,9 @@ def written_colours(format: VideoFormat, colours: Colours) -> Colours:
     far as the format can."""
     if format.is_rgb:
         return replace(colours, matrix="rgb", full_range=True)
-    of_rgb = colours.matrix == "rgb"
     return Colours(
-        matrix="bt709" if of_rgb else colours.matrix,
-        full_range=colours.full_range and format.full_range and not of_rgb,
+        matrix=colours.matrix if colours.matrix in _WRITTEN_MATRICES else "bt709",
+        full_range=colours.full_range and format.full_range and colours.matrix != "rgb",
         primaries=colours.primaries,
         transfer=colours.transfer,
     )
