@@ -16,7 +16,7 @@ import pytest
 from .comfy_server import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Page, Response
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 #: A workflow as the frontend saves it, read by the tests as they need it.
 Graph: TypeAlias = "dict[str, Any]"
@@ -164,17 +164,24 @@ def set_up(server: Server, renderer: Renderer) -> None:
 
 
 @contextmanager
-def tab(server: Server, renderer: Renderer) -> Iterator[Tab]:
-    """A browser on this server, ready; skips the test where there is none."""
+def chromium() -> Iterator[Browser]:
+    """A browser; skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if not _CHROMIUM:
         pytest.skip("no Chromium on this machine; name one in CHROMIUM")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
         try:
-            opened = Tab(browser.new_page(viewport={"width": 1700, "height": 1000}), renderer)
-            opened.page.goto(server.base, wait_until="domcontentloaded")
-            opened.page.wait_for_function(READY, timeout=120_000)
-            yield opened
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def tab(server: Server, renderer: Renderer) -> Iterator[Tab]:
+    """A browser on this server, ready; skips the test where there is none."""
+    with chromium() as browser:
+        opened = Tab(browser.new_page(viewport={"width": 1700, "height": 1000}), renderer)
+        opened.page.goto(server.base, wait_until="domcontentloaded")
+        opened.page.wait_for_function(READY, timeout=120_000)
+        yield opened
