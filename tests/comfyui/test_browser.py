@@ -31,6 +31,15 @@ WIDGETS = {
     "bria": ["model", "moderate_input", "moderate_output", "profile", "downscale", "resubmit"],
     "fal": ["model", "profile", "downscale", "resubmit"],
     "replicate": ["model", "content_moderation", "profile", "downscale", "resubmit"],
+    "comfy": [
+        "model",
+        "account",
+        "moderate_input",
+        "moderate_output",
+        "profile",
+        "downscale",
+        "resubmit",
+    ],
     "local": ["model", "resolution", "precision", "weights", "download", "patch_order"],
 }
 FRESH = """async ([type, backend]) => {

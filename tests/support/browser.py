@@ -16,7 +16,7 @@ import pytest
 from .comfy_server import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
 
 #: A workflow as the frontend saves it, read by the tests as they need it.
 Graph: TypeAlias = "dict[str, Any]"
@@ -28,6 +28,7 @@ READY = (
     "() => window.app && app.graph && app.vueAppReady && app.extensionManager"
     " && app.extensionManager.spinner === false"
 )
+COMFY_ORG = "https://api.comfy.org"
 #: A toast of frontend 1.49, and one of 1.58.
 TOAST = ".p-toast-message-text, [data-testid=toast]"
 # The words of our lines on the node of this type, but for what it says before a run.
@@ -72,7 +73,7 @@ class Tab:
         The frontend has failed requests of its own, for files that a new user does not have, and
         looks failed nodes up at comfy.org, which its own security policy blocks.
         """
-        said = [text for text in self._said if "https://api.comfy.org" not in text]
+        said = [text for text in self._said if COMFY_ORG not in text]
         return self._errors + [text for text in said if "rmbg" in text.lower()]
 
     def _note_line(self, line: ConsoleMessage) -> None:
@@ -178,10 +179,34 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def tab(server: Server, renderer: Renderer) -> Iterator[Tab]:
-    """A browser on this server, ready; skips the test where there is none."""
+def tab(server: Server, renderer: Renderer, account: str = "") -> Iterator[Tab]:
+    """A browser on this server, ready; skips the test where there is none.
+
+    account: the key of the Comfy account that is signed in to the frontend; comfy.org knows it.
+    """
     with chromium() as browser:
-        opened = Tab(browser.new_page(viewport={"width": 1700, "height": 1000}), renderer)
+        # With --disable-api-nodes ComfyUI's own policy would keep the page from comfy.org.
+        page = browser.new_page(viewport={"width": 1700, "height": 1000}, bypass_csp=bool(account))
+        opened = Tab(page, renderer)
+        if account:
+            _sign_in(page, account)
         opened.page.goto(server.base, wait_until="domcontentloaded")
         opened.page.wait_for_function(READY, timeout=120_000)
         yield opened
+
+
+def _sign_in(page: Page, key: str) -> None:
+    """Leave what the frontend's dialog "Comfy API Key" leaves, and stand in for comfy.org."""
+
+    def answer(route: Route) -> None:
+        headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}
+        known = route.request.headers.get("x-api-key") == key
+        if route.request.method == "OPTIONS":
+            route.fulfill(status=204, headers=headers)
+        elif known and route.request.url.endswith("/customers"):
+            route.fulfill(status=201, headers=headers, json={"id": "somebody"})
+        else:
+            route.fulfill(status=404, headers=headers, json={"message": "not here"})
+
+    page.route(f"{COMFY_ORG}/**", answer)
+    page.add_init_script(f"localStorage.setItem('comfy_api_key', {json.dumps(key)})")

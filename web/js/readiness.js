@@ -101,7 +101,11 @@ export function offers(node, said, failure = "") {
   const refused = ["KeyMissing", "AccountRefused"].includes(failure)
   if (said.key && (said.state === "key" || refused)) {
     const profile = () => valuesOf(node).backend.profile ?? ""
-    made.push(button(say("setKey"), () => setKey(said.key, profile(), learn)))
+    const use = () => {
+      put(node, "backend.account", "key") // where there is that choice
+      learn()
+    }
+    made.push(button(say("setKey"), () => setKey(said.key, profile(), use)))
   }
   return made
 }
