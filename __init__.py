@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WeightsMissing,
         WeightsUnusable,
     )
+    from .video.from_python import remove_background_video
 
 #: ComfyUI serves this folder; the nodes' help pages are in it.
 WEB_DIRECTORY = "./web"
@@ -77,6 +78,7 @@ __all__ = [
     "open_backend",
     "remove_background",
     "remove_background_async",
+    "remove_background_video",
     "upsample_mask",
 ]
 
@@ -84,7 +86,7 @@ if not TYPE_CHECKING:  # so that type checkers still report a misspelt name
 
     def __getattr__(name: str) -> object:
         if name in __all__:
-            for home in (".core.errors", ".api"):  # the light one first
+            for home in (".core.errors", ".api", ".video.from_python"):  # the light one first
                 module = importlib.import_module(home, __name__)
                 if hasattr(module, name):
                     return getattr(module, name)

@@ -15,6 +15,7 @@ from .terminal import harmless, say
 #: Command -> (module in this folder, one line of help). A module is imported when it is used.
 COMMANDS = {
     "remove": "cut the subject out of pictures",
+    "video": "cut the subject out of videos, taken up again where it stopped",
     "batch": "cut out whole folders or a manifest, taken up again where it stopped",
     "mask": "correct a mask, and cut a picture out with it",
     "composite": "put a cut-out on a colour or on another picture",

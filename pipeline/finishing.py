@@ -19,7 +19,7 @@ from ..core.inspect import quality_flags
 from ..core.report import JsonValue, Report
 from ..core.solid import solid_interiors
 from ..core.subject import keep_subject
-from ..core.types import Failure, Frame, Job, Matte, Outcome, Usage
+from ..core.types import Facts, Failure, Frame, Job, Matte, Outcome, Usage
 from ..pictures.fields import Origin
 from .inputs import Failed, Input, Prepared
 
@@ -118,17 +118,7 @@ def _cut_out(
     prepared: Prepared, matte: Matte, finishing: Finishing, allowed: tuple[Usage, str], job: Job
 ) -> Done:
     frame = prepared.frame
-    alpha = _alpha(matte, frame, finishing)
-    facts = matte.facts
-    if finishing.solid:
-        before, alpha = alpha, solid_interiors(alpha[None], frame.pixels[None])[0]
-        if not torch.equal(alpha, before):
-            facts = replace(facts, notes=(*facts.notes, SOLID_NOTE))
-    if prepared.subject is not None:
-        alpha = keep_subject(alpha[None], prepared.subject[None], frame.pixels[None])[0]
-        facts = replace(facts, notes=(*facts.notes, SUBJECT_NOTE))
-    if prepared.alpha is not None:
-        alpha = alpha * prepared.alpha
+    alpha, facts = alpha_of(prepared, matte, finishing)
     job.check()
     height, width = alpha.shape
     flags = quality_flags(alpha, _signs(matte, frame))
@@ -159,13 +149,29 @@ def _cut_out(
     return Done(frame.index, frame.name, image, mask, report, prepared.origin)
 
 
+def alpha_of(prepared: Prepared, matte: Matte, finishing: Finishing) -> tuple[Tensor, Facts]:
+    """Return the alpha (H, W) of the subject at the picture's size, and the matte's facts with what
+    was done to it. Raises PictureError."""
+    frame = prepared.frame
+    alpha = _at_size(matte, frame, finishing)
+    facts = matte.facts
+    if finishing.solid:
+        before, alpha = alpha, solid_interiors(alpha[None], frame.pixels[None])[0]
+        if not torch.equal(alpha, before):
+            facts = replace(facts, notes=(*facts.notes, SOLID_NOTE))
+    if prepared.subject is not None:
+        alpha = keep_subject(alpha[None], prepared.subject[None], frame.pixels[None])[0]
+        facts = replace(facts, notes=(*facts.notes, SUBJECT_NOTE))
+    return alpha if prepared.alpha is None else alpha * prepared.alpha, facts
+
+
 def _signs(matte: Matte, frame: Frame) -> Doubt:
     """Judge what the model answered: what finishing makes of it hides how sure it was."""
     alpha = matte.values if matte.kind == "alpha" else matte.values.sigmoid()
     return doubt_of(alpha.clamp(0, 1), frame.pixels)
 
 
-def _alpha(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:
+def _at_size(matte: Matte, frame: Frame, finishing: Finishing) -> Tensor:
     values = check_matte(matte, frame.name).to(frame.pixels.device)[None]
     if finishing.refine:
         # A network draws at its own resolution, even where the picture happens to have the same.

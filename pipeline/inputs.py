@@ -98,10 +98,12 @@ class InputStream:
         executor: Executor,
         paid: PaidJob | None,
         kept: MatteMemory | None,
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
         """executor: loads them. paid: the job as it remembers paid work; None where nothing
-        costs anything. kept: earlier answers of a model on this machine."""
+        costs anything. kept: earlier answers of a model on this machine. room: see `carry`."""
         self._backend = backend
+        self._room = room
         self._job = job
         self._paid = paid
         # What was paid for has its cache on disk, and needs no other.
@@ -141,7 +143,8 @@ class InputStream:
         """Yield what the backend has to work on.
 
         Ends early when results that were paid for earlier wait to be handed out: they come from
-        this iterator and so would pile up behind the backend. It is then run again.
+        this iterator and so would pile up behind the backend. And when whoever takes the results
+        has no room for more: the backend then finishes what it has. It is then run again.
         """
         self._goes_on = False
         for item, ready in self._prepared:
@@ -156,6 +159,9 @@ class InputStream:
             if hit is None:
                 self._in_flight[item.index] = prepared
                 yield prepared.frame
+                if not self._room():
+                    self._goes_on = True
+                    return
                 continue
             self._ready.append((prepared, Outcome(item.index, hit)))
             self._job.step(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import cast
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..catalogue.licences import licence_of
 from ..config.settings import Settings, read_settings
-from ..core.report import Remark
-from ..core.types import Backend, Job, Outcome, Usage
+from ..core.report import JsonValue, Remark
+from ..core.specs import BackendSpec
+from ..core.types import Backend, Facts, Job, Outcome, Usage
 from ..records.paid_job import PaidJob
 from ..records.receipt_writer import ReceiptWriter
 from ..records.run_budget import RunBudget
@@ -72,17 +73,39 @@ class Run:
             self.job = self._paid
         self._estimate = ""
 
+    @property
+    def spec(self) -> BackendSpec:
+        """Return the row of the backend."""
+        return self._backend.spec
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what there is to say of the records of paid work."""
+        return (
+            tuple(Remark(words, "records") for words in self._paid.warnings) if self._paid else ()
+        )
+
     def afford(self, inputs: Iterable[Input]) -> None:
         """Raise OverBudget where the run would cost more than it may, as far as that is known."""
         if self._paid and isinstance(inputs, Sequence):
             self._estimate = str(afford(inputs, self._backend, self._records, self._budget))
             _log.info("%s", self._estimate)
 
+    def afford_count(self, count: int) -> None:
+        """Raise OverBudget where so many pictures, none of them looked at, would cost too much."""
+        if self._paid and self.spec.price:
+            self._budget.afford(self.spec.price, count)
+
     def outcomes(
-        self, inputs: Iterable[Input], executor: Executor
+        self,
+        inputs: Iterable[Input],
+        executor: Executor,
+        room: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[Prepared | Input, Outcome]]:
         """Return every picture with its outcome, as they complete; see `InputStream.outcomes`."""
-        stream = InputStream(inputs, self._backend, self.job, executor, self._paid, self._kept)
+        stream = InputStream(
+            inputs, self._backend, self.job, executor, self._paid, self._kept, room
+        )
         return stream.outcomes()
 
     def receipted(self, result: Done | Failed, picture: Prepared | Input) -> Done | Failed:
@@ -98,9 +121,19 @@ class Run:
         licence = licence_of(facts.licence, facts.weights_sha256, self._settings.weights)
         report = replace(result.report, estimate=self._estimate, licence_name=licence.name)
         report = self._receipts.delivered(report, _source(picture), result.image, result.mask)
-        said = (Remark(words, "records") for words in (self._paid.warnings if self._paid else ()))
-        told = dict.fromkeys((*report.warnings, *said))
+        told = dict.fromkeys((*report.warnings, *self.remarks))
         return replace(result, report=replace(report, warnings=tuple(told)))
+
+    def receipt_of_video(
+        self,
+        facts: Facts,
+        source: Mapping[str, JsonValue],
+        result: Mapping[str, JsonValue],
+        settings: Mapping[str, JsonValue],
+        warnings: Sequence[str],
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Write the one receipt of a whole video; see `ReceiptWriter.video`."""
+        return self._receipts.video(facts, source, result, settings, warnings)
 
     def handed_over(self, work: str | None) -> None:
         """Note that a result has reached its place; see `PaidJob.handed_over`."""

@@ -94,16 +94,37 @@ def remove(
         backend, finishing, usage, settings, job, records, max_cost, kept
     )  # or refused, for good
     run.afford(inputs)
-    executor = executor_for(workers, backend.spec)
     try:
-        outcomes = run.outcomes(inputs, executor)
-        for result, work in executor.each(partial(_delivered, run, deliver), outcomes):
+        made = partial(_delivered, run, deliver)
+        yield from carry(run, inputs, made, workers, hand_over=hand_over, ending=ending)
+    finally:
+        run.close()
+
+
+def carry(
+    run: Run,
+    inputs: Iterable[Input],
+    made: Callable[[Prepared | Input, Outcome], tuple[R, str | None]],
+    workers: int,
+    *,
+    hand_over: Callable[[R, Settle], None],
+    ending: Callable[[], None] = lambda: None,
+    room: Callable[[], bool] = lambda: True,
+) -> Iterator[R]:
+    """Take every input through the backend; yield what is made of each, in any order.
+
+    made: called with a picture and its outcome, by a worker where there are some; it returns what
+        is yielded and the identity of the paid work. room: whether whoever takes the results has
+        room for more than those under way; where not, these come first. The rest: see `remove`.
+    """
+    executor = executor_for(workers, run.spec)
+    try:
+        for result, work in executor.each(made, run.outcomes(inputs, executor, room)):
             yield result
             hand_over(result, partial(run.handed_over, work))
     finally:
         ending()
         executor.close()
-        run.close()
 
 
 def _delivered(

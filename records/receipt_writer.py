@@ -18,7 +18,7 @@ from ..config.settings import Settings
 from ..core.digest import PixelDigests, pixel_digests, work_digests
 from ..core.report import JsonValue, Remark, Report
 from ..core.specs import BackendSpec, OptionValue
-from ..core.types import Backend, Failure, Usage
+from ..core.types import Backend, Facts, Failure, Usage
 from ..version import __version__
 from .chain import canonical, sha256
 from .receipts import Receipts
@@ -65,16 +65,7 @@ class ReceiptWriter:
         """
         facts, digests = report.facts, work_digests(source, image, mask)
         content: dict[str, JsonValue] = {
-            "outcome": "delivered",
-            "model": facts.model,
-            "architecture": facts.architecture or None,
-            "weights_sha256": facts.weights_sha256,
-            "request_id": facts.request_id,
-            "device": facts.device,
-            "seconds": round(facts.seconds, 3),
-            "cost": str(facts.cost),
-            "currency": facts.currency,
-            "left_machine": facts.left_machine,
+            **_delivered_by(facts),
             "input": _picture(source.shape, digests.source),
             "image": _picture(image.shape, digests.image),
             "mask": _picture((*image.shape[:2], 1), digests.mask),
@@ -83,6 +74,31 @@ class ReceiptWriter:
         }
         receipt, trouble = self._written(facts.licence, facts.weights_sha256, content)
         return replace(report, receipt=receipt, warnings=(*report.warnings, *trouble))
+
+    def video(
+        self,
+        facts: Facts,
+        source: Mapping[str, JsonValue],
+        result: Mapping[str, JsonValue],
+        settings: Mapping[str, JsonValue],
+        warnings: Sequence[str],
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Write the receipt of a whole video: its id, or None, and warnings about that.
+
+        facts: of all frames together. source, result: size, frames and digests of what came in and
+        what went out. settings: what a video has beyond those of a picture.
+        """
+        options = self._same["settings"]
+        content: dict[str, JsonValue] = {
+            **_delivered_by(facts),
+            "input": {**source},
+            "image": {**result},
+            "mask": None,
+            "warnings": [*warnings],
+            "flags": {},
+            "settings": {**(options if isinstance(options, dict) else {}), **settings},
+        }
+        return self._written(facts.licence, facts.weights_sha256, content)
 
     def failed(self, failure: Failure, source: Tensor | None) -> str | None:
         """Return the id of the receipt; None when it cannot be written.
@@ -165,6 +181,21 @@ def _options(backend: Backend) -> JsonValue:
         free = isinstance(value, str) and not option.choices
         options[option.name] = bool(value) if free else value
     return options
+
+
+def _delivered_by(facts: Facts) -> dict[str, JsonValue]:
+    return {
+        "outcome": "delivered",
+        "model": facts.model,
+        "architecture": facts.architecture or None,
+        "weights_sha256": facts.weights_sha256,
+        "request_id": facts.request_id,
+        "device": facts.device,
+        "seconds": round(facts.seconds, 3),
+        "cost": str(facts.cost),
+        "currency": facts.currency,
+        "left_machine": facts.left_machine,
+    }
 
 
 def _picture(shape: Sequence[int], digests: PixelDigests) -> dict[str, JsonValue]:

@@ -112,7 +112,10 @@ FACES = {
     "records": ("store",),
     "backends": ("hosted", "local"),
     "pipeline": ("collect", "context", "finishing", "gate", "inputs", "readiness", "remove"),
-    "video": ("", "frames", "info", "video_formats", "writing"),
+    "video": (
+        *("", "frames", "from_python", "info", "streams", "video_formats", "video_options"),
+        *("video_plan", "video_report", "video_run", "writing"),
+    ),
     "batch": ("", "preview", "run"),
     "hf": ("",),
     "demo": ("photos", "product", "scenes", "shapes"),

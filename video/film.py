@@ -20,7 +20,7 @@ from .encoder_planes import Samples, to_encoder
 from .frames import Colours, CutFrame, VideoInfo
 from .picture_checks import check_count, check_picture
 from .video_formats import VideoFormat, written_colours, written_size
-from .ycbcr import MATRICES, PRIMARIES, TRANSFERS, UNSPECIFIED, code_of, range_code
+from .ycbcr import MATRICES, PRIMARIES, TRANSFERS, code_of, range_code
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -152,7 +152,8 @@ def _colour_filter(
 
 
 def _listed(value: int, known: tuple[int, ...]) -> int:
-    return value if value in known else UNSPECIFIED
+    """Return the code, or 0, the filter's own for colours without a name: it refuses 2."""
+    return value if value in known else 0
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.config.settings import VARIABLES
 from rmbg_nodes.core.specs import BackendSpec, Hosting, Option
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
+from rmbg_nodes.video.video_formats import VIDEO_FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BLOCK = re.compile(r"(<!-- made: ([\w.-]+) -->)\n.*?<!-- end -->", re.DOTALL)
@@ -45,7 +46,7 @@ def functions() -> dict[str, Callable[..., object]]:
         name: value
         for name, value in sorted(
             ((name, value) for name, value in found.items() if inspect.isfunction(value)),
-            key=lambda pair: pair[1].__code__.co_firstlineno,
+            key=lambda pair: (pair[1].__module__, pair[1].__code__.co_firstlineno),
         )
     }
 
@@ -102,6 +103,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "functions": _functions,
         "recipe": _recipe,
         "presets": _presets,
+        "video-formats": _video_formats,
     }
     return made | {name: partial(_node, name) for name in NODES}
 
@@ -275,6 +277,21 @@ def _recipe() -> str:
             made = ((f"`{key.name}`", key.kind.takes, key.default, key.what) for key in rows)
             parts.append(f"{heading}\n\n{_table(('key', 'value', 'default', 'what'), made)}")
     return "\n\n".join(parts)
+
+
+def _video_formats() -> str:
+    heading = ("id", "file", "what for", "alpha", "sound")
+    rows = (
+        (
+            f"`{row.id}`",
+            f"a folder of `{row.suffix}`" if row.is_sequence else f"`{row.suffix}`",
+            f"{row.label}: {row.purpose}",
+            "the matte alone" if row.matte else row.alpha,
+            "yes" if "audio" in row.carries else "no",
+        )
+        for row in VIDEO_FORMATS
+    )
+    return _table(heading, rows)
 
 
 def _presets() -> str:
