@@ -44,8 +44,13 @@ def decode_deep_png(still: Still) -> Samples:
     return Samples(levels[..., :-1], levels[..., -1])
 
 
-def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> bytes:
-    """Encode (H, W, C) levels, C 1, 3 or 4, as a 16-bit PNG with a profile and no more metadata."""
+def encode_deep_png(
+    levels: NDArray[np.uint16], icc_profile: bytes | None, effort: int | None = None
+) -> bytes:
+    """Encode (H, W, C) levels, C 1, 3 or 4, as a 16-bit PNG with a profile and no more metadata.
+
+    effort: 1 (fast) to 9 (small); None for FFmpeg's own.
+    """
     height, width, channels = levels.shape
     name = _PNG_FORMATS[channels]
     frame = av.VideoFrame(width, height, name)
@@ -57,6 +62,8 @@ def encode_deep_png(levels: NDArray[np.uint16], icc_profile: bytes | None) -> by
     context.width, context.height, context.pix_fmt = width, height, name
     context.time_base = frame.time_base = Fraction(1)
     context.options = {"pred": "mixed"}
+    if effort is not None:
+        context.options["compression_level"] = str(effort)
     packets = [*context.encode(frame), *context.encode(None)]
     return with_profile(b"".join(bytes(packet) for packet in packets), icc_profile)
 

@@ -45,7 +45,7 @@ def encode(
     beyond are clamped. Values are rounded to the nearest level, and the colours under alpha 0 are
     kept as given. quality 1..100: for JPEG (default 95, no chroma subsampling) and for lossy WebP;
     without it WebP is lossless. WebP has no grey and stores one channel as RGB.
-    effort 1..9: of an 8-bit PNG; less is faster and larger, no pixel depends on it (default 4).
+    effort 1..9: of a PNG; less is faster and larger, no pixel depends on it (default 4 for 8 bits).
     depth 16: PNG and TIFF only, exact to 1/65535. metadata: what the file says of itself; no pixel
     depends on it, and what the format has no place for is left out.
 
@@ -63,7 +63,7 @@ def encode(
     if format == "tiff":
         return encode_tiff(levels, icc_profile, metadata.xmp, fields.values())
     if depth == 16:
-        data = encode_deep_png(levels.astype(np.uint16), icc_profile)
+        data = encode_deep_png(levels.astype(np.uint16), icc_profile, effort)
     else:
         data = _encode_with_pillow(levels, format, icc_profile, quality, effort, metadata)
     if format == "png":

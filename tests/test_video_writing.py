@@ -1,6 +1,7 @@
 """Videos are written so that their alpha, colours and timestamps come back."""
 
 # Pins the inside of video.joining
+# Pins the inside of video.reading
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
 from rmbg_nodes.video.info import read_info
 from rmbg_nodes.video.joining import join
+from rmbg_nodes.video.reading import read_frames
 from rmbg_nodes.video.video_formats import VIDEO_FORMATS, video_format, written_size
 from rmbg_nodes.video.writing import open_writer
 
@@ -144,12 +146,14 @@ def test_alpha_comes_back(format: str, size: tuple[int, int], alpha: str, tmp_pa
             assert apart.max() < 16 / 255
 
 
+@pytest.mark.parametrize("bits", [8, 10])
 @pytest.mark.parametrize("format", [*WITH_ALPHA, *OPAQUE])
-def test_colours_come_back(format: str, tmp_path: Path) -> None:
+def test_colours_come_back(format: str, bits: int, tmp_path: Path) -> None:
     image = colours_of(96, 64)
     if format in WITH_ALPHA:
         image = torch.cat((image, torch.ones(64, 96, 1)), dim=-1)
-    file = film(format, tmp_path, [image] * 2, info_of(96, 64))
+    file = film(format, tmp_path, [image] * 2, info_of(96, 64, bits))
+    assert bits == 8 or format != "hevc" or decoded(file)[0].format.name == "yuv420p10le"
     for frame in decoded(file):
         apart = np.abs(rgb(frame) - image[..., :3].numpy())
         assert apart.mean() < 1 / 255
@@ -168,6 +172,37 @@ def test_colours_are_in_the_matrix_of_the_source(
     info = info_of(colours=Colours(matrix, False, "bt709", "bt709"))
     for frame in decoded(film(format, tmp_path, [image] * 2, info)):
         assert np.abs(rgb(frame, weights) - image.numpy()).max() < 2 / 255
+
+
+@pytest.mark.parametrize("format", [*WITH_ALPHA, *OPAQUE])
+def test_a_source_of_full_range_stays_so_where_the_format_can(format: str, tmp_path: Path) -> None:
+    image = torch.tensor([0.9, 0.05, 0.4]).expand(48, 64, 3)
+    info = info_of(colours=Colours("bt709", True, "bt709", "bt709"))
+    file = film(format, tmp_path, [image] * 2, info)
+    whole = read_info(file)
+    assert whole.colours.full_range == video_format(format).full_range
+    said: list[str] = []
+    for frame in read_frames(file, whole, warn=said.append):
+        seen = frame.pixels[..., :3].float() / torch.iinfo(frame.pixels.dtype).max
+        assert (seen - image).abs().max() < 2.5 / 255
+    assert said == []
+
+
+@pytest.mark.parametrize("format", [row.id for row in FILMS])
+@pytest.mark.parametrize("aspect", [Fraction(4, 3), Fraction(8, 9)], ids=str)
+def test_wide_and_narrow_pixels_are_kept_or_made_square(
+    format: str, aspect: Fraction, tmp_path: Path
+) -> None:
+    row = video_format(format)
+    image = torch.full((48, 64, 4 if row.alpha != "none" or row.matte else 3), 0.5)
+    file = film(format, tmp_path, [image] * 2, info_of(pixel_aspect=aspect))
+    whole = tmp_path / f"whole{row.suffix}"
+    join([file], whole, None, info_of(), tag=row.tag, warn=pytest.fail)
+    for path in (file, whole):
+        info = read_info(path)
+        shown = info.width * info.pixel_aspect / info.height
+        assert float(shown) == pytest.approx(float(64 * aspect / 48), rel=0.01)
+        assert info.pixel_aspect == (1 if row.square_pixels else aspect)
 
 
 @pytest.mark.parametrize("format", MATTES)

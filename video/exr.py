@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,9 +50,11 @@ class ExrFiles:
             self._header["chromaticities"] = known
 
     def write(self, image: Tensor, path: Path) -> None:
-        """Write (H, W, 3) or, with straight alpha, (H, W, 4), as a whole or not at all. Raises
-        BadOption when the place cannot be written."""
-        pixels = np.ascontiguousarray(self._light(image).numpy().astype(np.float16))
+        """Write (H, W, 3) or, with straight alpha, (H, W, 4) float32, as a whole or not at all.
+
+        Raises BadOption when the place cannot be written.
+        """
+        pixels = self._light(image).half().contiguous().numpy()
         name = "RGBA" if pixels.shape[2] == 4 else "RGB"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +65,8 @@ class ExrFiles:
 
     def _light(self, image: Tensor) -> Tensor:
         """Return linear light; what alpha covers, where the picture has it."""
-        values = image.detach().to("cpu", torch.float32).clamp(0, 1)
-        light = to_linear(values[..., :3], self._transfer)
+        values = image.clamp(0, 1)
+        light = to_linear(values[..., :3].contiguous(), self._transfer)
         if values.shape[2] == 3:
             return light
         alpha = values[..., 3:]

@@ -13,12 +13,11 @@ import av.codec.codec
 import av.container
 import av.error
 import av.video.stream
-import torch
 
 from ..core.errors import BadOption
 from .encoder_planes import Samples, to_encoder
 from .frames import Colours, CutFrame, VideoInfo
-from .picture_checks import check_count, check_picture
+from .picture_checks import check_count, check_picture, prepared
 from .video_formats import VideoFormat, written_colours, written_size
 from .ycbcr import MATRICES, PRIMARIES, TRANSFERS, code_of, range_code
 
@@ -64,7 +63,8 @@ class FilmWriter:
         context.width, context.height = self._size
         context.pix_fmt = self._samples.pixel_format
         context.time_base = self._stream.time_base = self._info.time_base
-        context.sample_aspect_ratio = self._info.pixel_aspect
+        if not self._format.square_pixels:
+            context.sample_aspect_ratio = self._info.pixel_aspect
         matrix = MATRICES.get(colours.matrix)
         context.colorspace = 0 if matrix is None else matrix.code
         context.color_range = range_code(colours.full_range)
@@ -80,7 +80,7 @@ class FilmWriter:
         check_picture(frame, self._format, self._info)
         check_count(self._count + 1, self._format)
         self._count += 1
-        image = frame.image.detach().to("cpu", torch.float32)
+        image = prepared(frame, self._format, self._info)
         picture = to_encoder(image, self._samples, self._size)
         picture.pts, picture.time_base = frame.pts, self._info.time_base
         self._durations[frame.pts] = frame.duration

@@ -84,6 +84,10 @@ class FilmPackets:
         with open_video(self._segments[0]) as video:
             stream = target.add_stream_from_template(video.stream, opaque=True)
             stream.codec_context.framerate = self._info.frame_rate
+            # Of the segment's track, not of its codec: some codecs cannot say it.
+            aspect = video.stream.sample_aspect_ratio
+            if aspect:
+                stream.codec_context.sample_aspect_ratio = aspect
             if tag:
                 stream.codec_context.codec_tag = tag
             stream.metadata.update(_kept(video.stream.metadata))

@@ -12,8 +12,11 @@ from torch import Tensor
 from ..pictures.formats import Depth, FormatId
 from ..pictures.write import encode, write_atomic
 from .frames import CutFrame, VideoInfo
-from .picture_checks import check_picture
+from .picture_checks import check_picture, prepared
 from .video_formats import VideoFormat
+
+#: Of PNG's compression: a third of the time of what single pictures get, and 2 % larger.
+_EFFORT = 2
 
 _PictureWriter: TypeAlias = Callable[[Tensor, Path], None]
 
@@ -38,7 +41,7 @@ class SequenceWriter:
     def write(self, frame: CutFrame) -> None:
         check_picture(frame, self._format, self._info)
         path = picture_path(self._folder, frame.number, self._format.suffix)
-        self._put(frame.image, path)
+        self._put(prepared(frame, self._format, self._info), path)
         self._written.append(path)
 
     def close(self) -> None:
@@ -61,9 +64,10 @@ def _encoded_writer(
 ) -> _PictureWriter:
     depth: Depth = 16 if format.bits(info.bits) == 16 else 8
     value = None if format.quality is None else format.quality.value(quality)
+    effort = _EFFORT if id == "png" else None
 
     def put(image: Tensor, path: Path) -> None:
-        write_atomic(path, encode(image, id, depth=depth, quality=value))
+        write_atomic(path, encode(image, id, depth=depth, quality=value, effort=effort))
 
     return put
 

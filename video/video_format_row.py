@@ -91,6 +91,8 @@ class VideoFormat:
     """The alpha is written, as opaque gray, and not the colours."""
     even: bool = False
     """Sides are even: the last column or row is repeated where they are not."""
+    square_pixels: bool = False
+    """It cannot say that pixels are wider than high: pictures are stretched to square ones."""
     full_range: bool = True
     """It can hold samples of full range; else they become 16..235."""
     time_step: float = 0.0
@@ -120,9 +122,14 @@ class VideoFormat:
 
 def written_size(format: VideoFormat, info: VideoInfo) -> tuple[int, int]:
     """Return the width and height of the video that a source becomes in this format."""
-    if not format.even:
-        return info.width, info.height
-    return info.width + info.width % 2, info.height + info.height % 2
+    width, height = info.width, info.height
+    if format.square_pixels and info.pixel_aspect > 1:
+        width = round(width * info.pixel_aspect)
+    elif format.square_pixels:
+        height = round(height / info.pixel_aspect)
+    if format.even:
+        return width + width % 2, height + height % 2
+    return width, height
 
 
 def written_colours(format: VideoFormat, colours: Colours) -> Colours:

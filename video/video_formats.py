@@ -68,6 +68,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
             "lag-in-frames": "0",
         },
         quality=Quality("crf", worst=56, best=6, usual=20),
+        square_pixels=True,
         lossy=True,
         time_step=0.001,
     ),
@@ -93,6 +94,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         alpha="straight",
         carries=frozenset({"alpha"}),
         quality=Quality("quality", worst=1, best=100, usual=90),
+        square_pixels=True,
         lossy=True,
     ),
     VideoFormat(
@@ -118,6 +120,7 @@ VIDEO_FORMATS: tuple[VideoFormat, ...] = (
         carries=frozenset({"alpha", "timestamps"}),
         container_options={"loop": "0"},
         quality=Quality("quality", worst=1, best=100, usual=80),
+        square_pixels=True,
         lossy=True,
         most_frames=600,
         closed_segments=False,

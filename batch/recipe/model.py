@@ -70,7 +70,7 @@ class Output:
     effort: int | None = keyed(
         None,
         Kind("a whole number from 1 to 9", whole),
-        "Of an 8-bit PNG: 1 is fast, 9 is small, the pixels are the same.",
+        "Of a PNG: 1 is fast, 9 is small, the pixels are the same.",
         "4",
     )
     naming: str = keyed(
