@@ -11,7 +11,6 @@ from .frames import VideoFrame, VideoInfo
 from .info import INTERLACED
 from .rgb_planes import RgbPlanes
 from .timestamps import Clock, read_frame_times
-from .turning import TURNS, orientation_of_frame
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame as Decoded
@@ -45,31 +44,29 @@ def read_frames(
         damage.seen(number, frame)
         if number < first:
             continue
+        _judge(path, info, frame, number)
         yield VideoFrame(
             number=number,
             pts=pts,
             duration=getattr(frame, "duration", 0) or 0,
-            pixels=planes.pixels(frame, _judged(path, info, frame, number)),
+            pixels=planes.pixels(frame),
         )
     else:
         damage.ended()
     damage.report(clock.corrected)
 
 
-def _judged(path: Path, info: VideoInfo, frame: Decoded, number: int) -> int:
-    """Return the frame's orientation. Raises BadPicture where it is not like the first."""
+def _judge(path: Path, info: VideoInfo, frame: Decoded, number: int) -> None:
+    """Raise BadPicture where a frame is not like the first."""
     if frame.interlaced_frame:
         raise unusable(path, f"from frame {number} on {INTERLACED}")
-    orientation = orientation_of_frame(frame)
-    turned = TURNS[orientation][0] % 180
-    size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+    size = (frame.height, frame.width) if info.rotation % 180 else (frame.width, frame.height)
     if size != (info.width, info.height):
         raise unusable(
             path,
             f"its pictures change from {info.width} x {info.height} to {size[0]} x {size[1]} "
             f"pixels at frame {number}; convert it to one size first",
         )
-    return orientation
 
 
 class _Damage:

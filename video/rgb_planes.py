@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..pictures.orientation import upright
 from .frames import VideoInfo
+from .turning import orientation_of_info
 from .ycbcr import MATRICES, range_code
 
 if TYPE_CHECKING:
@@ -39,16 +40,17 @@ class RgbPlanes:
     def __init__(self, info: VideoInfo) -> None:
         self._info = info
         self._deep = info.bits > 8
+        self._orientation = orientation_of_info(info)
         self._reformatter = VideoReformatter()
         self._format = f"gbr{'a' * info.has_alpha}p{'16le' * self._deep}"
 
-    def pixels(self, frame: Decoded, orientation: int) -> Tensor:
+    def pixels(self, frame: Decoded) -> Tensor:
         """Return (H, W, 3 or 4) R'G'B'(A) of full range, upright; a view of planes (C, H, W).
 
         uint8, or uint16 where the video has more than 8 bits a sample.
         """
         planes = self._convert(frame).planes
-        turned = [self._plane(plane, frame, orientation) for plane in planes]
+        turned = [self._plane(plane, frame) for plane in planes]
         out = np.empty((len(turned), *turned[0].shape), turned[0].dtype)
         for plane, channel in zip(turned, _CHANNELS, strict=False):
             out[channel] = plane
@@ -69,15 +71,13 @@ class RgbPlanes:
             interpolation=EXACT,
         )
 
-    def _plane(
-        self, plane: VideoPlane, frame: Decoded, orientation: int
-    ) -> NDArray[np.uint8 | np.uint16]:
+    def _plane(self, plane: VideoPlane, frame: Decoded) -> NDArray[np.uint8 | np.uint16]:
         dtype = np.dtype("<u2" if self._deep else "u1")
         rows = np.frombuffer(memoryview(plane), dtype).reshape(
             -1, plane.line_size // dtype.itemsize
         )
         seen = rows[: frame.height, : frame.width]
-        return seen if orientation == 1 else upright(seen, orientation)
+        return seen if self._orientation == 1 else upright(seen, self._orientation)
 
     def _stretch(self, out: NDArray[np.uint16], frame: Decoded) -> None:
         """Bring white to 65535: swscale shifts samples up and leaves the low bits empty."""

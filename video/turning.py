@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
+from .frames import VideoInfo
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame as Decoded
 
@@ -39,6 +41,13 @@ def orientation_of_frame(frame: Decoded) -> int:
     """Return the orientation 1..8 of a decoded frame; 1 where its display matrix is no quarter
     turn, which `is_askew` tells."""
     return _ORIENTATIONS.get(_signs(frame), 1)
+
+
+def orientation_of_info(info: VideoInfo) -> int:
+    """Return the orientation 1..8 of all frames of a video; reading it from each would keep each
+    in memory until the next collection of garbage."""
+    turn = (info.rotation, info.mirrored)
+    return next(orientation for orientation, row in TURNS.items() if row == turn)
 
 
 def is_askew(frame: Decoded) -> bool:
