@@ -7,6 +7,7 @@ dark and repeats chroma samples.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,10 @@ EXACT = 2 | 0x2000 | 0x40000
 #: Where the planes of "gbrp" and "gbrap" go.
 _CHANNELS = (1, 2, 0, 3)
 
+#: Formats that hold the planes wanted, with fewer bits in their 16; by way of swscale they would
+#: lose some: it turns them into Y'CbCr and back.
+_PLANAR_RGB = re.compile(r"gbra?p(9le|10le|12le|14le|16le)?")
+
 #: White of a video of limited range in swscale's 16 bits: 255 << 8.
 _LIMITED_BITS = 8
 
@@ -49,13 +54,13 @@ class RgbPlanes:
 
         uint8, or uint16 where the video has more than 8 bits a sample.
         """
-        planes = self._convert(frame).planes
+        ready = _PLANAR_RGB.fullmatch(frame.format.name) is not None
+        planes = (frame if ready else self._convert(frame)).planes
         turned = [self._plane(plane, frame) for plane in planes]
         out = np.empty((len(turned), *turned[0].shape), turned[0].dtype)
         for plane, channel in zip(turned, _CHANNELS, strict=False):
             out[channel] = plane
-        if self._deep:
-            self._stretch(out, frame)
+        self._stretch(out, frame, ready)
         return torch.from_numpy(out.transpose(1, 2, 0))
 
     def _convert(self, frame: Decoded) -> Decoded:
@@ -79,17 +84,34 @@ class RgbPlanes:
         seen = rows[: frame.height, : frame.width]
         return seen if self._orientation == 1 else upright(seen, self._orientation)
 
-    def _stretch(self, out: NDArray[np.uint16], frame: Decoded) -> None:
-        """Bring white to 65535: swscale shifts samples up and leaves the low bits empty."""
-        if frame.format.is_rgb:
-            return
-        bits = self._info.bits
-        _fill_low_bits(out[:3], bits if self._info.colours.full_range else _LIMITED_BITS)
-        _fill_low_bits(out[3:], bits)
+    def _stretch(self, out: NDArray[np.uint8 | np.uint16], frame: Decoded, ready: bool) -> None:
+        """Bring white to the highest number, in place. ready: the samples are as decoded."""
+        bits, full = self._info.bits, self._info.colours.full_range
+        grey = frame.format.name.startswith("gray")
+        if ready and self._deep:
+            out <<= 16 - bits
+        if self._deep and (ready or not frame.format.is_rgb):
+            # swscale shifts samples up, too, and leaves the low bits empty.
+            _fill_low_bits(out[:3], bits if full or grey or ready else _LIMITED_BITS)
+            _fill_low_bits(out[3:], bits)
+        if grey and not full:  # swscale takes grey for full range, whatever it is told
+            out[:3] = _limited_levels(bits, out.dtype)[out[:3]]
 
 
-def _fill_low_bits(samples: NDArray[np.uint16], bits: int) -> None:
+def _fill_low_bits(samples: NDArray[np.uint8 | np.uint16], bits: int) -> None:
     """Scale in place from (2**bits - 1) << (16 - bits) to 65535."""
     if samples.size and bits < 16:
         np.minimum(samples, ((1 << bits) - 1) << (16 - bits), out=samples)
         samples += samples >> bits
+
+
+def _limited_levels(
+    bits: int, dtype: np.dtype[np.uint8 | np.uint16]
+) -> NDArray[np.uint8 | np.uint16]:
+    """Return for each level of full range what the sample means if black is 16 and white 235."""
+    most = np.iinfo(dtype).max
+    step = 2 ** (bits - 8)
+    samples = np.arange(most + 1) / most * (2**bits - 1)
+    meant = (samples - 16 * step) / (219 * step)
+    levels: NDArray[np.uint8 | np.uint16] = (meant.clip(0, 1) * most).round().astype(dtype)
+    return levels

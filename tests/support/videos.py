@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -146,3 +147,33 @@ def _sound(stream: av.audio.stream.AudioStream, seconds: float) -> list[av.Audio
         part.sample_rate, part.pts, part.time_base = rate, start, Fraction(1, rate)
         parts.append(part)
     return parts
+
+
+def make_still(
+    path: Path,
+    codec: str,
+    pixel_format: str,
+    planes: Sequence[NDArray[np.uint8 | np.uint16]],
+    *,
+    matrix: int = 1,
+    colour_range: int = 1,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write a video of two frames with exactly these samples; the codec should lose nothing."""
+    height, width = planes[0].shape
+    picture = av.VideoFrame(width, height, pixel_format)
+    for plane, samples in zip(picture.planes, planes, strict=True):
+        rows = np.zeros((samples.shape[0], plane.line_size // samples.itemsize), samples.dtype)
+        rows[:, : samples.shape[1]] = samples
+        plane.update(rows.tobytes())
+    picture.color_range, picture.colorspace = colour_range, matrix
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream(codec, rate=25, options=dict(options))
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, pixel_format
+        context.colorspace, context.color_range = matrix, colour_range
+        for pts in range(2):
+            picture.pts, picture.time_base = pts, Fraction(1, 25)
+            target.mux(stream.encode(picture))
+        target.mux(stream.encode(None))
+    return path
