@@ -14,6 +14,7 @@ from ..backends.hosted.fetching import Fetcher
 from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
 from ..core.errors import Refusal
+from ..core.money import cost_text
 from ..core.report import JsonValue
 from ..pictures.results import OWN_FOLDER
 from ..pictures.web import Web
@@ -64,7 +65,7 @@ class Preview:
         if survey.passed_over:
             lines.append(f"  {survey.passed_over} more are results of this package, and left out")
         lines += [f"  {kind.count} more are not read: {kind.text()}" for kind in survey.unread]
-        cost = f"up to {self.expected.sum}" if self.expected else "nothing"
+        cost = self.expected.at_most if self.expected else "nothing"
         return "\n".join([*lines, f"Cost: {cost}. Nothing was done."])
 
     def data(self) -> dict[str, JsonValue]:
@@ -80,7 +81,7 @@ class Preview:
             "not_read": sum(kind.count for kind in survey.unread),
             "not_read_kinds": [kind.data() for kind in survey.unread],
             "reasons": {**survey.reasons},
-            "cost_at_most": str(self.expected.total) if self.expected else "0",
+            "cost_at_most": cost_text(self.expected.total) if self.expected else "0",
             "currency": self.expected.price.currency if self.expected else "USD",
             "refusal": self.refusal,
         }

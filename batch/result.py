@@ -39,8 +39,8 @@ class Landed:
     """Nothing more can be written under DEST."""
     seconds: float = 0.0
     """That the model took."""
-    cost: Decimal = Decimal(0)
-    """What was paid, in the backend's currency, of one that failed too."""
+    cost: Decimal | None = Decimal(0)
+    """What was paid, in the backend's currency, of one that failed too; None: not known."""
     receipt: str | None = None
     """Its id."""
     warnings: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def not_landed(
     key: str,
     error: RmbgError,
     receipt: str | None = None,
-    cost: Decimal = Decimal(0),
+    cost: Decimal | None = Decimal(0),
     *,
     full: bool = False,
 ) -> Landed:
@@ -103,8 +103,8 @@ class Counts:
     failed: int
     """In this run; the next one tries again."""
     waiting: int
-    cost: Decimal = Decimal(0)
-    """Of what this run noted as done."""
+    cost: Decimal | None = Decimal(0)
+    """Of what this run noted as done; None: not known."""
     passed_over: int = 0
     """Results of this package among the sources, which are not counted elsewhere."""
 

@@ -18,7 +18,7 @@ from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption
 from ..core.inspect import DOUBTFUL
-from ..core.money import CURRENCY
+from ..core.money import CURRENCY, together
 from ..core.specs import BackendSpec
 from ..pictures.web import Web
 from ..pipeline.context import open_user_records
@@ -190,7 +190,7 @@ class _BatchRun:
     backend: str = ""
     currency: str = CURRENCY
     expected: Estimate | None = None
-    cost: Decimal = Decimal(0)
+    cost: Decimal | None = Decimal(0)
     model_seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
@@ -213,7 +213,7 @@ class _BatchRun:
             self._begin(opened.spec, estimate(waiting, opened, open_user_records(self.settings)))
             for pictures, last in attempts(waiting, again):
                 limit = self.recipe.max_cost
-                left = None if limit is None else limit - self.cost
+                left = None if limit is None else limit - (self.cost or 0)
                 try:
                     for end in worker.work(pictures, opened, left):
                         self._landed(end, last or not end.may_repeat)
@@ -265,7 +265,7 @@ class _BatchRun:
         self.began = time.monotonic()
 
     def _landed(self, picture: Landed, final: bool = True) -> None:
-        self.cost += picture.cost
+        self.cost = together(self.cost, picture.cost)
         self.model_seconds += picture.seconds
         if picture.error is not None and final:
             self.reasons[picture.kind] += 1

@@ -11,8 +11,9 @@ from pathlib import Path
 from ..config.invocation import command
 from ..config.private_files import write_private
 from ..core.errors import BadOption
-from ..core.money import plain
+from ..core.money import plain, with_currency
 from ..core.report import KINDS, JsonValue
+from ..core.specs import UNKNOWN
 from ..pictures.unread import UnreadKind
 from .result import Counts, Doubtful, PassedOver
 
@@ -33,7 +34,8 @@ class Summary:
     """From the first picture to the last, without looking through the source."""
     model_seconds: float
     """How long the model itself worked; of a hosted model the waiting, which overlaps."""
-    cost: Decimal = Decimal(0)
+    cost: Decimal | None = Decimal(0)
+    """None: something was paid for, and nobody has stated its price."""
     currency: str = "USD"
     estimate: str = ""
     """What the run was expected to cost, if anything."""
@@ -96,7 +98,7 @@ class Summary:
         return sum(self.reasons.get(kind, 0) for kind in _OPEN)
 
     def _cost(self) -> str:
-        told = f"{plain(self.cost)} {self.currency}" if self.cost else "nothing"
+        told = "nothing" if self.cost == 0 else with_currency(self.cost, self.currency)
         if not self.may_be_billed:
             return told
         count = f"{self.may_be_billed} picture{'' if self.may_be_billed == 1 else 's'}"
@@ -123,7 +125,7 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.per_second, 3),
             "model_seconds": round(self.model_seconds, 3),
-            "cost": plain(self.cost),
+            "cost": UNKNOWN if self.cost is None else plain(self.cost),
             "may_be_billed": self.may_be_billed,
             "currency": self.currency,
             "estimate": self.estimate,

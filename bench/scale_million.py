@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..catalogue.backends import BACKENDS
+from ..core.specs import UNKNOWN
 
 MILLION = 1_000_000
 #: What is lost where more threads work than there are cores, and at both ends.
@@ -76,5 +77,6 @@ def _hosted() -> None:
             continue
         a_minute, calls = spec.hosting.requests_a_minute, CALLS[spec.provider]
         days = MILLION * calls / a_minute / 60 / 24
-        cost = spec.price.amount * MILLION
-        print(f"| {spec.id} | {a_minute} | {calls} | {days:.0f} | {cost:,.0f} |")
+        each = spec.price.amount
+        cost = UNKNOWN if each is None else f"{each * MILLION:,.0f}"
+        print(f"| {spec.id} | {a_minute} | {calls} | {days:.0f} | {cost} |")

@@ -6,6 +6,7 @@ backend; the gate does, when one is opened.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from ..core.errors import BackendUnknown, BadOption
@@ -211,6 +212,17 @@ DEFAULT_IDS: Mapping[str, str] = {
     for provider in dict.fromkeys(row.provider for row in _ROWS)
 }
 
+#: Options that are words for the model -> the backends that take them.
+_INSTRUCTIONS: Mapping[str, list[str]] = {
+    option.name: [
+        row.id for row in _ROWS if row.instruction and row.instruction.name == option.name
+    ]
+    for option in filter(None, (row.instruction for row in _ROWS))
+}
+
+# Of words for a model. No host documents a limit; beyond this a wrong text was pasted.
+_MOST_SIGNS = 4000
+
 
 def find(backend_id: str) -> BackendSpec:
     """Find the row of "provider/model" or of a provider alone. Raises BackendUnknown with the
@@ -226,12 +238,17 @@ def find(backend_id: str) -> BackendSpec:
 def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
     """Return the row's defaults with the given values over them.
 
-    Raises BadOption for a name, type or choice that the row does not have.
+    Raises BadOption for a name, type or choice that the row does not have, and for words too long.
     """
     known = {option.name: option for option in spec.options}
     values = {name: option.default for name, option in known.items()}
     for name, value in given.items():
         option = known.get(name)
+        if option is None and name in _INSTRUCTIONS:
+            raise BadOption(
+                f"{spec.id} is not guided by words: leave {name} empty, or choose one of: "
+                f"{', '.join(_INSTRUCTIONS[name])}."
+            )
         if option is None:
             listed = ", ".join(known) or "none"
             raise BadOption(f"{spec.id} has no option {name!r}. Its options: {listed}.")
@@ -241,5 +258,33 @@ def check_options(spec: BackendSpec, given: Mapping[str, OptionValue]) -> dict[s
         if type(value) is not type(option.default):
             wanted = type(option.default).__name__
             raise BadOption(f"{spec.id}: {name} must be of type {wanted}, not {value!r}.")
+        if option.instructs:
+            value = _cleaned(spec, name, str(value))
         values[name] = value
     return values
+
+
+def check_instruction(spec: BackendSpec, values: Mapping[str, OptionValue]) -> None:
+    """Raise BadOption where a model that is guided by words is given none: hosts then send the
+    usual cut-out, at the price of a guided one."""
+    option = spec.instruction
+    if option is not None and not values.get(option.name):
+        raise BadOption(
+            f"{spec.id} is guided by words, and {option.name} is empty. Write there what is to be "
+            f"kept, as in: {option.example}."
+        )
+
+
+def _cleaned(spec: BackendSpec, name: str, words: str) -> str:
+    """Return the words without blanks around them: the same words are the same paid work. Raises
+    BadOption for too many, or for signs that no text has."""
+    words = "\n".join(words.strip().splitlines())
+    if len(words) > _MOST_SIGNS:
+        raise BadOption(
+            f"{spec.id}: {name} has {len(words):,} characters; say it in at most {_MOST_SIGNS:,}."
+        )
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in words if sign not in "\n\t"):
+        raise BadOption(
+            f"{spec.id}: {name} holds control characters; write it again as plain text."
+        )
+    return words

@@ -7,6 +7,7 @@ live call has confirmed. A new model of a provider is one more row.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from ..core.specs import BackendSpec, Hosting, Option, Price, Repeatable, Retention
@@ -63,6 +64,23 @@ _CLIENT = Option(
     choices=("own", "official"),
     in_nodes=False,
 )
+_PROMPT = Option(
+    "prompt",
+    "",
+    "For models that are guided by words (rmbg-guided), which need them: what is kept, in plain "
+    "words, as in: the person with the mat and the plant. It is sent with each picture, and "
+    "another prompt is another result to pay for.",
+    example="the person with the mat and the plant",
+)
+_GUIDED_SECONDS = 17.0
+
+
+def _unstated(elsewhere: str) -> Price:
+    """Make the price of a model of which its host states none."""
+    return Price(
+        None, "USD", "2026-11", f"{elsewhere}; a reseller (wavespeed.ai) asks 0.03 USD", "unknown"
+    )
+
 
 _BRIA = Hosting(
     endpoint="/v2/image/edit/remove_background",
@@ -112,6 +130,10 @@ def _fal(endpoint: str, marks: str = "") -> Hosting:
     )
 
 
+_BRIA_GUIDED = replace(
+    _BRIA, endpoint="/v2/image/edit/remove_background/guided", seconds=_GUIDED_SECONDS
+)
+
 _REPLICATE = Hosting(
     endpoint="bria/remove-background",
     bases={"api": ("RMBG_REPLICATE_URL", "https://api.replicate.com")},
@@ -153,6 +175,10 @@ _COMFY = Hosting(
     repeatable=Repeatable(24),
 )
 
+_COMFY_GUIDED = replace(
+    _COMFY, endpoint="bria/image-edit-remove-background-guided", seconds=_GUIDED_SECONDS
+)
+
 ROWS = (
     BackendSpec(
         id="bria/rmbg-2.0",
@@ -175,6 +201,19 @@ ROWS = (
             *_COMMON,
         ),
         hosting=_BRIA,
+    ),
+    BackendSpec(
+        id="bria/rmbg-guided",
+        label="Bria API, guided by words",
+        summary="BRIA's model that keeps what your words say; not open to every account",
+        location="hosted",
+        licence="bria-api",
+        target="hosted.backend:open_hosted",
+        window=12,
+        price=_unstated("BRIA's prices were not found"),
+        key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
+        options=(*_MODERATION, *_COMMON, _PROMPT),
+        hosting=_BRIA_GUIDED,
     ),
     BackendSpec(
         id="fal/rmbg-2.0",
@@ -207,6 +246,19 @@ ROWS = (
         key_variables=("FAL_KEY",),
         options=(*_COMMON, _CLIENT),
         hosting=_fal("bria/rmbg-3", marks="a watermark and a C2PA manifest"),
+    ),
+    BackendSpec(
+        id="fal/rmbg-guided",
+        label="fal.ai, guided by words",
+        summary="BRIA's model that keeps what your words say, hosted by fal.ai",
+        location="hosted",
+        licence="fal-api",
+        target="hosted.backend:open_hosted",
+        window=12,
+        price=_unstated("fal.ai's page was not found; `rmbg costs --live` asks fal.ai"),
+        key_variables=("FAL_KEY",),
+        options=(*_COMMON, _CLIENT, _PROMPT),
+        hosting=replace(_fal("bria/guided-remove-background"), seconds=_GUIDED_SECONDS),
     ),
     BackendSpec(
         id="replicate/rmbg-2.0",
@@ -254,6 +306,20 @@ ROWS = (
         key_variables=("COMFY_API_KEY",),
         options=(_ACCOUNT, *_MODERATION, *_COMMON),
         hosting=_COMFY,
+    ),
+    BackendSpec(
+        id="comfy/rmbg-guided",
+        label="Comfy Router, guided by words",
+        summary="BRIA's model that keeps what your words say, under your Comfy account, each "
+        "picture billed once",
+        location="hosted",
+        licence="comfy-api",
+        target="hosted.backend:open_hosted",
+        window=12,
+        price=_unstated("the Router names no prices"),
+        key_variables=("COMFY_API_KEY",),
+        options=(_ACCOUNT, *_MODERATION, *_COMMON, _PROMPT),
+        hosting=_COMFY_GUIDED,
     ),
 )
 

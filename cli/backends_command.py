@@ -7,7 +7,7 @@ import json
 
 from ..catalogue.backends import BACKENDS
 from ..catalogue.licences import LICENCES
-from ..core.specs import BackendSpec
+from ..core.specs import BackendSpec, Price
 from .terminal import markdown
 
 
@@ -47,7 +47,6 @@ def markdown_table() -> str:
 
 
 def _row(spec: BackendSpec) -> dict[str, str]:
-    price = spec.price
     return {
         "id": spec.id,
         "label": spec.label,
@@ -55,11 +54,17 @@ def _row(spec: BackendSpec) -> dict[str, str]:
         "location": spec.location,
         "licence": LICENCES[spec.licence].name,
         "commercial_use": LICENCES[spec.licence].commercial_words,
-        "price": f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
-        if price
-        else "free",
+        "price": _price_words(spec.price),
         "needs": _needs(spec),
     }
+
+
+def _price_words(price: Price | None) -> str:
+    if price is None:
+        return "free"
+    if price.amount is None:
+        return f"{price} ({price.source})"
+    return f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
 
 
 def _needs(spec: BackendSpec) -> str:

@@ -23,7 +23,7 @@ from ..batch.run import run as run_batch
 from ..batch.summary import Summary
 from ..catalogue.backends import BACKENDS
 from ..core.errors import BadOption
-from ..core.money import plain
+from ..core.money import CURRENCY, together, with_currency
 from ..pictures.formats import FORMATS
 from ..pictures.unread import UnreadKind, say_unread
 from ..pipeline.estimate import Estimate
@@ -153,7 +153,7 @@ class _Bar(Watch):
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._bar: tqdm[NoReturn] | None = None
-        self._cost = Decimal(0)
+        self._cost: Decimal | None = Decimal(0)
 
     def passed_over(self, count: int, pictures: Sequence[PassedOver]) -> None:
         """See `Watch.passed_over`."""
@@ -171,9 +171,9 @@ class _Bar(Watch):
     def landed(self, picture: Landed, final: bool) -> None:
         """See `Watch.landed`."""
         assert self._bar is not None
-        if picture.cost:
-            self._cost += picture.cost
-            self._bar.set_postfix_str(f"{plain(self._cost)} USD", refresh=False)
+        if picture.cost != 0:
+            self._cost = together(self._cost, picture.cost)
+            self._bar.set_postfix_str(with_currency(self._cost, CURRENCY), refresh=False)
         if not final:
             return
         if picture.error is not None:

@@ -15,9 +15,19 @@ from ..catalogue.backends import BACKENDS
 from ..config.hosted import priced
 from ..config.settings import read_settings
 from ..core.errors import BadOption
-from ..core.money import BUDGET_VARIABLE, Budget, plain, read_amount, unconfirmed
+from ..core.money import (
+    BUDGET_VARIABLE,
+    PRICES_VARIABLE,
+    Budget,
+    cost_text,
+    plain,
+    read_amount,
+    times,
+    unconfirmed,
+    with_currency,
+)
 from ..core.report import JsonValue
-from ..core.specs import Price
+from ..core.specs import UNKNOWN, Price
 from ..pipeline.context import open_user_records
 from ..records.spending import Spent
 from ..records.trouble import remedy
@@ -56,7 +66,7 @@ class Own:
     def crossover(self, price: Price) -> Decimal | None:
         """Return the pictures an hour from which a machine that is paid all the time is cheaper
         than this price; None when it cannot make that many."""
-        if not price.amount:
+        if not price.amount:  # free, or not known
             return None
         an_hour = self.usd_an_hour / price.amount
         return an_hour if an_hour < self.a_second * _HOUR else None
@@ -88,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     prices = {row.id: row.price for row in map(priced, BACKENDS.values()) if row.price is not None}
     quotes, status = _quotes(prices) if arguments.live else ({}, 0)
     prices |= {name: quote.price for name, quote in quotes.items() if quote.price is not None}
-    prices = dict(sorted(prices.items(), key=lambda item: item[1].amount))
+    prices = dict(sorted(prices.items(), key=lambda item: _place(item[1])))
     own = _own(count, arguments.gpu_usd_per_hour, arguments.pictures_per_second)
     budget, spent = read_settings().budget, _spent()
     if arguments.json:
@@ -126,6 +136,11 @@ def _quotes(prices: Mapping[str, Price]) -> tuple[dict[str, Quote], int]:
     return found, status
 
 
+def _place(price: Price) -> tuple[bool, Decimal]:
+    """The place in the table: the cheapest first, those that nobody has stated last."""
+    return price.amount is None, price.amount or Decimal(0)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is not a whole number")
@@ -158,7 +173,7 @@ def _table(count: int, prices: dict[str, Price]) -> list[str]:
     rows += [
         (
             name,
-            f"{plain(count * price.amount)} {price.currency}",
+            with_currency(times(count, price), price.currency),
             str(price),
             price.as_of,
             price.origin,
@@ -167,9 +182,15 @@ def _table(count: int, prices: dict[str, Price]) -> list[str]:
         for name, price in prices.items()
     ]
     unsure = [name for name, price in prices.items() if unconfirmed(price)]
+    unstated = [name for name, price in prices.items() if price.amount is None]
     lines = table(rows)
     if unsure:
         lines.append(f"Unverified, not from the provider's own page: {', '.join(unsure)}.")
+    if unstated:
+        lines.append(
+            f"Stated by nobody: {', '.join(unstated)}. A budget and max_cost refuse them until "
+            f"{PRICES_VARIABLE} says what you pay."
+        )
     lines.append("Without taxes, plans and free allowances. RMBG_PRICES sets your own prices.")
     return lines
 
@@ -194,8 +215,8 @@ def _own_lines(own: Own | None, prices: dict[str, Price]) -> list[str]:
         f"USD; {_fine(own.each)} USD each (USD an hour / (3600 x pictures a second)).",
     ]
     for name, price in prices.items():
-        if price.currency == "USD":
-            lines.append(f"  against {name}: {_compared(own, price)}")
+        if price.currency == "USD" and price.amount is not None:
+            lines.append(f"  against {name}: {_compared(own, price, price.amount)}")
     return [
         *lines,
         "  That is the GPU alone. Commercial use of RMBG weights on your own machine needs BRIA's",
@@ -203,8 +224,8 @@ def _own_lines(own: Own | None, prices: dict[str, Price]) -> list[str]:
     ]
 
 
-def _compared(own: Own, price: Price) -> str:
-    saved = own.pictures * price.amount - own.total
+def _compared(own: Own, price: Price, each: Decimal) -> str:
+    saved = own.pictures * each - own.total
     word = "cheaper" if saved >= 0 else "dearer"
     paid_always = own.crossover(price)
     if paid_always is None:
@@ -219,26 +240,29 @@ def _spent_lines(spent: Spent | None, budget: Budget) -> list[str]:
     if spent is None:
         return []
     lines = [""]
-    for name, done, open_, cap in (
-        ("today", spent.day, spent.day_under_way, budget.day),
-        ("this month", spent.month, spent.month_under_way, budget.month),
+    for name, done, open_, cap, unpriced in (
+        ("today", spent.day, spent.day_under_way, budget.day, spent.day_unpriced),
+        ("this month", spent.month, spent.month_under_way, budget.month, spent.month_unpriced),
     ):
         under_way = f", and {plain(open_)} USD under way or perhaps billed" if open_ else ""
         of = f" of {plain(cap)} USD ({BUDGET_VARIABLE})" if cap is not None else ""
-        lines.append(f"Spent {name} (UTC): {plain(done)} USD{under_way}{of}.")
+        s = "" if unpriced == 1 else "s"
+        more = f", and {unpriced} picture{s} whose price is {UNKNOWN}" if unpriced else ""
+        lines.append(f"Spent {name} (UTC): {plain(done)} USD{under_way}{of}{more}.")
     return lines
 
 
 def _row(count: int, name: str, price: Price) -> dict[str, JsonValue]:
+    total = times(count, price)
     return {
         "backend": name,
-        "total": plain(count * price.amount),
-        "price": str(price.amount),
+        "total": UNKNOWN if total is None else plain(total),
+        "price": cost_text(price.amount),
         "currency": price.currency,
         "as_of": price.as_of,
         "source": price.source,
         "origin": price.origin,
-        "verified": not unconfirmed(price),
+        "verified": price.amount is not None and not unconfirmed(price),
     }
 
 
@@ -269,9 +293,11 @@ def _spent_row(spent: Spent, budget: Budget) -> dict[str, JsonValue]:
     return {
         "today": plain(spent.day),
         "today_under_way": plain(spent.day_under_way),
+        "today_unpriced": spent.day_unpriced,
         "budget_a_day": None if budget.day is None else plain(budget.day),
         "this_month": plain(spent.month),
         "this_month_under_way": plain(spent.month_under_way),
+        "this_month_unpriced": spent.month_unpriced,
         "budget_a_month": None if budget.month is None else plain(budget.month),
     }
 

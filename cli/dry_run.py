@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ..config.settings import Settings
 from ..core.errors import Refusal
+from ..core.money import cost_text
 from ..core.specs import BackendSpec
 from ..pictures.sources import Source
 from ..pipeline.context import open_user_records
@@ -78,7 +79,7 @@ def say_plans(
                 "error": plan.source.reason,
                 "backend": spec.id,
                 "paid_earlier": index in earlier,
-                "cost_at_most": "0" if free or spec.price is None else str(spec.price.amount),
+                "cost_at_most": "0" if free or spec.price is None else cost_text(spec.price.amount),
             }
             print(json.dumps(row))
     else:
@@ -88,5 +89,5 @@ def say_plans(
         copies = len(nothing) - len(earlier)
         before += f" {copies} of them not to be sent: copies, or unreadable." if copies else ""
         print(f"{count} pictures with {spec.id} ({ground}).{before}")
-        print(f"Cost: {f'up to {expected.sum}' if expected else 'nothing'}. Nothing was done.")
+        print(f"Cost: {expected.at_most if expected else 'nothing'}. Nothing was done.")
     return 0 if count == len(plans) else 1

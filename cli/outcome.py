@@ -10,7 +10,7 @@ from decimal import Decimal
 from ..config.invocation import command
 from ..config.settings import Settings
 from ..core.errors import RmbgError
-from ..core.money import plain
+from ..core.money import together, with_currency
 from ..core.report import NO_SUBJECT, kinds_of
 from ..core.specs import BackendSpec
 from ..pipeline.context import open_user_records
@@ -58,7 +58,7 @@ class Bill:
     def __init__(self, spec: BackendSpec, settings: Settings) -> None:
         self._spec = spec
         self._settings = settings
-        self._total = Decimal(0)
+        self._total: Decimal | None = Decimal(0)
         self._delivered = 0
         self._for_nothing = 0
 
@@ -70,20 +70,21 @@ class Bill:
     def add(self, result: Done | Failed, *, delivered: bool) -> None:
         """Count one picture's result. delivered: its files are written."""
         if isinstance(result, Failed):
-            self._total += result.failure.cost
+            self._total = together(self._total, result.failure.cost)
             return
         cost = result.report.facts.cost
-        self._total += cost
+        self._total = together(self._total, cost)
         self._delivered += delivered
-        self._for_nothing += delivered and not cost
+        self._for_nothing += delivered and cost == 0
 
     def say_afterwards(self) -> None:
         """Say what it came to, and what is still open, of earlier runs too."""
         price = self._spec.price
         if price is None:
             return
+        cost = with_currency(self._total, price.currency)
         free = f", {self._for_nothing} of them for nothing" if self._for_nothing else ""
-        say(f"{self._delivered} delivered{free}. Cost: {plain(self._total)} {price.currency}.")
+        say(f"{self._delivered} delivered{free}. Cost: {cost}.")
         try:
             jobs = open_user_records(self._settings).journal.pending()
         except sqlite3.Error as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..core.errors import BadOption
 from ..core.report import JsonValue
+from ..core.specs import UNKNOWN
 from ..pictures.write import write_atomic
 from ..pipeline.context import open_user_records
 from ..records.chain import Receipt
@@ -163,15 +164,21 @@ def _summary(receipts: Receipts, arguments: argparse.Namespace) -> int:
 
 def _total(by: str, name: str, rows: list[dict[str, JsonValue]]) -> dict[str, JsonValue]:
     costs: dict[str, Decimal] = {}
+    unpriced = 0
     for row in rows:
-        if cost := Decimal(str(row.get("cost") or 0)):
+        told = row.get("cost") or 0
+        if told == UNKNOWN:
+            unpriced += 1
+        elif cost := Decimal(str(told)):
             currency = str(row.get("currency"))
             costs[currency] = costs.get(currency, Decimal(0)) + cost
+    sums = [f"{costs[each]} {each}" for each in sorted(costs)]
+    sums += [f"{unpriced} x {UNKNOWN}"] if unpriced else []
     return {
         by: name,
         "delivered": sum(row.get("outcome") == "delivered" for row in rows),
         "failed": sum(row.get("outcome") == "failed" for row in rows),
-        "cost": ", ".join(f"{costs[each]} {each}" for each in sorted(costs)) or "0",
+        "cost": ", ".join(sums) or "0",
         "may_be_owed": sum(row.get("paid") in ("fetchable", "perhaps") for row in rows),
         "left_the_machine": sum(row.get("left_machine") is True for row in rows),
     }

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             usage=arguments.usage,
             settings=settings,
             options={"profile": arguments.profile},
+            only_to_fetch=True,
         )
         these = [job for job in jobs if job.backend == backend_id]
         try:

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 from ..catalogue.hosted_models import BASE_VARIABLES, ROWS
 from ..core.errors import BadOption
-from ..core.money import read_amount
+from ..core.money import PRICES_VARIABLE, read_amount
 from ..core.specs import BackendSpec, Hosting
 from .host import PlainHost
 
 TIMEOUT_VARIABLE = "RMBG_JOB_TIMEOUT"
-PRICES_VARIABLE = "RMBG_PRICES"
 
 _TIMEOUT = 300.0
 _PROVIDERS = tuple(dict.fromkeys(row.provider for row in ROWS))

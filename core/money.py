@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
 from .errors import BadOption
-from .specs import Price
+from .specs import UNKNOWN, Price
 
 BUDGET_VARIABLE = "RMBG_BUDGET_USD"
+PRICES_VARIABLE = "RMBG_PRICES"
 CURRENCY = "USD"
 
 # More is a slip of the pen. In millionths its sums still fit into 64 bits.
@@ -63,8 +64,9 @@ def read_amount(value: str | float | Decimal) -> Decimal:
 
 
 def counted(price: Price) -> int:
-    """Return what a picture counts, in millionths of the currency, rounded up; 10**15 at most."""
-    amount = min(price.amount, _MOST)
+    """Return what a picture counts, in millionths of the currency, rounded up; 10**15 at most. One
+    whose price is not known counts nothing in any sum, and is counted itself (see `Spent`)."""
+    amount = min(price.amount or Decimal(0), _MOST)
     return int((amount * 1_000_000).to_integral_value(ROUND_CEILING))
 
 
@@ -81,6 +83,45 @@ def amount_of(millionths: int) -> Decimal:
 def plain(amount: Decimal) -> str:
     """Write it as people write it: 5, 0.018, never 5E+0 or 0.0180."""
     return f"{amount.normalize():f}"
+
+
+def cost_text(cost: Decimal | None) -> str:
+    """Write what was paid, for programs: a decimal text, or "unknown"."""
+    return UNKNOWN if cost is None else str(cost)
+
+
+def with_currency(cost: Decimal | None, currency: str) -> str:
+    """Write an amount that may not be known, for people."""
+    return UNKNOWN if cost is None else f"{plain(cost)} {currency}"
+
+
+def together(cost: Decimal | None, more: Decimal | None) -> Decimal | None:
+    """Return the sum of what was paid; None (not known) where a part of it is not known."""
+    return None if cost is None or more is None else cost + more
+
+
+def times(count: int, price: Price) -> Decimal | None:
+    """Return what this many pictures cost; None where the price is not known, and they are any."""
+    if not count:
+        return Decimal(0)
+    return None if price.amount is None else count * price.amount
+
+
+def unlimited_only(price: Price) -> str:
+    """Say why no limit on money can be kept to with this price; empty where one can."""
+    if price.amount is None:
+        return (
+            f"What a picture costs is not known ({price.source}), so neither {BUDGET_VARIABLE} nor "
+            "max_cost can be kept to. Nothing was sent. Set what you pay, as ID=AMOUNT in "
+            f"{PRICES_VARIABLE}, or take the limit away."
+        )
+    if price.currency != CURRENCY:
+        return (
+            f"The price is in {price.currency}, and {BUDGET_VARIABLE} and max_cost count "
+            f"{CURRENCY}, so neither can be kept to. Nothing was sent. Take the limit away, or "
+            f"set a price in {CURRENCY} with {PRICES_VARIABLE}."
+        )
+    return ""
 
 
 def unconfirmed(price: Price) -> bool:

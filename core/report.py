@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
 from .errors import BadOption
+from .money import cost_text
+from .specs import UNKNOWN
 from .types import Facts, Failure, Usage
 
 JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
@@ -110,7 +112,11 @@ class Report:
 
     def data(self) -> dict[str, JsonValue]:
         """Return the same, for programs. Money is a decimal text, so that nothing is rounded."""
-        facts = {**asdict(self.facts), "cost": str(self.facts.cost), "notes": [*self.facts.notes]}
+        facts = {
+            **asdict(self.facts),
+            "cost": cost_text(self.facts.cost),
+            "notes": [*self.facts.notes],
+        }
         return {
             "name": self.name,
             "outcome": "delivered",
@@ -164,7 +170,7 @@ class FailureReport:
             "error": str(self.failure.error),
             "error_type": type(self.failure.error).__name__,
             "paid": self.failure.error.paid,
-            "cost": str(self.failure.cost),
+            "cost": cost_text(self.failure.cost),
             "request_id": self.failure.request_id,
             "receipt": self.receipt,
         }
@@ -181,5 +187,7 @@ def render(reports: Sequence[Report | FailureReport]) -> str:
     return "\n\n".join([*estimates, *(report.text() for report in reports), data])
 
 
-def _money(cost: Decimal, currency: str) -> str:
+def _money(cost: Decimal | None, currency: str) -> str:
+    if cost is None:
+        return UNKNOWN
     return f"{cost} {currency}" if cost else "nothing"

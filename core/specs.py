@@ -12,15 +12,18 @@ from typing import Literal, TypeAlias
 Location = Literal["local", "hosted"]
 OptionValue: TypeAlias = "str | int | float | bool"
 
+#: What stands in place of a price, or of a cost, that is not known.
+UNKNOWN = "unknown"
 
-Origin = Literal["live", "document", "reseller", "setting"]
+Origin = Literal["live", "document", "reseller", "setting", "unknown"]
 
 
 @dataclass(frozen=True)
 class Price:
     """What one picture costs, with where and when that was read."""
 
-    amount: Decimal
+    amount: Decimal | None
+    """None: it costs something, and nobody has stated how much."""
     currency: str
     as_of: str
     source: str
@@ -30,11 +33,12 @@ class Price:
     """What it is for: "second" in the row of a model that takes videos, "video" for a whole one."""
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
+        return UNKNOWN if self.amount is None else f"{self.amount} {self.currency}"
 
     def of_video(self, seconds: Fraction) -> Price:
         """Return what a video of this length costs, each second that has begun counted."""
-        return replace(self, amount=self.amount * ceil(seconds), unit="video")
+        amount = None if self.amount is None else self.amount * ceil(seconds)
+        return replace(self, amount=amount, unit="video")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,14 @@ class Option:
     """Least, most and step of a whole number."""
     in_nodes: bool = True
     """False keeps it out of ComfyUI."""
+    example: str = ""
+    """Of words that the model works by: what they may be. Such words must be given, may have
+    several lines, and are quoted in receipts; empty for any other option."""
+
+    @property
+    def instructs(self) -> bool:
+        """Tell whether it is words that the model works by."""
+        return bool(self.example)
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,11 @@ class BackendSpec:
     def media(self) -> Literal["picture", "video"]:
         """Return what one job of it is about."""
         return "video" if self.hosting and self.hosting.video else "picture"
+
+    @property
+    def instruction(self) -> Option | None:
+        """Return the option for the words that the model works by; None where it takes none."""
+        return next((option for option in self.options if option.instructs), None)
 
     @property
     def sizable(self) -> bool:

@@ -58,7 +58,8 @@ class Facts:
     licence: str
     device: str
     seconds: float
-    cost: Decimal = Decimal(0)
+    cost: Decimal | None = Decimal(0)
+    """None: it was paid for, and nobody has stated the price."""
     currency: str = "USD"
     left_machine: bool = False
     weights_sha256: str | None = None
@@ -101,8 +102,9 @@ class Failure:
     error: PictureError
     request_id: str | None = None
     """Names paid work when there is any."""
-    cost: Decimal = Decimal(0)
-    """What was paid for it all the same, in the currency of the backend's price."""
+    cost: Decimal | None = Decimal(0)
+    """What was paid for it all the same, in the currency of the backend's price; None: not
+    known."""
 
 
 @dataclass(frozen=True)

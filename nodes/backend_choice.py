@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..catalogue.backends import BACKENDS
 from ..core.specs import OptionValue
 from ..core.types import Usage
 from .comfy_host import ComfyHost
@@ -22,7 +23,24 @@ def chosen_backend(
     options = {name: value for name, value in values.items() if value is not None}
     provider = str(options.pop("backend"))
     model = str(options.pop("model", ""))
-    return f"{provider}/{model}" if model else provider, options
+    backend_id = f"{provider}/{model}" if model else provider
+    return backend_id, _without_unused(backend_id, options)
+
+
+def _without_unused(backend_id: str, options: dict[str, OptionValue]) -> dict[str, OptionValue]:
+    """Leave out what only other models of the provider take, where it is as it came: the models of
+    a provider share their widgets. An id that no longer is one goes on as it is."""
+    row = BACKENDS.get(backend_id)
+    if row is None:
+        return options
+    mine = {option.name for option in row.options}
+    beside = (other for other in BACKENDS.values() if other.provider == row.provider)
+    theirs = {option.name: option.default for other in beside for option in other.options}
+    return {
+        name: value
+        for name, value in options.items()
+        if name in mine or name not in theirs or value != theirs[name]
+    }
 
 
 def ready_here(values: Mapping[str, OptionValue | None], usage: Usage | None) -> Readiness:

@@ -121,6 +121,8 @@ def _price(row: BackendSpec) -> str:
     """Say the catalogue's price; the user's own may replace it when it is opened."""
     if row.price is None:
         return ""
+    if row.price.amount is None:
+        return "; price unknown"
     return f"; {'about ' if unconfirmed(row.price) else ''}{row.price} a picture"
 
 
@@ -130,7 +132,8 @@ def _licensed() -> str:
 
 def _prices() -> str:
     """Say the prices from the lowest to the highest; one where they are the same."""
-    amounts = [row.price.amount for row in BACKENDS.values() if row.price]
+    stated = (row.price.amount for row in BACKENDS.values() if row.price)
+    amounts = [amount for amount in stated if amount is not None]
     ends = dict.fromkeys((plain(min(amounts)), plain(max(amounts))))
     return f"about {' to '.join(ends)} USD"
 
@@ -152,7 +155,13 @@ def _widget(option: Option) -> io.Input:
     if isinstance(default, bool):
         return io.Boolean.Input(option.name, optional=True, default=default, tooltip=option.tooltip)
     if isinstance(default, str):
-        return io.String.Input(option.name, optional=True, default=default, tooltip=option.tooltip)
+        return io.String.Input(
+            option.name,
+            optional=True,
+            default=default,
+            multiline=option.instructs,
+            tooltip=option.tooltip,
+        )
     low, high, step = option.limits
     return io.Int.Input(
         option.name,

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from ..core.checks import split_pixels
 from ..core.errors import OverBudget, PictureError
-from ..core.money import plain
-from ..core.specs import Price
+from ..core.money import times, with_currency
+from ..core.specs import UNKNOWN, Price
 from ..core.types import Backend, Frame
 from ..records.run_budget import RunBudget
 from ..records.store import Records
@@ -37,23 +37,29 @@ class Estimate:
         return self.pictures - len(self.earlier) - len(self.free)
 
     @property
-    def total(self) -> Decimal:
-        """Return it in the currency of the price."""
-        return self.paid * self.price.amount
+    def total(self) -> Decimal | None:
+        """Return it in the currency of the price; None where that is not known."""
+        return times(self.paid, self.price)
 
     @property
     def sum(self) -> str:
-        """Write it as a calculation: "3 x 0.018 USD = 0.054 USD"."""
-        return f"{self.paid} x {self.price} = {plain(self.total)} {self.price.currency}"
+        """Write it as a calculation: "3 x 0.018 USD = 0.054 USD"; "unknown" where it is."""
+        total = with_currency(self.total, self.price.currency)
+        return total if self.total is None else f"{self.paid} x {self.price} = {total}"
+
+    @property
+    def at_most(self) -> str:
+        """Write it as a limit: "up to 3 x 0.018 USD = 0.054 USD"."""
+        return self.sum if self.total is None else f"up to {self.sum}"
 
     def __str__(self) -> str:
-        read = f"a price of {self.price.as_of}"
+        if self.total is None:
+            read = f"cost {UNKNOWN}: {self.price.source}"
+        else:
+            read = f"{self.at_most} (a price of {self.price.as_of})"
         if not self.looked:
-            return (
-                f"{self.backend}: up to {self.sum} ({read}); what was paid for earlier costs "
-                "nothing."
-            )
-        return f"{self.backend}: {self._counted()}, up to {self.sum} ({read})."
+            return f"{self.backend}: {read}; what was paid for earlier costs nothing."
+        return f"{self.backend}: {self._counted()}, {read}."
 
     def _counted(self) -> str:
         words = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"

@@ -53,15 +53,18 @@ def open_backend(
     settings: Settings | None = None,
     options: Mapping[str, OptionValue] | None = None,
     host: Host | None = None,
+    only_to_fetch: bool = False,
 ) -> OpenBackend:
     """Open a backend by id after the gate has let it through.
 
     RMBG_BACKEND replaces the id; options meant for another provider are then left aside. host: the
-    program we run in, a plain one by default. Raises BackendUnknown, LicenceRefused, Offline,
-    BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
+    program we run in, a plain one by default. only_to_fetch: for `resume` alone, which sends no
+    picture, so words that pictures need may be missing. Raises BackendUnknown, LicenceRefused,
+    Offline, BackendMissing, WeightsMissing, WeightsUnusable or BadOption.
     """
     current = settings or read_settings()
-    opened = _opened(backend_id, usage, current, options or {}, host or PlainHost())
+    given, here = options or {}, host or PlainHost()
+    opened = _opened(backend_id, usage, current, given, here, only_to_fetch=only_to_fetch)
     if _unknown(opened.spec, current):
         _log.warning(
             "The licence of %s is not established, so it counts as non-commercial; if you know it, "
@@ -94,6 +97,8 @@ def _opened(
     settings: Settings,
     options: Mapping[str, OptionValue],
     host: Host,
+    *,
+    only_to_fetch: bool = False,
 ) -> OpenBackend:
     spec, chosen = chosen_row(backend_id, options, settings)
     allow(_with_own_file(spec, chosen, host), usage, settings)
@@ -101,6 +106,8 @@ def _opened(
     if held_back:
         chosen = {**chosen, "download": False}
     values = backends.check_options(spec, chosen)
+    if not only_to_fetch:
+        backends.check_instruction(spec, values)
     try:
         backend = load(spec, values, host)
     except WeightsMissing as error:

@@ -18,7 +18,14 @@ from ..config.hosted import bases_of
 from ..config.keys import look_for_key
 from ..config.settings import Settings, read_settings
 from ..core.errors import KeyMissing, Offline, RmbgError, WeightsMissing
-from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain, unconfirmed
+from ..core.money import (
+    BUDGET_VARIABLE,
+    CURRENCY,
+    PRICES_VARIABLE,
+    Budget,
+    plain,
+    unconfirmed,
+)
 from ..core.specs import BackendSpec, OptionValue, Price
 from ..core.types import Host, Usage
 from ..records.spending import Spent
@@ -186,6 +193,8 @@ def _costs(price: Price | None, before: str = "", after: str = "") -> str:
     """The price of a picture in words, between these; nothing where there is none."""
     if price is None:
         return ""
+    if price.amount is None:
+        return f"{before}price unknown{after}"
     about = "about " if unconfirmed(price) else ""
     return f"{before}{about}{price} a picture{after}"
 
@@ -194,6 +203,8 @@ def _left(price: Price, budget: Budget) -> tuple[bool, str]:
     """Whether one more picture is within the budget, and what is left of it in words."""
     if not budget:
         return True, "no budget is set"
+    if price.amount is None:
+        return False, f"no budget can be kept to; set what you pay with {PRICES_VARIABLE}"
     if price.currency != CURRENCY:
         return False, f"the budget counts {CURRENCY}"
     try:

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..core.money import cost_text
 from ..core.types import Facts, Matte
 from ..pictures import png
 from ..pictures.still import Levels, Unusable, unit
@@ -54,7 +55,7 @@ def pack(work: str, matte: Matte) -> bytes:
         "alpha_bytes": len(alpha),
         "has_original": matte.original is not None,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "facts": {**asdict(matte.facts), "cost": str(matte.facts.cost)},
+        "facts": {**asdict(matte.facts), "cost": cost_text(matte.facts.cost)},
     }
     words = json.dumps(head).encode()
     parts = (_LENGTH.pack(len(words)), words, alpha, original)

@@ -268,13 +268,20 @@ def _insert(
     price: Price | None,
     size: tuple[int, int],
 ) -> None:
-    amount, currency = (str(price.amount), price.currency) if price else (None, None)
+    amount, currency = _price_of(price)
     now = _now()
     connection.execute(
         "INSERT INTO jobs (work, backend, state, owner, price, currency, width, height, created,"
         " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (work, backend, state, owner, amount, currency, *size, now, now),
     )
+
+
+def _price_of(price: Price | None) -> tuple[str, str] | tuple[None, None]:
+    """Return amount and currency as a row has them; nothing where the amount is not known."""
+    if price is None or price.amount is None:
+        return None, None
+    return str(price.amount), price.currency
 
 
 def _close(connection: sqlite3.Connection, work: str, state: State, only_where: str = OPEN) -> None:

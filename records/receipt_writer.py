@@ -16,6 +16,7 @@ from torch import Tensor
 from ..catalogue.licences import LICENCES, licence_of
 from ..config.settings import Settings
 from ..core.digest import PixelDigests, pixel_digests, work_digests
+from ..core.money import cost_text
 from ..core.report import JsonValue, Remark, Report
 from ..core.specs import BackendSpec, OptionValue
 from ..core.types import Backend, Facts, Failure, Usage
@@ -115,7 +116,7 @@ class ReceiptWriter:
             "error": type(error).__name__,
             "paid": error.paid,
             "request_id": failure.request_id,
-            "cost": str(failure.cost),
+            "cost": cost_text(failure.cost),
             "currency": spec.price.currency if spec.price else "USD",
             "left_machine": (sent or None) if hosted else False,
             "input": None if source is None else _picture(source.shape, pixel_digests(source)),
@@ -178,7 +179,8 @@ def _options(backend: Backend) -> JsonValue:
     options: dict[str, JsonValue] = {}
     for option in backend.spec.options:
         value = given.get(option.name, option.default)
-        free = isinstance(value, str) and not option.choices
+        # Names of keys and files are the user's own affair; words for the model are what was done.
+        free = isinstance(value, str) and not (option.choices or option.instructs)
         options[option.name] = bool(value) if free else value
     return options
 
@@ -192,7 +194,7 @@ def _delivered_by(facts: Facts) -> dict[str, JsonValue]:
         "request_id": facts.request_id,
         "device": facts.device,
         "seconds": round(facts.seconds, 3),
-        "cost": str(facts.cost),
+        "cost": cost_text(facts.cost),
         "currency": facts.currency,
         "left_machine": facts.left_machine,
     }

@@ -8,7 +8,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 from ..core.errors import OverBudget
-from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain
+from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, plain, times, unlimited_only
 from ..core.specs import Price
 from .spending import Spending
 from .trouble import remedy
@@ -35,8 +35,8 @@ class RunBudget:
         """Raise OverBudget when a run of this many paid pictures cannot be finished."""
         if not pictures:
             return
-        self._check_currency(price)
-        total = pictures * price.amount
+        self._check_limited(price)
+        total = times(pictures, price) or Decimal(0)
         if self._max_cost is not None and total > self._max_cost:
             raise OverBudget(
                 f"This run would cost {plain(total)} {price.currency} ({pictures} x {price}), and "
@@ -55,15 +55,16 @@ class RunBudget:
         Raises OverBudget, also when a budget cannot be looked up; without one, sqlite3.Error when
         the picture cannot be counted.
         """
-        self._check_currency(price)
+        self._check_limited(price)
         with self._lock:
-            if self._max_cost is not None and self._cost + price.amount > self._max_cost:
+            after = self._cost + (price.amount or 0)
+            if self._max_cost is not None and after > self._max_cost:
                 raise OverBudget(
-                    f"The next picture would bring this run to {plain(self._cost + price.amount)} "
-                    f"{price.currency}, and max_cost allows {plain(self._max_cost)} {CURRENCY}. "
-                    "It was not sent. Send fewer pictures, or raise max_cost."
+                    f"The next picture would bring this run to {plain(after)} {price.currency}, "
+                    f"and max_cost allows {plain(self._max_cost)} {CURRENCY}. It was not sent. "
+                    "Send fewer pictures, or raise max_cost."
                 )
-            self._cost += price.amount
+            self._cost = after
         try:
             number = self._spending.reserve(work, price, self._budget)
         except (sqlite3.Error, OverBudget) as error:
@@ -101,16 +102,13 @@ class RunBudget:
 
     def _give_back(self, price: Price) -> None:
         with self._lock:
-            self._cost -= price.amount
+            self._cost -= price.amount or 0
 
-    def _check_currency(self, price: Price) -> None:
+    def _check_limited(self, price: Price) -> None:
+        """Raise OverBudget where there is a limit that cannot be kept to with this price."""
         limited = bool(self._budget) or self._max_cost is not None
-        if limited and price.currency != CURRENCY:
-            raise OverBudget(
-                f"The price is in {price.currency}, and {BUDGET_VARIABLE} and max_cost count "
-                f"{CURRENCY}, so neither can be kept to. Nothing was sent. Take the limit away, or "
-                f"set a price in {CURRENCY} with RMBG_PRICES."
-            )
+        if limited and (why := unlimited_only(price)):
+            raise OverBudget(why)
 
 
 def _unknown(error: sqlite3.Error) -> OverBudget:

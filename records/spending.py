@@ -19,8 +19,18 @@ from datetime import datetime, timezone
 from decimal import Decimal
 
 from ..core.errors import OverBudget
-from ..core.money import BUDGET_VARIABLE, CURRENCY, Budget, amount_of, counted, limit, plain
-from ..core.specs import Price
+from ..core.money import (
+    BUDGET_VARIABLE,
+    CURRENCY,
+    Budget,
+    amount_of,
+    counted,
+    limit,
+    plain,
+    times,
+    with_currency,
+)
+from ..core.specs import UNKNOWN, Price
 from .database import Database
 
 
@@ -37,6 +47,9 @@ class Spent:
     day_under_way: Decimal
     """Reserved, or may be billed."""
     month_under_way: Decimal
+    day_unpriced: int = 0
+    """Pictures of this day whose price nobody has stated, sent or paid; they are in no sum."""
+    month_unpriced: int = 0
 
 
 class Spending:
@@ -69,7 +82,7 @@ class Spending:
                     work.partition(":")[0],
                     self._database.owner.name,
                     day,
-                    price.currency,
+                    UNKNOWN if price.amount is None else price.currency,
                     counted(price),
                 ),
             )
@@ -83,9 +96,9 @@ class Spending:
             refusal = self._refusal(connection, self._today(), total, budget) if pictures else ""
         if refusal:
             raise OverBudget(
-                f"{refusal}, and this run would cost {plain(pictures * price.amount)} "
-                f"{price.currency} ({pictures} x {price}). Nothing was sent. Send fewer pictures, "
-                "or raise the budget."
+                f"{refusal}, and this run would cost "
+                f"{with_currency(times(pictures, price), price.currency)} ({pictures} x {price}). "
+                "Nothing was sent. Send fewer pictures, or raise the budget."
             )
 
     def free(self, reservation: int) -> None:
@@ -100,12 +113,14 @@ class Spending:
         day = self._today()
         with self._database.changing() as connection:
             self._free_the_dead(connection)
+            periods = ((day, day), _month(day))
             sums = [
                 amount_of(_sum(connection, table, *period))
                 for table in ("spending", "reservations")
-                for period in ((day, day), _month(day))
+                for period in periods
             ]
-        return Spent(*sums)
+            of_day, of_month = (_unpriced(connection, *period) for period in periods)
+        return Spent(sums[0], sums[1], sums[2], sums[3], of_day, of_month)
 
     @property
     def warnings(self) -> list[str]:
@@ -160,6 +175,18 @@ def _sum(connection: sqlite3.Connection, table: str, first: str, last: str) -> i
     if not isinstance(total, int) or least < 0:
         raise sqlite3.DatabaseError(f"the table {table} holds what was never spent")
     return total
+
+
+def _unpriced(connection: sqlite3.Connection, first: str, last: str) -> int:
+    """Count the pictures whose price nobody has stated."""
+    (count,) = connection.execute(
+        "SELECT (SELECT coalesce(sum(pictures), 0) FROM spending"
+        " WHERE day BETWEEN ?1 AND ?2 AND currency = ?3)"
+        " + (SELECT count(*) FROM reservations"
+        " WHERE day BETWEEN ?1 AND ?2 AND currency = ?3)",
+        (first, last, UNKNOWN),
+    ).fetchone()
+    return int(count)
 
 
 def _month(day: str) -> tuple[str, str]:

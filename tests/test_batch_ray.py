@@ -51,6 +51,7 @@ from rmbg_nodes.core.errors import (
     OverBudget,
 )
 from rmbg_nodes.core.types import Job
+from rmbg_nodes.tests.conformance import money
 from rmbg_nodes.tests.support.batch_ray import POISON, Poisoned, items_in, plain_recipe
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.opening import loopback
@@ -247,9 +248,8 @@ class TestMoney:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        price = find("bria").price
-        assert price is not None
-        recipe = replace(plain_recipe(), backend="bria", max_cost=price.amount * 5)
+        price = money(find("bria").price)
+        recipe = replace(plain_recipe(), backend="bria", max_cost=price * 5)
         items, dest = items_in(source), tmp_path / "out"
         with pytest.raises(OverBudget, match="This run would cost"):
             list(on_ray(items, recipe, dest, pool=TWO))
@@ -279,18 +279,17 @@ class TestMoney:
     @pytest.mark.usefixtures("provider")
     def test_what_the_recipe_refuses_is_not_counted(self, source: Path, tmp_path: Path) -> None:
         """Three pictures are wider than a WebP can be, and a fourth has no place to go to."""
-        price = find("bria").price
-        assert price is not None
+        price = money(find("bria").price)
         for number in range(3):
             Image.new("RGB", (16_384, 1)).save(source / f"wide-{number}.png")
         dest = tmp_path / "out"
         (dest / "13.png").mkdir(parents=True)
         output = Output(format="webp", provenance=False)
-        recipe = Recipe(output=output, backend="bria", max_cost=price.amount * 13)
+        recipe = Recipe(output=output, backend="bria", max_cost=price * 13)
         check = partial(ray_engine._check_paid, items_in(source), dest=dest, settings=Settings())
         check(recipe=recipe)
         with pytest.raises(OverBudget, match="13 x"):
-            check(recipe=replace(recipe, max_cost=price.amount * 12))
+            check(recipe=replace(recipe, max_cost=price * 12))
 
     @pytest.mark.usefixtures("cluster")
     def test_a_driver_that_is_killed(

@@ -24,7 +24,13 @@ from rmbg_nodes.core.errors import (
 )
 from rmbg_nodes.core.types import Backend, Claim, Failure, Frame, Job, Matte, Outcome
 from rmbg_nodes.pipeline.gate import open_backend
-from rmbg_nodes.tests.conformance import BackendContract, PaidContract, Recorder, disc_frame
+from rmbg_nodes.tests.conformance import (
+    BackendContract,
+    PaidContract,
+    Recorder,
+    disc_frame,
+    money,
+)
 from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import (
     HOSTED_IDS,
@@ -89,9 +95,8 @@ def test_equal_pictures_are_sent_once(server: HostedServer) -> None:
     assert len(results) == 5
     assert server.bills == 1
     mattes = [r for r in results.values() if isinstance(r, Matte)]
-    price = BACKENDS[f"{server.provider}/rmbg-2.0"].price
-    assert price is not None
-    assert sum(matte.facts.cost for matte in mattes) == price.amount
+    price = money(BACKENDS[f"{server.provider}/rmbg-2.0"].price)
+    assert sum(matte.facts.cost or 0 for matte in mattes) == price
     assert job.steps == 5
     assert len(job.named("sending")) == 1
 
@@ -290,8 +295,7 @@ def test_after_several_lost_answers_nothing_more_is_sent(
 
 def test_over_budget_frees_nothing_that_was_sent(server: HostedServer) -> None:
     backend = backend_on(server)
-    assert backend.spec.price is not None
-    job = Recorder(limit=3 * backend.spec.price.amount)
+    job = Recorder(limit=3 * money(backend.spec.price))
     delivered: list[Outcome] = []
     with pytest.raises(OverBudget):
         delivered.extend(backend.run((disc_frame(i) for i in range(9)), job))

@@ -106,6 +106,7 @@ def read_results(page: str) -> Iterator[Landed | Refused]:
 
 
 def _landed(values: dict[str, Any]) -> Landed:
-    values["cost"] = Decimal(values["cost"])
+    cost = values["cost"]
+    values["cost"] = None if cost is None else Decimal(cost)
     values["warnings"], values["kinds"] = tuple(values["warnings"]), tuple(values["kinds"])
     return Landed(**values)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ...core.errors import OverBudget
-from ...core.money import CURRENCY, amount_of, counted, limit, plain
+from ...core.money import CURRENCY, amount_of, counted, limit, plain, unlimited_only
 from ...core.specs import Price
 from ...core.types import Job, Outcome
 
@@ -42,12 +42,8 @@ class SharedBudget(Job):
     def reserve(self, work: str, price: Price) -> None:
         """Set its price aside before it is sent. Raises OverBudget, also when what was spent cannot
         be looked up."""
-        if price.currency != CURRENCY:
-            raise OverBudget(
-                f"The price is in {price.currency}, and max_cost counts {CURRENCY}, so it cannot "
-                "be kept to. Nothing was sent. Take the limit away, or set a price in "
-                f"{CURRENCY} with RMBG_PRICES."
-            )
+        if why := unlimited_only(price):
+            raise OverBudget(why)
         try:
             self._set_aside(work, price)
         except sqlite3.Error as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ...core.errors import Refusal
+from ...core.money import cost_text, together
 from ...records.schema import transaction
 from ..result import Counts, Landed, PassedOver
 from ..sources.items import Item
@@ -56,7 +57,7 @@ class State:
         self._guard = threading.RLock()
         self._recipe = ""
         self._verdicts: Counter[str] = Counter()
-        self._cost = Decimal(0)
+        self._cost: Decimal | None = Decimal(0)
         self._found: Survey | None = None
         self._queues = 0
         self._lock = lock(dest)
@@ -154,7 +155,7 @@ class State:
                 if end.error is None:
                     sizes = end.written.get(text(target)), end.written.get(text(mask or b""))
                     said = json.dumps(end.warnings) if end.warnings else None
-                    paid = end.seconds, str(end.cost), end.receipt, said
+                    paid = end.seconds, cost_text(end.cost), end.receipt, said
                     done = *file, self._recipe, *sizes, *paid, _now(), picture
                     connection.execute(_DONE, done)
                 else:
@@ -164,7 +165,7 @@ class State:
             self._verdicts[before] -= 1
             self._verdicts[verdict] += 1
             if end.error is None:
-                self._cost += end.cost
+                self._cost = together(self._cost, end.cost)
 
     def again(self) -> int:
         """Let what failed in this run, and may be repeated, wait again; returns how many."""

@@ -42,6 +42,8 @@ from .findings import Rows
 
 SIDE = 512
 _NAME = "the test picture"
+# For a model that is guided by words: what `known_scene` shows.
+_WORDS = "the product"
 _PACKAGE = Path(__file__).absolute().parent.parent.parent
 #: A mask that agrees less with the true one comes from wrong weights or a broken device.
 _LEAST_IOU = 0.5
@@ -163,7 +165,7 @@ def reason_against(
             find_key(spec, "", environment=environment)
         except KeyMissing:
             return "no key is set"
-        return "" if spend else f"one picture costs {spec.price}; --spend tries it"
+        return "" if spend else f"the price of a picture: {spec.price}; --spend tries it"
     if spec.model and _weights_of(spec, files) is None:
         return "no verified weights were found"
     return ""
@@ -196,6 +198,8 @@ def try_backend(
     """Run one picture through this backend; whatever goes wrong becomes the trial's words."""
     file = _weights_of(spec, files)
     found: dict[str, OptionValue] = {} if file is None else {"weights": str(file.path)}
+    if spec.instruction:
+        found[spec.instruction.name] = _WORDS
     options = {**found, **(options or {})}
     # The pin of a deployment would make every trial one of the same backend.
     settings = replace(settings, backend=None)

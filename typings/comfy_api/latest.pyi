@@ -86,6 +86,7 @@ class io:
             optional: bool = False,
             tooltip: str | None = None,
             *,
+            multiline: bool = False,
             default: str,
             force_input: bool | None = None,
         ) -> io.Input: ...

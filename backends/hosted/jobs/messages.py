@@ -4,6 +4,7 @@ do next."""
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from ....config.hosted import hosting_of
 from ....config.invocation import command
@@ -25,7 +26,7 @@ def second_copy(name: str, result: Matte | Clip | Failure) -> Matte | Clip | Fai
         return Failure(type(error)(f"{name}: it equals another picture that failed. {error}"))
     note = "the same picture as another one of this run, and paid once"
     matte: Matte = result  # type: ignore[assignment]  # by what it has, not by class
-    facts = replace(matte.facts, cost=0 * matte.facts.cost, notes=(*matte.facts.notes, note))
+    facts = replace(matte.facts, cost=Decimal(0), notes=(*matte.facts.notes, note))
     return replace(matte, facts=facts)
 
 

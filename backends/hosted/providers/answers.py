@@ -8,14 +8,14 @@ names what the user can do about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ....config.hosted import hosting_of
 from ....core.errors import AccountRefused, BackendFailed, BadPicture, KeyMissing, ResultWaiting
 from ....core.report import JsonValue
-from ....core.specs import BackendSpec
-from ..http.wire import Answer, AnswerLost, NotKnown
+from ....core.specs import BackendSpec, OptionValue
+from ..http.wire import Answer, AnswerLost, JsonObject, NotKnown
 
 _MOST = 200
 # Where providers put what they have to say, in the order in which it makes a sentence.
@@ -56,6 +56,13 @@ def urls_at(data: JsonValue, **keys: str) -> dict[str, str]:
     """Return role -> URL, of those roles whose key holds a text."""
     found = {role: text_at(data, key) for role, key in keys.items()}
     return {role: url for role, url in found.items() if url}
+
+
+def instruction_of(spec: BackendSpec, options: Mapping[str, OptionValue]) -> JsonObject:
+    """Return the field of a request for the words that the model works by; none where it takes
+    none. BRIA's is called as our option, and so it is at its resellers."""
+    option = spec.instruction
+    return {} if option is None else {option.name: str(options[option.name])}
 
 
 def said(value: Answer | JsonValue) -> str:

@@ -1,4 +1,5 @@
-"""Bria's own API, version 2: `POST /v2/image/edit/remove_background` and `GET /v2/status/{id}`.
+"""Bria's own API, version 2: `POST /v2/image/edit/remove_background`, also with `/guided` behind
+it, and `GET /v2/status/{id}`.
 
 The asynchronous form: a job of the synchronous one has no id to resume when its answer is lost.
 Contract: docs.bria.ai, "Async requests", "Rate limits and errors", "Working with images". There is
@@ -17,7 +18,7 @@ from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
 from ..http.wire import Answer, Call, JsonObject, NotKnown, Ready, Wire, Working
 from ..job_ids import check_named, id_in, own_url
-from .answers import Answers, id_at, moderated, said, text_at, urls_at
+from .answers import Answers, id_at, instruction_of, moderated, said, text_at, urls_at
 
 _NAME = "Bria"
 _ID = "request_id"
@@ -45,9 +46,10 @@ class Bria:
         self._spec = spec
         self._answers = Answers(spec, _NAME, _ID, _MODERATION)
         self._api = bases["api"]
-        self._moderation: JsonObject = {
+        self._settings: JsonObject = {
             field: True for option, field in _MODERATION_FIELDS.items() if options.get(option)
         }
+        self._settings |= instruction_of(spec, options)
 
     def headers(self, key: str) -> Mapping[str, str]:
         """Bria's own header; `Authorization` is not read."""
@@ -63,7 +65,7 @@ class Bria:
         call = Call(
             "POST",
             self._api + hosting_of(self._spec).endpoint,
-            data={"image": image, **self._moderation},
+            data={"image": image, **self._settings},
         )
         answer = await wire.submit(call)
         request_id = self._answers.accepted_id(answer)

@@ -1,4 +1,4 @@
-"""Comfy Router: Bria's own model under a Comfy account, by its queue or by a call that is held.
+"""Comfy Router: Bria's own models under a Comfy account, by its queue or by a call that is held.
 
 Contract: docs.comfy.org/development/comfy-router (api, errors, headers, queue) and the reference of
 its routes, read on 2026-11-29. A submit carries an idempotency key, which the wire adds: the same
@@ -9,6 +9,7 @@ opened for workspaces one by one; where it is not, the held call does the same w
 from __future__ import annotations
 
 import base64
+import json
 import uuid
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -29,7 +30,7 @@ from ..http.wire import (
     Working,
 )
 from ..job_ids import PICTURE, check_named, id_in, own_url
-from .answers import Answers, id_at, moderated, said, text_at, urls_at
+from .answers import Answers, id_at, instruction_of, moderated, said, text_at, urls_at
 
 _NAME = "Comfy"
 _ID = "request_id"
@@ -63,9 +64,10 @@ class Comfy:
         self._spec = spec
         self._answers = Answers(spec, _NAME, _ID, _MODERATION)
         self._model = f"{bases['api']}/v2/models/{hosting_of(spec).endpoint}"
-        self._moderation: JsonObject = {
+        self._settings: JsonObject = {
             field: True for option, field in _MODERATION_FIELDS.items() if options.get(option)
         }
+        self._settings |= instruction_of(spec, options)
 
     def headers(self, key: str) -> Mapping[str, str]:
         """A key has a header of its own; the token of somebody who is signed in is a bearer's."""
@@ -73,12 +75,15 @@ class Comfy:
         return {"Authorization": f"Bearer {key}"} if is_token else {"X-API-Key": key}
 
     async def hand_over(self, wire: Wire, png: bytes) -> str:
-        """Raw base64, as Bria takes it."""
-        return base64.b64encode(png).decode("ascii")
+        """Raw base64, as Bria takes it; behind the settings of its request, where it has some: a
+        lost answer is asked for with the very same request, by whoever asks."""
+        image = base64.b64encode(png).decode("ascii")
+        return f"{json.dumps(self._settings)}\n{image}" if self._settings else image
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
         """See wire.Provider. Where it was sent before it is asked for first."""
-        data: JsonObject = {"image": image, **self._moderation}
+        settings, _, base64_png = image.rpartition("\n")
+        data: JsonObject = {"image": base64_png, **json.loads(settings or "{}")}
         queue = f"{self._model}/requests"
         earlier = wire.sent_to and wire.rebase("api", wire.sent_to)
         if wire.sent_to and earlier not in (queue, self._model):

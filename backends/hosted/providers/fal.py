@@ -18,7 +18,7 @@ from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
 from ..http.wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
 from ..job_ids import check_named, id_in, own_url
-from .answers import Answers, id_at, moderated, said, text_at, urls_at
+from .answers import Answers, id_at, instruction_of, moderated, said, text_at, urls_at
 
 _NAME = "fal.ai"
 _ID = "request_id"
@@ -47,6 +47,8 @@ class Fal:
         self._queue = bases["queue"]
         self._rest = bases["rest"]
         self._endpoint = hosting_of(spec).endpoint
+        #: What a request says besides its picture.
+        self.settings = instruction_of(spec, options)
 
     def headers(self, key: str) -> Mapping[str, str]:
         """See wire.Provider: `Key`, not `Bearer`."""
@@ -79,7 +81,7 @@ class Fal:
         call = Call(
             "POST",
             f"{self._queue}/{self._endpoint}",
-            data={"image_url": image},
+            data={"image_url": image, **self.settings},
             headers=life(RESULT_LIFE),
         )
         answer = await wire.submit(call)

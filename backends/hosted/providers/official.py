@@ -79,7 +79,8 @@ class OfficialFal(Official["fal_client.SyncClient"]):
 
     def _send(self, client: fal_client.SyncClient, image: str) -> Ticket:
         endpoint = hosting_of(self._spec).endpoint
-        handle = client.submit(endpoint, {"image_url": image}, headers=life(RESULT_LIFE))
+        arguments = {"image_url": image, **self._words.settings}
+        handle = client.submit(endpoint, arguments, headers=life(RESULT_LIFE))
         urls = {
             "status": handle.status_url,
             "result": handle.response_url,

@@ -11,6 +11,7 @@ from .pictures import Unusable, from_base64
 from .records import Job
 from .speech import Refused, Route, Speech
 
+_STILL = "/v2/image/edit/remove_background"
 _FIELDS = {"image", "preserve_alpha", "sync", "webhook_url"}
 _FLAGS = {"visual_input_content_moderation", "visual_output_content_moderation"}
 _STATES = {"queued": "IN_PROGRESS", "working": "IN_PROGRESS", "done": "COMPLETED"}
@@ -21,7 +22,8 @@ class Bria(Speech):
 
     def routes(self) -> list[Route]:
         return [
-            Route("submit", "POST", "/v2/image/edit/remove_background", self._submit),
+            Route("submit", "POST", _STILL, self._submit),
+            Route("submit", "POST", f"{_STILL}/guided", self._submit),
             Route("status", "GET", "/v2/status/{id}", self._status),
         ]
 
@@ -41,7 +43,12 @@ class Bria(Speech):
 
     async def _submit(self, request: web.Request) -> web.Response:
         key = self.admit(request, "api_token", "")
-        body = self.body(request, await request.read(), _FIELDS | _FLAGS)
+        guided = request.path.endswith("/guided")
+        allowed = _FIELDS | _FLAGS | ({"prompt"} if guided else set())
+        body = self.body(request, await request.read(), allowed)
+        prompt = self.prompt(request, body) if guided else ""
+        if guided and body.get("sync"):
+            raise Refused(405, "This endpoint is asynchronous only.")
         image = body.get("image")
         try:
             data = from_base64(image if isinstance(image, str) else "")
@@ -49,7 +56,7 @@ class Bria(Speech):
             self.complain(request, f"image is no raw base64: {error}")
             raise Refused(400, "image must be a URL or base64.") from error
         flags = frozenset(name for name in _FLAGS if body.get(name) is True)
-        job = self.records.accept(key, self.picture(request, data), flags)
+        job = self.records.accept(key, self.picture(request, data), flags, prompt)
         if body.get("sync"):
             result = {"image_url": self.result_url(job)}
             return web.json_response({"result": result, "request_id": job.id})

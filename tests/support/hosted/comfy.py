@@ -16,6 +16,7 @@ from .records import Job
 from .speech import Place, Refused, Route, Speech
 
 MODEL = "/v2/models/bria/image-edit-remove-background"
+GUIDED = f"{MODEL}-guided"
 DAY = 24 * 3600.0
 
 _FIELDS = {"image", "preserve_alpha", "sync"}
@@ -182,7 +183,11 @@ class Comfy(Speech):
             return entry.job
         try:
             self._check_spending()
-            body = self.body(request, await request.read(), _FIELDS | _FLAGS)
+            model = request.path.removesuffix("/requests")
+            guided = model == GUIDED
+            allowed = _FIELDS | _FLAGS | ({"prompt"} if guided else set())
+            body = self.body(request, await request.read(), allowed)
+            prompt = self.prompt(request, body) if guided else ""
             image = body.get("image")
             try:
                 data = from_base64(image if isinstance(image, str) else "")
@@ -190,7 +195,8 @@ class Comfy(Speech):
                 self.complain(request, f"image is no raw base64: {error}")
                 raise Refused(422, "image must be a URL or base64.") from error
             flags = frozenset(name for name in _FLAGS if body.get(name) is True)
-            entry.job = self.records.accept(account, self.picture(request, data), flags)
+            levels = self.picture(request, data)
+            entry.job = self.records.accept(account, levels, flags, prompt, model)
         finally:
             if entry.job is None:
                 self.entries = {k: e for k, e in self.entries.items() if e is not entry}
@@ -228,7 +234,7 @@ class Comfy(Speech):
 
     def _words(self, job: Job) -> dict[str, Any]:
         base = "https://api.comfy.org" if self.place.official else self.place.url
-        url = f"{base}{MODEL}/requests/{job.id}"
+        url = f"{base}{job.model}/requests/{job.id}"
         answer = {
             "request_id": job.id,
             "status": _STATES.get(job.state, "COMPLETED"),

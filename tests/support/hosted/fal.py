@@ -52,9 +52,13 @@ class Fal(Speech):
         endpoint = request.match_info["endpoint"]
         if len(endpoint.split("/")) < 2:
             raise Refused(404, "Application not found.")
-        body = self.body(request, await request.read(), {"image_url", "sync_mode"})
+        guided = endpoint.endswith("guided-remove-background")
+        allowed = {"image_url", "sync_mode"} | ({"prompt"} if guided else set())
+        body = self.body(request, await request.read(), allowed)
+        prompt = self.prompt(request, body) if guided else ""
         self._check_life(request)
-        job = self.records.accept(key, self.picture(request, self._image(request, body)))
+        levels = self.picture(request, self._image(request, body))
+        job = self.records.accept(key, levels, prompt=prompt)
         # Only owner and alias stay in the addresses of a job.
         base = "https://queue.fal.run" if self.place.official else f"{self.place.url}/queue"
         url = f"{base}/{'/'.join(endpoint.split('/')[:2])}/requests/{job.id}"

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from rmbg_nodes.catalogue.backends import BACKENDS
+from rmbg_nodes.catalogue.backends import BACKENDS, find
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.specs import OptionValue
 from rmbg_nodes.core.types import Backend, Failure, Frame, Job, Matte
@@ -52,7 +52,15 @@ def loopback(
 
 def opened(backend_id: str, **options: OptionValue) -> OpenBackend:
     """The backend, with the environment as it is now."""
-    return open_backend(backend_id, settings=Settings(), options=options)
+    return open_backend(
+        backend_id, settings=Settings(), options={**words_for(backend_id), **options}
+    )
+
+
+def words_for(backend_id: str) -> dict[str, OptionValue]:
+    """What a model that is guided by words is told, as an option; nothing for the others."""
+    instruction = find(backend_id).instruction
+    return {instruction.name: instruction.example} if instruction else {}
 
 
 def outcomes(

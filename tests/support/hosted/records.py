@@ -28,7 +28,8 @@ class Request(NamedTuple):
 
 @dataclass
 class Job:
-    """One job. bills: how often it was charged. fate: an end that was decided from outside."""
+    """One job. bills: how often it was charged. prompt: what a guided model was told. model: whose
+    job it is, in the provider's words. fate: an end that was decided from outside."""
 
     id: str
     digest: str
@@ -37,6 +38,8 @@ class Job:
     ends: float
     levels: Levels = field(repr=False)
     flags: frozenset[str] = frozenset()
+    prompt: str = ""
+    model: str = ""
     bills: int = 1
     fate: State | None = None
     file: tuple[bytes, str] | None = field(default=None, repr=False)
@@ -73,7 +76,14 @@ class Books:
         self.notes: list[str] = []
         self.in_flight_peak = 0
 
-    def accept(self, key: str, levels: Levels, flags: frozenset[str] = frozenset()) -> Job:
+    def accept(
+        self,
+        key: str,
+        levels: Levels,
+        flags: frozenset[str] = frozenset(),
+        prompt: str = "",
+        model: str = "",
+    ) -> Job:
         """Make a job and bill it to the account with this key."""
         now = time.time()
         begins = now + self.queue_seconds
@@ -85,6 +95,8 @@ class Books:
             begins + self.seconds,
             levels,
             flags,
+            prompt,
+            model,
         )
         self.jobs[job.id] = job
         self.kept.setdefault(key, []).append(job.id)

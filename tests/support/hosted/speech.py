@@ -104,6 +104,15 @@ class Speech:
             raise Refused(400, "Malformed body.")
         return body
 
+    def prompt(self, request: web.Request, body: Mapping[str, Any]) -> str:
+        """What a guided model is told. Providers take a request without it, and charge for a guided
+        one what is the usual cut-out: no client of ours may send that. Raises Refused."""
+        words = body.get("prompt")
+        if not isinstance(words, str) or words != words.strip() or not words:
+            self.complain(request, f"no words in prompt: {words!r}")
+            raise Refused(422, "prompt must be a string.")
+        return words
+
     def picture(self, request: web.Request, data: bytes) -> Levels:
         """The levels of a strict PNG. Raises Refused."""
         try:
