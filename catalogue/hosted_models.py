@@ -78,7 +78,7 @@ _GUIDED_SECONDS = 17.0
 def _unstated(elsewhere: str) -> Price:
     """Make the price of a model of which its host states none."""
     return Price(
-        None, "USD", "2026-11", f"{elsewhere}; a reseller (wavespeed.ai) asks 0.03 USD", "unknown"
+        None, "USD", "2026-11", f"{elsewhere}; wavespeed.ai resells it at 0.03 USD", "unknown"
     )
 
 

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
     add_usage(parser)
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
+    add("--prompt", metavar="WORDS", help="what is kept, for a backend that is guided by words")
     add(
         "--resubmit",
         action="store_true",
@@ -110,6 +111,8 @@ def _asked(arguments: argparse.Namespace) -> Asked:
     )
     spec = find(settings.backend or arguments.backend)
     options = parse_options(arguments.option)
+    if arguments.prompt is not None:
+        options["prompt"] = arguments.prompt
     _, ground = allow_unopened(arguments.backend, options, arguments.usage, settings)
     if arguments.json and arguments.output == STDOUT:
         raise BadOption("The picture and --json cannot share standard output; name a file.")

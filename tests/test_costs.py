@@ -199,7 +199,7 @@ def test_live_prices_are_asked_for_once_a_day(fal, capsys, tmp_path, monkeypatch
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
     data = json.loads(said(capsys, "100", "--live", "--json"))
     rows = {row["backend"]: row for row in data["providers"]}
-    for name in ("fal/rmbg-2.0", "fal/rmbg-3.0"):
+    for name in ("fal/rmbg-2.0", "fal/rmbg-3.0", "fal/rmbg-guided"):
         assert (rows[name]["total"], rows[name]["origin"]) == ("1.75", "live")
         assert rows[name]["verified"] is True
         assert data["live"][name]["unit"] == "images"
@@ -207,14 +207,17 @@ def test_live_prices_are_asked_for_once_a_day(fal, capsys, tmp_path, monkeypatch
     paths = [request.path for request in fal.requests]
     assert sorted(paths) == [
         f"/api/v1/models/pricing?endpoint_id={name}"
-        for name in ("bria%2Frmbg-3", "fal-ai%2Fbria%2Fbackground%2Fremove")
+        for name in (
+            *("bria%2Fguided-remove-background", "bria%2Frmbg-3"),
+            "fal-ai%2Fbria%2Fbackground%2Fremove",
+        )
     ]
     kept = (tmp_path / "prices.json").read_text(encoding="utf-8")
     assert fal.key not in kept
     monkeypatch.setenv("RMBG_OFFLINE", "1")  # what is remembered needs no network
     text = said(capsys, "100", "--live")
-    assert text.count("read live") == 2
-    assert len(fal.requests) == 2
+    assert text.count("read live") == 3
+    assert len(fal.requests) == 3
     yesterday = (datetime.now(timezone.utc) - timedelta(hours=25)).isoformat()
     aged = {name: {**line, "read": yesterday} for name, line in json.loads(kept).items()}
     (tmp_path / "prices.json").write_text(json.dumps(aged), encoding="utf-8")
@@ -222,7 +225,7 @@ def test_live_prices_are_asked_for_once_a_day(fal, capsys, tmp_path, monkeypatch
     assert "RMBG_OFFLINE" in capsys.readouterr().err
     monkeypatch.delenv("RMBG_OFFLINE")
     said(capsys, "1", "--live")
-    assert len(fal.requests) == 4
+    assert len(fal.requests) == 6
 
 
 @pytest.mark.parametrize(
@@ -241,7 +244,7 @@ def test_only_what_is_a_price_of_a_picture_counts_as_one(
     fal, capsys, tmp_path, monkeypatch, line: dict[str, object], told: str, each: str
 ) -> None:
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
-    monkeypatch.setenv("RMBG_PRICES", "fal/rmbg-3.0=0.5")  # one's own needs no asking
+    monkeypatch.setenv("RMBG_PRICES", "fal/rmbg-3.0=0.5,fal/rmbg-guided=0.5")  # need no asking
 
     async def twist(step: str, said: dict[str, object]) -> dict[str, object]:
         others = {"endpoint_id": "somebody/else", "unit_price": 9, "unit": "image"}
@@ -288,7 +291,7 @@ def test_a_price_list_that_says_nothing_changes_nothing(
 
 def test_live_prices_that_cannot_be_had(fal, capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("RMBG_DATA", str(tmp_path))
-    fal.plan(Fault("prices", 404), Fault("prices", 422))
+    fal.plan(Fault("prices", 404), Fault("prices", 422), Fault("prices", 404))
     assert main("costs", "1", "--live") == 1
     told = capsys.readouterr()
     assert "answered 404" in told.err
@@ -311,4 +314,4 @@ def test_a_picture_needs_no_live_price(fal, shots, tmp_path, capsys, monkeypatch
     assert not any("pricing" in request.path for request in fal.requests)
     assert remembered_quote(BACKENDS["fal/rmbg-2.0"]) is None
     told = [row.id for row in BACKENDS.values() if has_price_list(row)]
-    assert told == ["fal/rmbg-2.0", "fal/rmbg-3.0"]
+    assert told == ["fal/rmbg-2.0", "fal/rmbg-3.0", "fal/rmbg-guided"]

@@ -39,6 +39,7 @@ from rmbg_nodes.tests.support.hosted.opening import (
     loopback,
     opened,
     outcomes,
+    words_for,
 )
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -383,7 +384,9 @@ def test_plain_http_is_for_this_machine_only(url: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("backend_id", HOSTED_IDS)
 def test_opening_needs_no_key_and_no_network(backend_id: str) -> None:
-    assert open_backend(backend_id, settings=Settings(), usage="commercial").spec.hosting
+    options = words_for(backend_id)
+    opened = open_backend(backend_id, settings=Settings(), usage="commercial", options=options)
+    assert opened.spec.hosting
 
 
 def test_what_is_sent_decides_what_the_work_is(monkeypatch: pytest.MonkeyPatch) -> None:

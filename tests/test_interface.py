@@ -32,7 +32,7 @@ from rmbg_nodes.core.types import Facts, Job, Matte, Outcome
 from rmbg_nodes.tests.conformance import disc_frame
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.hosted.faults import Fault
-from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback
+from rmbg_nodes.tests.support.hosted.opening import HOSTED_IDS, loopback, words_for
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 
@@ -351,7 +351,8 @@ def fal(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostedServer]:
 @pytest.mark.parametrize("backend_id", HOSTED_IDS)
 def test_every_hosted_backend_by_its_id(backend_id: str, monkeypatch) -> None:
     with loopback(monkeypatch, backend_id.partition("/")[0]) as server:
-        image, mask, (report,) = remove_background(levels(), backend_id, usage="commercial")
+        backend = open_backend(backend_id, usage="commercial", **words_for(backend_id))
+        image, mask, (report,) = remove_background(levels(), backend)
         assert server.bills == 1
     np.testing.assert_array_equal(mask, expected_alpha(levels()))
     np.testing.assert_array_equal(image[..., 3], mask)

@@ -35,7 +35,11 @@ _BLOCK = re.compile(r"(<!-- made: ([\w.-]+) -->)\n.*?<!-- end -->", re.DOTALL)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # Longer signatures take a line for every parameter.
 _WIDTH = 88
-_ORIGINS = {"document": "in the provider's document", "reseller": "at a reseller"}
+_ORIGINS = {
+    "document": "in the provider's document",
+    "reseller": "at a reseller",
+    "unknown": "stated by nobody",
+}
 _TYPES = {"BOOLEAN": "switch", "INT": "whole number", "FLOAT": "number", "STRING": "text"}
 
 
