@@ -10,68 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from ..core.specs import BackendSpec, Hosting, Option, Price, Repeatable, Retention
+from ..core.specs import BackendSpec, Hosting, Price, Repeatable, Retention
+from .hosted_options import ACCOUNT, CLIENT, COMMON, CONTENT_MODERATION, MODERATION, PROMPT
 
 _MB = 1_000_000
 _PRICE = Decimal("0.018")
 
-_COMMON = (
-    Option(
-        "profile",
-        "",
-        "The name of a set of keys made with `rmbg keys set PROVIDER --profile NAME`. Empty = the "
-        "key in the environment, else the default one. Never the key itself: this text is saved in "
-        "the workflow.",
-    ),
-    Option(
-        "downscale",
-        False,
-        "Send a picture that is over the provider's size limit smaller instead of refusing it. "
-        "Only the mask gets coarser, and the report says so.",
-    ),
-    Option(
-        "resubmit",
-        False,
-        "Pay again for pictures whose earlier job was lost and may have been billed. Look at your "
-        "account with the provider first, and switch this off afterwards.",
-    ),
-)
-_MODERATION = (
-    Option(
-        "moderate_input",
-        False,
-        "Bria checks the picture's content before it works on it and refuses some.",
-    ),
-    Option(
-        "moderate_output",
-        False,
-        "Bria checks the content of the result and refuses some.",
-    ),
-)
-_ACCOUNT = Option(
-    "account",
-    "key",
-    "key: COMFY_API_KEY, or the key that was kept with Set key or `rmbg keys set comfy`. "
-    "signed-in: the account that is signed in to ComfyUI; its credential is used while a run "
-    "lasts, and is kept nowhere.",
-    choices=("key", "signed-in"),
-)
-_CLIENT = Option(
-    "client",
-    "own",
-    "own: this package's client. official: the provider's SDK, kept from sending a picture twice; "
-    "it has to be installed.",
-    choices=("own", "official"),
-    in_nodes=False,
-)
-_PROMPT = Option(
-    "prompt",
-    "",
-    "For models that are guided by words (rmbg-guided), which need them: what is kept, in plain "
-    "words, as in: the person with the mat and the plant. It is sent with each picture, and "
-    "another prompt is another result to pay for.",
-    example="the person with the mat and the plant",
-)
 _GUIDED_SECONDS = 17.0
 
 
@@ -197,8 +141,8 @@ ROWS = (
         ),
         key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
         options=(
-            *_MODERATION,
-            *_COMMON,
+            *MODERATION,
+            *COMMON,
         ),
         hosting=_BRIA,
     ),
@@ -212,7 +156,7 @@ ROWS = (
         window=12,
         price=_unstated("BRIA's prices were not found"),
         key_variables=("BRIA_API_TOKEN", "BRIA_API_KEY"),
-        options=(*_MODERATION, *_COMMON, _PROMPT),
+        options=(*MODERATION, *COMMON, PROMPT),
         hosting=_BRIA_GUIDED,
     ),
     BackendSpec(
@@ -225,7 +169,7 @@ ROWS = (
         window=12,
         price=Price(_PRICE, "USD", "2026", "https://fal.ai/models/fal-ai/bria/background/remove"),
         key_variables=("FAL_KEY",),
-        options=(*_COMMON, _CLIENT),
+        options=(*COMMON, CLIENT),
         hosting=_fal("fal-ai/bria/background/remove"),
     ),
     BackendSpec(
@@ -244,7 +188,7 @@ ROWS = (
             "reseller",
         ),
         key_variables=("FAL_KEY",),
-        options=(*_COMMON, _CLIENT),
+        options=(*COMMON, CLIENT),
         hosting=_fal("bria/rmbg-3", marks="a watermark and a C2PA manifest"),
     ),
     BackendSpec(
@@ -257,7 +201,7 @@ ROWS = (
         window=12,
         price=_unstated("fal.ai's page was not found; `rmbg costs --live` asks fal.ai"),
         key_variables=("FAL_KEY",),
-        options=(*_COMMON, _CLIENT, _PROMPT),
+        options=(*COMMON, CLIENT, PROMPT),
         hosting=replace(_fal("bria/guided-remove-background"), seconds=_GUIDED_SECONDS),
     ),
     BackendSpec(
@@ -277,13 +221,9 @@ ROWS = (
         ),
         key_variables=("REPLICATE_API_TOKEN",),
         options=(
-            Option(
-                "content_moderation",
-                False,
-                "Replicate checks the picture's content and refuses some.",
-            ),
-            *_COMMON,
-            _CLIENT,
+            CONTENT_MODERATION,
+            *COMMON,
+            CLIENT,
         ),
         hosting=_REPLICATE,
     ),
@@ -304,7 +244,7 @@ ROWS = (
             "reseller",
         ),
         key_variables=("COMFY_API_KEY",),
-        options=(_ACCOUNT, *_MODERATION, *_COMMON),
+        options=(ACCOUNT, *MODERATION, *COMMON),
         hosting=_COMFY,
     ),
     BackendSpec(
@@ -318,7 +258,7 @@ ROWS = (
         window=12,
         price=_unstated("the Router names no prices"),
         key_variables=("COMFY_API_KEY",),
-        options=(_ACCOUNT, *_MODERATION, *_COMMON, _PROMPT),
+        options=(ACCOUNT, *MODERATION, *COMMON, PROMPT),
         hosting=_COMFY_GUIDED,
     ),
 )

@@ -16,9 +16,7 @@ from ..config.hosted import priced
 from ..config.settings import read_settings
 from ..core.errors import BadOption
 from ..core.money import (
-    BUDGET_VARIABLE,
     PRICES_VARIABLE,
-    Budget,
     cost_text,
     plain,
     read_amount,
@@ -31,6 +29,7 @@ from ..core.specs import UNKNOWN, Price
 from ..pipeline.context import open_user_records
 from ..records.spending import Spent
 from ..records.trouble import remedy
+from .spent_words import spent_lines, spent_row
 from .terminal import say, table
 
 _HOUR = 3600
@@ -106,14 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
             "pictures": count,
             "providers": [_row(count, name, price) for name, price in prices.items()],
             "own_machine": None if own is None else _own_row(own, prices),
-            "spent": None if spent is None else _spent_row(spent, budget),
+            "spent": None if spent is None else spent_row(spent, budget),
         }
         if arguments.live:
             data["live"] = {name: _quote_row(quote) for name, quote in quotes.items()}
         print(json.dumps(data, indent=2))
         return status
     lines = [*_table(count, prices), *_quote_lines(quotes), *_own_lines(own, prices)]
-    print("\n".join([*lines, *_spent_lines(spent, budget)]))
+    print("\n".join([*lines, *spent_lines(spent, budget)]))
     return status
 
 
@@ -236,22 +235,6 @@ def _compared(own: Own, price: Price, each: Decimal) -> str:
     )
 
 
-def _spent_lines(spent: Spent | None, budget: Budget) -> list[str]:
-    if spent is None:
-        return []
-    lines = [""]
-    for name, done, open_, cap, unpriced in (
-        ("today", spent.day, spent.day_under_way, budget.day, spent.day_unpriced),
-        ("this month", spent.month, spent.month_under_way, budget.month, spent.month_unpriced),
-    ):
-        under_way = f", and {plain(open_)} USD under way or perhaps billed" if open_ else ""
-        of = f" of {plain(cap)} USD ({BUDGET_VARIABLE})" if cap is not None else ""
-        s = "" if unpriced == 1 else "s"
-        more = f", and {unpriced} picture{s} whose price is {UNKNOWN}" if unpriced else ""
-        lines.append(f"Spent {name} (UTC): {plain(done)} USD{under_way}{of}{more}.")
-    return lines
-
-
 def _row(count: int, name: str, price: Price) -> dict[str, JsonValue]:
     total = times(count, price)
     return {
@@ -286,19 +269,6 @@ def _own_row(own: Own, prices: dict[str, Price]) -> dict[str, JsonValue]:
         "cheaper_from_pictures_an_hour": {
             name: None if value is None else _short(value) for name, value in crossovers.items()
         },
-    }
-
-
-def _spent_row(spent: Spent, budget: Budget) -> dict[str, JsonValue]:
-    return {
-        "today": plain(spent.day),
-        "today_under_way": plain(spent.day_under_way),
-        "today_unpriced": spent.day_unpriced,
-        "budget_a_day": None if budget.day is None else plain(budget.day),
-        "this_month": plain(spent.month),
-        "this_month_under_way": plain(spent.month_under_way),
-        "this_month_unpriced": spent.month_unpriced,
-        "budget_a_month": None if budget.month is None else plain(budget.month),
     }
 
 

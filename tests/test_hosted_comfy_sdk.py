@@ -19,8 +19,10 @@ from PIL import Image
 
 from rmbg_nodes.catalogue.hosted_models import ROWS
 from rmbg_nodes.config.hosted import hosting_of
+from rmbg_nodes.core.specs import BackendSpec
 from rmbg_nodes.tests.support.hosted.comfy import DAY, Comfy
 from rmbg_nodes.tests.support.hosted.faults import Fault
+from rmbg_nodes.tests.support.hosted.opening import words_for
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha, to_png
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.hosted.sockets import life_of, talk
@@ -29,7 +31,8 @@ comfy_sdk = pytest.importorskip("comfy_sdk")
 
 from comfy_sdk import router_exceptions  # noqa: E402
 
-SPEC = next(spec for spec in ROWS if spec.provider == "comfy")
+SPECS = {spec.id: spec for spec in ROWS}
+SPEC = SPECS["comfy/rmbg-2.0"]
 MODEL = hosting_of(SPEC).endpoint
 LEVELS = np.random.default_rng(6).integers(0, 256, (20, 27, 3), dtype=np.uint8)
 PNG = to_png(LEVELS)
@@ -56,12 +59,13 @@ def speech(server: HostedServer) -> Comfy:
     return cast("Comfy", server.speech)
 
 
-def by_sdk(client: Any, server: HostedServer, key: str) -> bytes:
+def by_sdk(client: Any, server: HostedServer, key: str, spec: BackendSpec = SPEC) -> bytes:
     """The result's file, by the way that the workspace has."""
+    model, body = hosting_of(spec).endpoint, {**BODY, **words_for(spec.id)}
     if speech(server).queue:
-        given = client.models.submit(MODEL, BODY, idempotency_key=key).get(timeout=20)
+        given = client.models.submit(model, body, idempotency_key=key).get(timeout=20)
     else:
-        given = client.models.run(MODEL, BODY, idempotency_key=key)
+        given = client.models.run(model, body, idempotency_key=key)
     return requests.get(given["result"]["image_url"], timeout=5).content
 
 
@@ -93,13 +97,14 @@ def check(result: bytes) -> None:
     np.testing.assert_array_equal(alpha, expected_alpha(LEVELS))
 
 
-def test_we_say_on_the_wire_what_the_sdk_says(server: HostedServer, client: Any) -> None:
-    check(by_sdk(client, server, str(uuid.uuid4())))
+@pytest.mark.parametrize("name", ["comfy/rmbg-2.0", "comfy/rmbg-guided"])
+def test_we_say_on_the_wire_what_the_sdk_says(server: HostedServer, client: Any, name: str) -> None:
+    check(by_sdk(client, server, str(uuid.uuid4()), SPECS[name]))
     assert server.bills == 1
     reference = conversation(server)
     with HostedServer("comfy", seconds=0.05) as second:
         speech(second).queue = speech(server).queue
-        check(talk(SPEC, second, by_us))
+        check(talk(SPECS[name], second, by_us))
         assert (second.complaints, second.bills) == ([], 1)
         own = conversation(second)
     assert own == reference

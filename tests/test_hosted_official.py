@@ -40,6 +40,7 @@ from rmbg_nodes.core.errors import (
 from rmbg_nodes.core.specs import BackendSpec
 from rmbg_nodes.core.types import Ticket
 from rmbg_nodes.tests.support.hosted.faults import Fault
+from rmbg_nodes.tests.support.hosted.opening import words_for
 from rmbg_nodes.tests.support.hosted.pictures import expected_alpha, to_png
 from rmbg_nodes.tests.support.hosted.server import HostedServer
 from rmbg_nodes.tests.support.hosted.sockets import Sockets, life_of, talk
@@ -57,7 +58,7 @@ SPECS = {spec.id: spec for spec in ROWS}
 LEVELS = np.random.default_rng(5).integers(0, 256, (20, 27, 3), dtype=np.uint8)
 PNG = to_png(LEVELS)
 URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
-HOSTED_IDS = ("fal/rmbg-2.0", "fal/rmbg-3.0", "replicate/rmbg-2.0")
+HOSTED_IDS = ("fal/rmbg-2.0", "fal/rmbg-3.0", "fal/rmbg-guided", "replicate/rmbg-2.0")
 
 
 def uploading(spec: BackendSpec) -> BackendSpec:
@@ -118,7 +119,8 @@ def sdk_fal(server: HostedServer, spec: BackendSpec, upload: bool) -> bytes:
                 fallback_repository=[],
                 lifecycle=StorageSettings(expires_in="1h"),
             )
-        handle = client.submit(hosting_of(spec).endpoint, {"image_url": image})
+        arguments = {"image_url": image, **words_for(spec.id)}
+        handle = client.submit(hosting_of(spec).endpoint, arguments)
         return fetched(handle.get(interval=0.01)["image"]["url"])
 
 
@@ -141,7 +143,7 @@ def documented_bria(server: HostedServer, spec: BackendSpec, upload: bool) -> by
     headers = {"api_token": server.key}
     accepted = requests.post(
         server.url + hosting_of(spec).endpoint,
-        json={"image": base64.b64encode(PNG).decode()},
+        json={"image": base64.b64encode(PNG).decode(), **words_for(spec.id)},
         headers=headers,
         timeout=5,
     ).json()
@@ -239,7 +241,8 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 def official(spec: BackendSpec, server: HostedServer, **options: Any) -> Any:
     bases = bases_of(spec, server.environment())
-    return OFFICIAL[spec.provider](spec, bases, options, server.key, in_thread)
+    given = {**words_for(spec.id), **options}
+    return OFFICIAL[spec.provider](spec, bases, given, server.key, in_thread)
 
 
 def by_sdk(

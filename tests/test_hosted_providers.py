@@ -380,6 +380,11 @@ def test_addresses_that_were_not_given_are_built(spec: BackendSpec) -> None:
         urls = [call.url for call in calls_of(spec, ticket)[1:]]
         expected = {
             "bria/rmbg-2.0": ["https://engine.prod.bria-api.com/v2/status/a%2Fb%3Fc"],
+            "bria/rmbg-guided": ["https://engine.prod.bria-api.com/v2/status/a%2Fb%3Fc"],
+            "fal/rmbg-guided": [
+                f"https://queue.fal.run/bria/guided-remove-background/requests/a%2Fb%3Fc{end}"
+                for end in ("/status", "", "/cancel")
+            ],
             "fal/rmbg-2.0": [
                 f"https://queue.fal.run/fal-ai/bria/requests/a%2Fb%3Fc{end}"
                 for end in ("/status", "", "/cancel")
@@ -394,6 +399,11 @@ def test_addresses_that_were_not_given_are_built(spec: BackendSpec) -> None:
             ],
             "comfy/rmbg-2.0": [
                 "https://api.comfy.org/v2/models/bria/image-edit-remove-background/requests/"
+                f"a%2Fb%3Fc{end}"
+                for end in ("/status", "")
+            ],
+            "comfy/rmbg-guided": [
+                "https://api.comfy.org/v2/models/bria/image-edit-remove-background-guided/requests/"
                 f"a%2Fb%3Fc{end}"
                 for end in ("/status", "")
             ],

@@ -59,10 +59,11 @@ def urls_at(data: JsonValue, **keys: str) -> dict[str, str]:
 
 
 def instruction_of(spec: BackendSpec, options: Mapping[str, OptionValue]) -> JsonObject:
-    """Return the field of a request for the words that the model works by; none where it takes
+    """Return the field of a request for the words that the model works by; none where there are
     none. BRIA's is called as our option, and so it is at its resellers."""
     option = spec.instruction
-    return {} if option is None else {option.name: str(options[option.name])}
+    words = option and options.get(option.name)
+    return {option.name: str(words)} if option and words else {}
 
 
 def said(value: Answer | JsonValue) -> str:

@@ -23,6 +23,7 @@ from rmbg_nodes.backends.hosted.providers import PROVIDERS
 from rmbg_nodes.config.hosted import bases_of, hosting_of
 from rmbg_nodes.core.specs import BackendSpec
 
+from .opening import words_for
 from .server import HostedServer
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ T = TypeVar("T")
 
 def made(spec: BackendSpec, environment: Mapping[str, str] | None = None, **options: Any) -> Any:
     """The provider of a row."""
-    return PROVIDERS[spec.provider](spec, bases_of(spec, environment or {}), options)
+    given = {**words_for(spec.id), **options}
+    return PROVIDERS[spec.provider](spec, bases_of(spec, environment or {}), given)
 
 
 class Sockets:
