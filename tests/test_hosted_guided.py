@@ -1,6 +1,7 @@
 """Removal by words: what a guided model is told, and that nothing is sent or paid for without."""
 
 # Pins the inside of backends.hosted.backend
+# Pins the inside of backends.hosted.http.retry
 # Pins the inside of backends.hosted.http.transport
 # Pins the inside of backends.hosted.jobs.repeats
 

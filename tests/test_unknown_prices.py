@@ -1,5 +1,10 @@
 """A price that nobody has stated is unknown, never 0, and no limit on money lets it pass."""
 
+# Pins the inside of batch.ray.ray_pages
+# Pins the inside of batch.result
+# Pins the inside of core.money
+# Pins the inside of records.run_budget
+
 from __future__ import annotations
 
 import json
