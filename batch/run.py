@@ -18,7 +18,7 @@ from ..catalogue.backends import find
 from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption
 from ..core.inspect import DOUBTFUL
-from ..core.money import CURRENCY, together
+from ..core.money import CURRENCY, added
 from ..core.specs import BackendSpec
 from ..pictures.web import Web
 from ..pipeline.context import open_user_records
@@ -265,7 +265,7 @@ class _BatchRun:
         self.began = time.monotonic()
 
     def _landed(self, picture: Landed, final: bool = True) -> None:
-        self.cost = together(self.cost, picture.cost)
+        self.cost = added(self.cost, picture.cost)
         self.model_seconds += picture.seconds
         if picture.error is not None and final:
             self.reasons[picture.kind] += 1

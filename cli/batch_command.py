@@ -23,7 +23,7 @@ from ..batch.run import run as run_batch
 from ..batch.summary import Summary
 from ..catalogue.backends import BACKENDS
 from ..core.errors import BadOption
-from ..core.money import CURRENCY, together, with_currency
+from ..core.money import CURRENCY, added, with_currency
 from ..pictures.formats import FORMATS
 from ..pictures.unread import UnreadKind, say_unread
 from ..pipeline.estimate import Estimate
@@ -172,7 +172,7 @@ class _Bar(Watch):
         """See `Watch.landed`."""
         assert self._bar is not None
         if picture.cost != 0:
-            self._cost = together(self._cost, picture.cost)
+            self._cost = added(self._cost, picture.cost)
             self._bar.set_postfix_str(with_currency(self._cost, CURRENCY), refresh=False)
         if not final:
             return

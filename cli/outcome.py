@@ -10,7 +10,7 @@ from decimal import Decimal
 from ..config.invocation import command
 from ..config.settings import Settings
 from ..core.errors import RmbgError
-from ..core.money import together, with_currency
+from ..core.money import added, with_currency
 from ..core.report import NO_SUBJECT, kinds_of
 from ..core.specs import BackendSpec
 from ..pipeline.context import open_user_records
@@ -70,10 +70,10 @@ class Bill:
     def add(self, result: Done | Failed, *, delivered: bool) -> None:
         """Count one picture's result. delivered: its files are written."""
         if isinstance(result, Failed):
-            self._total = together(self._total, result.failure.cost)
+            self._total = added(self._total, result.failure.cost)
             return
         cost = result.report.facts.cost
-        self._total = together(self._total, cost)
+        self._total = added(self._total, cost)
         self._delivered += delivered
         self._for_nothing += delivered and cost == 0
 

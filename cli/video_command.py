@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ..catalogue.backends import BACKENDS, find
 from ..config.settings import Settings
 from ..core.errors import BadOption, PictureError
-from ..core.money import plain, read_amount
+from ..core.money import added, read_amount, with_currency
 from ..core.report import JsonValue
 from ..core.specs import OptionValue
 from ..core.steady import DEFAULT_STRENGTH
@@ -193,7 +193,7 @@ def _look_only(asked: _Asked, plans: Sequence[VideoPlan]) -> int:
             print(f"{plan.source} -> {plan.out} ({_said(plan)})")
     if not asked.arguments.json:
         print(f"{spec.id}: {asked.ground}")
-        print(f"Cost: {f'up to {expected.sum}' if expected else 'nothing'}. Nothing was done.")
+        print(f"Cost: {expected.at_most if expected else 'nothing'}. Nothing was done.")
     return 2 if refused(expected, asked.check_ready, asked.settings, asked.max_cost) else 0
 
 
@@ -224,7 +224,8 @@ def _cut_out(asked: _Asked, plans: Sequence[VideoPlan]) -> int:
         if open_user_records(asked.settings).cache.empty:
             check_key(arguments.backend, asked.options, asked.settings)
         say(str(expected))
-    reports, failed, cost = [], 0, Decimal(0)
+    reports, failed = [], 0
+    cost: Decimal | None = Decimal(0)
     try:
         for plan in plans:
             try:
@@ -243,12 +244,12 @@ def _cut_out(asked: _Asked, plans: Sequence[VideoPlan]) -> int:
                 failed += 1
                 continue
             reports.append(report)
-            cost += report.facts.cost
+            cost = added(cost, report.facts.cost)
             _tell(plan, report, as_json=arguments.json)
     finally:
         backend.close()
         if expected is not None:
-            say(f"{len(reports)} made. Cost: {plain(cost)} {expected.price.currency}.")
+            say(f"{len(reports)} made. Cost: {with_currency(cost, expected.price.currency)}.")
     empty = [report for report in reports if report.empty == report.frames]
     return 1 if failed or (empty and not arguments.allow_empty) else 0
 

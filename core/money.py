@@ -90,12 +90,17 @@ def cost_text(cost: Decimal | None) -> str:
     return UNKNOWN if cost is None else str(cost)
 
 
+def read_cost(text: str) -> Decimal | None:
+    """Read what `cost_text` has written."""
+    return None if text == UNKNOWN else Decimal(text)
+
+
 def with_currency(cost: Decimal | None, currency: str) -> str:
     """Write an amount that may not be known, for people."""
     return UNKNOWN if cost is None else f"{plain(cost)} {currency}"
 
 
-def together(cost: Decimal | None, more: Decimal | None) -> Decimal | None:
+def added(cost: Decimal | None, more: Decimal | None) -> Decimal | None:
     """Return the sum of what was paid; None (not known) where a part of it is not known."""
     return None if cost is None or more is None else cost + more
 

@@ -25,7 +25,7 @@ from rmbg_nodes.catalogue.backends import BACKENDS
 from rmbg_nodes.config.host import PlainHost
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import OverBudget
-from rmbg_nodes.core.money import Budget, together
+from rmbg_nodes.core.money import Budget, added
 from rmbg_nodes.core.specs import UNKNOWN, Price
 from rmbg_nodes.pipeline.context import open_user_records
 from rmbg_nodes.pipeline.readiness import readiness
@@ -209,6 +209,6 @@ def test_it_travels_between_processes() -> None:
 
 
 def test_what_is_known_and_what_is_not_add_up_to_what_is_not() -> None:
-    assert together(Decimal(1), Decimal(2)) == 3
-    assert together(Decimal(1), None) is None
-    assert together(None, Decimal(0)) is None
+    assert added(Decimal(1), Decimal(2)) == 3
+    assert added(Decimal(1), None) is None
+    assert added(None, Decimal(0)) is None

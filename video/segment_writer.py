@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
+from ..core.money import cost_text, read_cost
 from ..core.report import JsonValue
 from ..core.types import Facts
 from .frame_steps import FinishedFrame
@@ -100,7 +100,7 @@ def segment_file(folder: Path, format: VideoFormat, number: int, *, matte: bool 
 
 def facts_in(segment: Segment) -> Facts:
     """Return what the backend said of a segment's last frame."""
-    said = {**segment.facts, "cost": Decimal(str(segment.facts["cost"])), "notes": segment.notes}
+    said = {**segment.facts, "cost": read_cost(str(segment.facts["cost"])), "notes": segment.notes}
     return Facts(**said)  # type: ignore[arg-type]
 
 
@@ -128,5 +128,5 @@ def _noted(now: _Open, folder: Path, format: VideoFormat) -> Segment:
 
 
 def _plain(facts: Facts) -> Mapping[str, JsonValue]:
-    said = {**asdict(facts), "cost": str(facts.cost), "notes": []}
+    said = {**asdict(facts), "cost": cost_text(facts.cost), "notes": []}
     return cast("Mapping[str, JsonValue]", json.loads(json.dumps(said)))

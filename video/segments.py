@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path
 from typing import TypedDict, cast
 
 from ..config.private_files import make_private, sync, write_private
 from ..core.errors import BadOption
+from ..core.money import added, cost_text, read_cost
 from ..core.report import JsonValue
 from ..records.locks import hold
 
@@ -106,17 +108,18 @@ class WorkFolder:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def paid(self, cost: Decimal) -> None:
+    def paid(self, cost: Decimal | None) -> None:
         """Add to what this video has cost; it counts also when the segment is made again."""
-        if cost:
+        if cost != 0:
             with open(self.path / _COSTS, "a", encoding="ascii") as file:
-                file.write(f"{cost}\n")
+                file.write(f"{cost_text(cost)}\n")
 
-    def cost(self) -> Decimal:
-        """Return what all runs on this video have paid."""
+    def cost(self) -> Decimal | None:
+        """Return what all runs on this video have paid; None where a part of it is not known."""
         with suppress(FileNotFoundError):
             lines = (self.path / _COSTS).read_text(encoding="ascii").split("\n")
-            return sum((Decimal(line) for line in lines[:-1]), Decimal(0))  # the last may be half
+            costs = [Decimal(0), *map(read_cost, lines[:-1])]  # the last line may be half
+            return reduce(added, costs)
         return Decimal(0)
 
     def release(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.money import plain
+from ..core.money import cost_text, with_currency
 from ..core.report import JsonValue
 from ..core.types import Facts
 
@@ -49,7 +49,7 @@ class VideoReport:
             f"{self.path}: {self.frames} frames{earlier}, {self.width} x {self.height}, "
             f"{self.seconds:.2f} s; {facts.backend} ({facts.model}) on {facts.device}",
             f"Licence: {self.licence_name}; {self.ground}",
-            f"Cost: {plain(facts.cost)} {facts.currency}; the frames {where}.",
+            f"Cost: {with_currency(facts.cost, facts.currency)}; the frames {where}.",
         ]
         lines += [f"Receipt: {self.receipt}."] if self.receipt else []
         return "\n".join([*lines, *(f"Warning: {words}." for words in self.warnings)])
@@ -74,7 +74,7 @@ class VideoReport:
             "ground": self.ground,
             "device": facts.device,
             "backend_seconds": round(facts.seconds, 3),
-            "cost": str(facts.cost),
+            "cost": cost_text(facts.cost),
             "currency": facts.currency,
             "left_machine": facts.left_machine,
             "warnings": [*self.warnings],

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ...core.errors import Refusal
-from ...core.money import cost_text, together
+from ...core.money import added, cost_text
 from ...records.schema import transaction
 from ..result import Counts, Landed, PassedOver
 from ..sources.items import Item
@@ -165,7 +165,7 @@ class State:
             self._verdicts[before] -= 1
             self._verdicts[verdict] += 1
             if end.error is None:
-                self._cost = together(self._cost, end.cost)
+                self._cost = added(self._cost, end.cost)
 
     def again(self) -> int:
         """Let what failed in this run, and may be repeated, wait again; returns how many."""
