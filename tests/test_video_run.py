@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image
 
 from rmbg_nodes.config.settings import Settings
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled, OverBudget, PictureError
@@ -235,6 +236,25 @@ def test_a_sequence(source: Path, tmp_path: Path, records: Records) -> None:
     assert names == [f"frame_{number:06d}.png" for number in range(FRAMES)]
     with pytest.raises(BadOption, match="is there already"):
         planned(source, plan.out, options)
+
+
+def test_an_animated_webp_is_written_in_one_piece(
+    source: Path, tmp_path: Path, records: Records
+) -> None:
+    options = VideoOptions(format="webp-animated", steady=0)
+    plan = planned(source, tmp_path / "out.webp", options, segment=5)
+    assert made(plan, Everything(), records).frames == FRAMES
+    with Image.open(tmp_path / "out.webp") as clip:
+        assert clip.n_frames == FRAMES
+
+
+def test_a_video_too_long_for_its_format_is_refused_first(tmp_path: Path) -> None:
+    long = make_video(tmp_path / "long.mp4", Clip(frames=601, options={"preset": "ultrafast"}))
+    options = VideoOptions(format="webp-animated", steady=0)
+    with pytest.raises(BadOption, match="at most 600 frames"):
+        planned(long, tmp_path / "out.webp", options)
+    part = replace(options, stop=Fraction(10))
+    assert planned(long, tmp_path / "out.webp", part).frames == 250
 
 
 def test_a_backdrop_and_a_matte(source: Path, tmp_path: Path, records: Records) -> None:

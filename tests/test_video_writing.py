@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +35,7 @@ OPAQUE = [row.id for row in FILMS if row.alpha == "none" and not row.matte]
 MATTES = [row.id for row in FILMS if row.matte]
 TICKS = (0, 3003, 6006, 12012, 13000)
 FFPROBE = shutil.which("ffprobe")
+FFMPEG = shutil.which("ffmpeg")
 
 
 def info_of(width: int = 64, height: int = 48, bits: int = 8, **changes: object) -> VideoInfo:
@@ -314,6 +317,67 @@ def test_ffprobe_reads_the_same(format: str, tmp_path: Path) -> None:
     assert [stream[name] for name in names] == ["bt709", "bt709", "bt709", "tv"]
     if row.tag:
         assert stream["codec_tag_string"] == row.tag
+
+
+@pytest.mark.skipif(FFMPEG is None, reason="no ffmpeg on this machine")
+@pytest.mark.parametrize("format", WITH_ALPHA)
+def test_ffmpeg_puts_it_on_a_backdrop(format: str, tmp_path: Path) -> None:
+    """FFmpeg's own program takes the alpha as straight and mixes the colours that were written."""
+    matte = alphas(64, 48)["ramp"].unsqueeze(-1)
+    colour = torch.tensor([0.8, 0.3, 0.1]).expand(48, 64, 3)
+    file = film(format, tmp_path, [torch.cat((colour, matte), dim=-1)] * 2, info_of())
+    assert FFMPEG is not None
+    decoder = ["-c:v", "libvpx-vp9"] if format == "webm-vp9" else []
+    white = ["-f", "lavfi", "-i", "color=white:s=64x48,format=gbrp"]
+    exact = "[1]scale=flags=full_chroma_int+accurate_rnd,format=gbrap[over]"
+    mixed = ["-filter_complex", f"{exact};[0][over]overlay=format=gbrp", "-frames:v", "1"]
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = [FFMPEG, "-v", "error", *white, *decoder, "-i", str(file), *mixed, *raw]
+    done = subprocess.run(command, capture_output=True, check=True)
+    seen = np.frombuffer(done.stdout, np.uint8).reshape(48, 64, 3) / 255.0
+    wanted = (matte * colour + 1 - matte).numpy()
+    assert np.abs(seen - wanted).max() < 6 / 255
+    assert np.abs(seen - wanted).mean() < 2 / 255
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of a file's size here")
+def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
+    """No file is closed that lacks its end. In a process of its own, whose files stay small."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.stdout.split() == [row.id for row in VIDEO_FORMATS], done.stderr
+    assert [path for path in tmp_path.rglob("*.*") if path.stat().st_size > 0] == []
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from rmbg_nodes.core.errors import BadOption
+from rmbg_nodes.tests.test_video_writing import info_of
+from rmbg_nodes.video.frames import CutFrame
+from rmbg_nodes.video.video_formats import VIDEO_FORMATS
+from rmbg_nodes.video.writing import open_writer
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+noise = torch.Generator().manual_seed(1)
+for row in VIDEO_FORMATS:
+    folder = Path(sys.argv[1]) / row.id
+    folder.mkdir()
+    writer = open_writer(row, folder if row.is_sequence else folder / f"a{row.suffix}", info_of())
+    try:
+        for number in range(40):
+            channels = 3 if row.alpha == "none" and not row.matte else 4
+            picture = torch.rand(48, 64, channels, generator=noise)
+            writer.write(CutFrame(number, number * 3000, 3000, picture))
+        writer.close()
+    except BadOption as error:
+        assert "cannot be written" in str(error), error
+        writer.discard()
+        print(row.id)
+"""
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:

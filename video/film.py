@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -97,7 +97,8 @@ class FilmWriter:
     def discard(self) -> None:
         if self._open:
             self._open = False
-            self._container.close()
+            with suppress(av.error.FFmpegError, OSError):  # what is given up need not be whole
+                self._container.close()
         self._path.unlink(missing_ok=True)
 
     def _mux(self, packets: Iterable[_Packet]) -> None:

@@ -107,19 +107,21 @@ def _place(
                 out.rmdir()
             os.replace(files[0], out)
             return
-        joined = work.path / f"joined{'-matte' if matte else ''}{format.suffix}"
-        join(
-            files,
-            joined,
-            plan.source,
-            plan.info,
-            first=plan.first,
-            stop=plan.stop,
-            times=totals.pts,
-            tag=format.tag,
-            check=job.check,
-            warn=warn,
-        )
+        joined = files[0]
+        if format.closed_segments:
+            joined = work.path / f"joined{'-matte' if matte else ''}{format.suffix}"
+            join(
+                files,
+                joined,
+                plan.source,
+                plan.info,
+                first=plan.first,
+                stop=plan.stop,
+                times=totals.pts,
+                tag=format.tag,
+                check=job.check,
+                warn=warn,
+            )
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole(out) as part:
             shutil.move(joined, part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from ..core.colour import background_colour
 from ..core.errors import BadOption, BadPicture
 from .frames import VideoInfo
 from .info import read_info
+from .picture_checks import check_count
 from .timestamps import read_frame_times
 from .video_formats import VIDEO_FORMATS, VideoFormat, video_format
 from .video_options import VideoOptions
@@ -73,7 +75,11 @@ def plan_video(
     matte_format(options)
     info = read_info(source, max_megapixels=max_megapixels)
     first, stop = _range(source, info, options, check)
-    return VideoPlan(source, out, options, info, format, first, stop, segment)
+    if not format.closed_segments:
+        segment = sys.maxsize
+    plan = VideoPlan(source, out, options, info, format, first, stop, segment)
+    check_count(plan.frames or 0, format)
+    return plan
 
 
 def format_for(out: Path, options: VideoOptions) -> VideoFormat:
