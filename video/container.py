@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -143,10 +143,25 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
-def frames_of(
-    video: OpenVideo, damaged: Callable[[Exception], None], *, from_key: bool = False
-) -> Iterator[Decoded]:
-    """Decode from where the container stands. damaged: told of each packet that cannot be.
+@dataclass
+class Losses:
+    """Packets that became no frame."""
+
+    damaged: int = 0
+    """That could not be decoded, or not be read at all."""
+    hidden: int = 0
+    """That the file itself keeps from being shown: before the beginning that it was cut to."""
+    reason: str = ""
+    """FFmpeg's words for the first that was damaged."""
+
+    def add(self, error: av.error.FFmpegError) -> None:
+        """Count one that was damaged."""
+        self.damaged += 1
+        self.reason = self.reason or (error.strerror or str(error))
+
+
+def frames_of(video: OpenVideo, losses: Losses, *, from_key: bool = False) -> Iterator[Decoded]:
+    """Decode from where the container stands, counting losses.
 
     from_key: pass over packets before the first key frame, which lean on what was not read.
     """
@@ -155,7 +170,7 @@ def frames_of(
         try:
             packet = next(packets, None)
         except av.error.FFmpegError as error:
-            damaged(error)
+            losses.add(error)
             return
         if packet is None:
             return
@@ -163,9 +178,10 @@ def frames_of(
             if not packet.is_keyframe:
                 continue
             from_key = False
+        losses.hidden += packet.is_discard
         try:
             frames = video.decode(packet)
         except av.error.FFmpegError as error:
-            damaged(error)
+            losses.add(error)
             continue
         yield from frames

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .container import OpenVideo, frames_of, open_video, unusable
+from .container import Losses, OpenVideo, frames_of, open_video, unusable
 from .frames import Colours, VideoInfo
 from .turning import TURNS, is_askew, orientation_of_frame, upright_aspect
 from .ycbcr import HDR_TRANSFERS, UNREADABLE_MATRICES, UNSPECIFIED, stated_colours
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 #: AVFieldOrder: unknown, progressive; all above are interlaced.
 _PROGRESSIVE = 1
 _FULL = 2
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 INTERLACED = (
     "it is interlaced, and removing backgrounds from half pictures leaves combs; deinterlace it "
     "first, for example with ffmpeg -i IN -vf bwdif -c:a copy OUT"
@@ -53,10 +55,10 @@ def _check_size(path: Path, width: int, height: int, max_megapixels: float) -> N
 
 
 def _first_frame(video: OpenVideo) -> Decoded:
-    errors: list[Exception] = []
-    frame = next(frames_of(video, errors.append), None)
+    losses = Losses()
+    frame = next(frames_of(video, losses), None)
     if frame is None:
-        why = f" ({errors[0]})" if errors else ""
+        why = f" ({losses.reason})" if losses.reason else ""
         raise unusable(
             video.path,
             f"none of its frames can be decoded{why}; it is damaged, encrypted or has no frames",
@@ -137,6 +139,10 @@ def _promised_frames(video: OpenVideo) -> int | None:
 def _seconds(video: OpenVideo) -> Fraction | None:
     if video.stream.duration:
         return Fraction(video.stream.duration * video.time_base)
+    stated = _DURATION.fullmatch(video.stream.metadata.get("DURATION", ""))
+    if stated:  # Matroska's, written by most programs
+        hours, minutes, seconds = stated.groups()
+        return Fraction(seconds) + 60 * int(minutes) + 3600 * int(hours)
     duration = video.container.duration
     return Fraction(duration, 1_000_000) if duration and duration > 0 else None
 

@@ -70,7 +70,7 @@ class RgbPlanes:
             frame,
             format=self._format,
             src_colorspace=matrix,
-            dst_colorspace=matrix,
+            dst_colorspace=_another(matrix),
             src_color_range=range_code(colours.full_range),
             dst_color_range=range_code(True),
             interpolation=EXACT,
@@ -96,6 +96,12 @@ class RgbPlanes:
             _fill_low_bits(out[3:], bits)
         if grey and not full:  # swscale takes grey for full range, whatever it is told
             out[:3] = _limited_levels(bits, out.dtype)[out[:3]]
+
+
+def _another(matrix: int) -> int:
+    """Return a matrix for the result, which has none; before 17, PyAV ignores the one of the
+    source where it is the same."""
+    return MATRICES["bt601" if matrix == MATRICES["bt709"].swscale else "bt709"].swscale
 
 
 def _fill_low_bits(samples: NDArray[np.uint8 | np.uint16], bits: int) -> None:

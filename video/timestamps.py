@@ -23,6 +23,10 @@ class FrameTimes:
     keys: array[int]
     """Of the frames from which decoding can begin, in the order of display."""
 
+    def time_of(self, number: int) -> int | None:
+        """Return when a frame is shown; None past the last."""
+        return self.shown[number] if number < len(self.shown) else None
+
     def number_of(self, pts: int) -> int:
         """Return how many frames are shown before `pts`."""
         return bisect_left(self.shown, pts)

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 #: The number is written in as many squares, dark or bright, along the upper edge.
@@ -44,7 +49,6 @@ class Clip:
     transfer: int = 1
     audio: Sequence[str] = ()
     """Encoders, one a track; each plays a tone with a click in every second."""
-    interlaced: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     languages: Sequence[str] = ()
     """Of the audio tracks."""
@@ -80,34 +84,94 @@ def steady_times(clip: Clip) -> list[int]:
     return [*clip.times] or [round(number * step) for number in range(clip.frames)]
 
 
+def painted_alpha(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Return (H, W): opaque where the number is painted, and a ramp that moves below it."""
+    ramp = np.broadcast_to((np.arange(width) * 2 + number) % 200 + 40, (height, width)).copy()
+    ramp = np.minimum(ramp, 255)
+    ramp[: SQUARE * 2] = 255
+    return ramp.astype(np.uint8)
+
+
 def make_video(path: Path, clip: Clip = _USUAL, *, first_number: int = 0) -> Path:
     """Write a video of this kind; the container is that of the path's suffix.
 
     first_number: painted on the first frame.
     """
     with av.open(str(path), "w", options=dict(clip.container)) as target:
-        target.metadata.update(clip.metadata)
-        stream = target.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options))
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pixel_format
-        context.time_base = stream.time_base = clip.time_base
-        context.thread_count = 1
-        context.colorspace, context.color_range = clip.matrix, clip.colour_range
-        context.color_primaries, context.color_trc = clip.primaries, clip.transfer
-        if clip.aspect:
-            context.sample_aspect_ratio = clip.aspect
-        sounds = [target.add_stream(name, rate=48000) for name in clip.audio]
-        for sound, language in zip(sounds, clip.languages, strict=False):
-            sound.metadata["language"] = language
-        for number, pts in enumerate(steady_times(clip)):
-            target.mux(stream.encode(_frame(clip, first_number + number, pts)))
-        target.mux(stream.encode(None))
-        seconds = float(clip.frames / clip.rate)
-        for sound in sounds:
-            for part in _sound(sound, seconds):
-                target.mux(sound.encode(part))
-            target.mux(sound.encode(None))
+        _write(target, clip, first_number)
     return path
+
+
+def piped(path: Path, clip: Clip) -> Path:
+    """Write a Matroska file as into a pipe: nothing of its head is filled in at the end."""
+    with path.open("wb") as file, av.open(_Pipe(file), "w", format="matroska") as target:
+        _write(target, clip, 0)
+    return path
+
+
+def make_sound(path: Path, *, cover: bool = False) -> Path:
+    """Write a file with one audio track. cover: and a picture for its player."""
+    with av.open(str(path), "w", format="mp4") as target:
+        stream = _tone(target, "aac")
+        if cover:
+            picture = _pictures(target, "mjpeg", Fraction(1), {})
+            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
+            frame = av.VideoFrame.from_ndarray(painted(0, 64, 48), format="rgb24")
+            target.mux(picture.encode(frame.reformat(format="yuvj420p")))
+            target.mux(picture.encode(None))
+        for part in _sound(1.0):
+            target.mux(stream.encode(part))
+        target.mux(stream.encode(None))
+    return path
+
+
+class _Pipe:
+    """A file that can only be written to, forwards."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        return self._file.write(data)
+
+
+def _pictures(
+    target: OutputContainer, codec: str, rate: Fraction, options: Mapping[str, str]
+) -> VideoStream:
+    stream = target.add_stream(codec, rate=rate, options=dict(options))
+    assert isinstance(stream, VideoStream)
+    return stream
+
+
+def _tone(target: OutputContainer, codec: str) -> AudioStream:
+    stream = target.add_stream(codec, rate=48000)
+    assert isinstance(stream, AudioStream)
+    return stream
+
+
+def _write(target: OutputContainer, clip: Clip, first_number: int) -> None:
+    target.metadata.update(clip.metadata)
+    stream = _pictures(target, clip.codec, clip.rate, clip.options)
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pixel_format
+    context.time_base = stream.time_base = clip.time_base
+    context.thread_count = 1
+    context.colorspace, context.color_range = clip.matrix, clip.colour_range
+    context.color_primaries, context.color_trc = clip.primaries, clip.transfer
+    if clip.aspect:
+        context.sample_aspect_ratio = clip.aspect
+    sounds = [_tone(target, name) for name in clip.audio]
+    for sound, language in zip(sounds, clip.languages, strict=False):
+        sound.metadata["language"] = language
+    for number, pts in enumerate(steady_times(clip)):
+        frame = _frame(clip, first_number + number, pts)
+        target.mux(stream.encode(frame))
+    target.mux(stream.encode(None))
+    for sound in sounds:
+        for part in _sound(float(clip.frames / clip.rate)):
+            target.mux(sound.encode(part))
+        target.mux(sound.encode(None))
 
 
 def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
@@ -121,7 +185,9 @@ def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
 
 
 def _frame(clip: Clip, number: int, pts: int) -> av.VideoFrame:
-    picture = av.VideoFrame.from_ndarray(painted(number, clip.width, clip.height), format="rgb24")
+    colours = painted(number, clip.width, clip.height)
+    alpha = painted_alpha(number, clip.width, clip.height)
+    picture = av.VideoFrame.from_ndarray(np.dstack([colours, alpha]), format="rgba")
     matrix = {1: 1, 9: 9}.get(clip.matrix, 5)
     frame = picture.reformat(
         format=clip.pixel_format,
@@ -135,7 +201,7 @@ def _frame(clip: Clip, number: int, pts: int) -> av.VideoFrame:
     return frame
 
 
-def _sound(stream: av.audio.stream.AudioStream, seconds: float) -> list[av.AudioFrame]:
+def _sound(seconds: float) -> list[av.AudioFrame]:
     rate, size = 48000, 960
     moment = np.arange(round(seconds * rate)) / rate
     wave = 0.3 * np.sin(2 * np.pi * 440 * moment) + (moment % 1.0 < 0.002)
@@ -168,7 +234,7 @@ def make_still(
         plane.update(rows.tobytes())
     picture.color_range, picture.colorspace = colour_range, matrix
     with av.open(str(path), "w") as target:
-        stream = target.add_stream(codec, rate=25, options=dict(options))
+        stream = _pictures(target, codec, Fraction(25), options)
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, pixel_format
         context.colorspace, context.color_range = matrix, colour_range
