@@ -80,6 +80,10 @@ class Matte:
     facts: Facts
     original: bytes | None = None
     """The provider's own file, where it says more than the alpha (a C2PA manifest)."""
+    screen: Tensor | None = None
+    """(h, w, 3) float32, sRGB in 0..1, over the whole frame at any size: the colours of a green or
+    blue screen behind the subject, where the backend measured one. Its light is on the subject,
+    too, and `cutout` takes it out."""
 
 
 @dataclass(frozen=True)

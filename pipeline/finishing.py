@@ -12,6 +12,7 @@ from torch import Tensor
 from ..catalogue.licences import LICENCES
 from ..core.checks import check_matte, check_share
 from ..core.cutout import cutout
+from ..core.despill import part_of
 from ..core.doubt import Doubt, doubt_of
 from ..core.errors import PictureError
 from ..core.finish import settle, to_size, upsample_mask
@@ -36,6 +37,8 @@ class Done:
     """(H, W), 1 = subject."""
     report: Report
     origin: Origin = Origin()
+    screen: Tensor | None = None
+    """See `Matte.screen`; for those who cut the picture out again by a mask made of this one."""
 
 
 SOLID_NOTE = "the model's mask was see-through inside the subject, and was made opaque there"
@@ -122,10 +125,11 @@ def _cut_out(
     job.check()
     height, width = alpha.shape
     flags = quality_flags(alpha, _signs(matte, frame))
-    pixels, extended = frame.pixels, True
+    pixels, extended, screen = frame.pixels, True, matte.screen
     if finishing.post_process:
         extended = not finishing.post_process.opaque
         part = finishing.post_process.part(alpha)
+        screen = None if screen is None else part_of(screen, part, (height, width))
         pixels, alpha = pixels[part], alpha[part]
     image = cutout(
         pixels[None],
@@ -133,6 +137,7 @@ def _cut_out(
         decontaminate=finishing.decontaminate,
         background=finishing.background,
         extended=extended,
+        screen=None if screen is None else screen[None],
     )[0]
     report = Report(
         name=frame.name,
@@ -146,7 +151,7 @@ def _cut_out(
         flags=flags.data(),
     )
     image, mask = image.to(prepared.dtype), alpha.to(prepared.dtype)
-    return Done(frame.index, frame.name, image, mask, report, prepared.origin)
+    return Done(frame.index, frame.name, image, mask, report, prepared.origin, matte.screen)
 
 
 def alpha_of(prepared: Prepared, matte: Matte, finishing: Finishing) -> tuple[Tensor, Facts]:

@@ -16,6 +16,8 @@ from ..one_by_one import one_by_one
 from .backdrop import fit_backdrop
 from .plain import key_plain
 
+SCREEN_SIZE = (32, 32)  # a screen's smooth colours are told at this size
+
 
 def open_keyer(spec: BackendSpec, _host: Host) -> Keyer:
     """Open the keyer. It needs nothing of the host: it computes on the CPU."""
@@ -59,4 +61,10 @@ class Keyer:
             device="cpu",
             seconds=time.perf_counter() - started,
         )
-        return Matte(torch.from_numpy(alpha), "alpha", facts)
+        screen = backdrop.colours(SCREEN_SIZE) if backdrop.is_screen else None
+        return Matte(
+            torch.from_numpy(alpha),
+            "alpha",
+            facts,
+            screen=None if screen is None else torch.from_numpy(screen),
+        )

@@ -25,12 +25,16 @@ MOST_SPREAD = 2.0  # median Lab distance within a clean stretch
 LEAST_CLEAN = 0.60  # share of clean stretches: a subject may cover one long side of a 16:10 picture
 PLANE_ROUNDS = 16
 REACHES = (0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.06, 0.06)  # in sRGB units
+LEAST_PURE = 0.35  # of a screen's own channel, the share that the others do not have
+LEAST_LIT = 0.2  # and what it has at least
+SCREEN_SIDE = 8
 GRID = 65  # the smooth surface is evaluated on a grid of this many points and interpolated
 
 # Of the light on it.
 GRID_SIDE = 384  # light changes slowly: it is followed at this size
 ROUNDS = 2
 DEEPEST = 0.35  # a shadow keeps at least this share of the backdrop's light
+BRIGHTEST_SCREEN = 1.6  # and a fold of a screen, which is told by its colour, has up to this
 STEEPEST = 0.045  # and changes by at most this share from one grid pixel to the next
 TINT = 0.035  # and keeps the backdrop's colour: RGB distance to the darkened backdrop
 NEAR_SIGMAS, NEAR_LEAST = 3.0, 1.5  # Lab distance up to which a pixel is taken for backdrop
@@ -53,6 +57,14 @@ class Backdrop:
         y, x = np.mgrid[0:height, 0:width]
         surface = _basis((x + 0.5) / width * 2 - 1, (y + 0.5) / height * 2 - 1) @ self.coefficients
         return resize(np.clip(surface, 0, 1).astype(np.float32), size)
+
+    @property
+    def is_screen(self) -> bool:
+        """Tell whether it is a green or blue screen: of a strong colour that few subjects have."""
+        mean = self.colours((SCREEN_SIDE, SCREEN_SIDE)).mean(axis=(0, 1))
+        red, green, blue = (float(value) for value in mean)
+        strongest, second = sorted((green, blue), reverse=True)
+        return strongest - max(red, second) >= LEAST_PURE * strongest > LEAST_LIT * LEAST_PURE
 
 
 def fit_backdrop(rgb: Array) -> Backdrop | None:
@@ -144,39 +156,43 @@ def lit_backdrop(rgb: Array, lab: Array, backdrop: Backdrop) -> tuple[Array, Arr
     grid = size_within(size, GRID_SIDE)
     seen = resize(rgb, grid)
     plain = backdrop.colours(grid)
+    brightest = BRIGHTEST_SCREEN if backdrop.is_screen else 1.0
     behind = plain
-    distance, sigma = _distance(lab, behind)
+    distance, sigma = distance_to(lab, behind)
     for _ in range(ROUNDS):
         # One pixel more than what stands out is left aside: the subject's edge reaches into it.
         aside = ndimage.maximum_filter(distance > NEAR_SIGMAS * sigma + NEAR_LEAST, 3)
         open_share = resize((~aside).astype(np.float32), grid)
         mean = resize(rgb * ~aside[..., None], grid) / np.maximum(open_share, 1e-6)[..., None]
         near = open_share > LEAST_OPEN
-        shadow = _shadow(seen, plain, near)
+        shadow = _shadow(seen, plain, near, brightest)
         residual = np.where(shadow[..., None], seen, mean) - plain
         # A trace of weight everywhere: the surface itself stands where nothing is seen for long.
         weight = np.where(shadow, np.float32(1), open_share * near) + np.float32(1e-7)
         behind = plain + spread(residual * (weight > 1e-6)[..., None], weight, grid, LIGHT_SCALES)
         behind = np.clip(behind, 0, 1).astype(np.float32)
-        distance, sigma = _distance(lab, behind)
+        distance, sigma = distance_to(lab, behind)
     return resize(behind, size), distance, sigma
 
 
-def _distance(lab: Array, behind: Array) -> tuple[Array, float]:
+def distance_to(lab: Array, behind: Array) -> tuple[Array, float]:
+    """Return the Lab distance (H, W) to a backdrop (h, w, 3) sRGB, and the noise's sigma in it."""
     size = (lab.shape[0], lab.shape[1])
     distance = lab_distance(lab, resize(srgb_to_lab(behind), size))
     noise = float(np.quantile(distance[border_ring(size)], NOISE_QUANTILE)) / MAXWELL_QUANTILE
     return distance, max(noise, 0.3)  # rounding to 8 bits alone is 0.1 to 0.5
 
 
-def _shadow(seen: Array, plain: Array, near: Mask) -> Mask:
-    """Find where the backdrop gets darker without a step, from where it is plain to the subject."""
+def _shadow(seen: Array, plain: Array, near: Mask, brightest: float) -> Mask:
+    """Find where the backdrop gets darker without a step, or brighter up to `brightest`, from
+    where it is plain to the subject."""
     energy = np.einsum("hwc,hwc->hw", plain, plain)
     light = np.einsum("hwc,hwc->hw", seen, plain) / np.maximum(energy, 1e-4)
     tint = np.linalg.norm(seen - light[..., None] * plain, axis=-1)
     smooth = ndimage.gaussian_filter(light, 0.7)
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
-    dark = (light > DEEPEST) & (light < 1) & (tint < TINT) & (slope < STEEPEST)
+    lit = (light > DEEPEST) & (light < brightest)
+    dark = lit & (tint < TINT) & (slope < STEEPEST)
     reached: Mask = ndimage.binary_propagation(near, mask=dark | near)
     # A dark place that leads neither to a subject nor out of the picture is no shadow: it is the
     # subject, out of focus.

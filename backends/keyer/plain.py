@@ -9,12 +9,17 @@ and an even pane of glass for a solid of its mixed colour: one picture cannot te
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from scipy import ndimage
 
 from .backdrop import Backdrop, Mask, lit_backdrop
-from .planes import Array, resize, rows_of, size_within, spread, srgb_to_lab
+from .planes import LUMA_FIRST, Array, resize, rows_of, size_within, spread, srgb_to_lab
+from .screen import along, slopes_of
+
+#: Alpha of a picture, from F (or what stands for it) and B.
+Projection: TypeAlias = Callable[[Array, Array, Array], Array]
 
 WORK_SIDE = 1536  # larger pictures are understood at this size and measured at their own
 BAND_ROWS = 256
@@ -23,16 +28,7 @@ FAINT = 3.0  # noise sigmas above which a pixel may be subject
 FAINT_LEAST = 0.7
 STRONG = 5.0  # noise sigmas, as the mean of 3 x 3 pixels, that prove a subject; what is faint
 STRONG_LEAST = 4.5  # counts only when it is joined to such a place
-# RGB to luma and two colour differences (ITU-R BT.601), these at half weight: JPEG and video store
-# colour at half the resolution of light.
-LUMA_FIRST = np.array(
-    [
-        [0.299, -0.1687 * 0.5, 0.5 * 0.5],
-        [0.587, -0.3313 * 0.5, -0.4187 * 0.5],
-        [0.114, 0.5 * 0.5, -0.0813 * 0.5],
-    ],
-    np.float32,
-)
+LEAST_INSIDE = 0.3  # before a screen, alpha below which a pixel cannot be inside the subject
 FULL = 0.93  # share of the plateau at which an edge has ended
 
 
@@ -52,11 +48,20 @@ def key_plain(rgb: Array, backdrop: Backdrop, check: Callable[[], None] = lambda
     )
     if not subject.any():
         return np.zeros(full, np.float32)
-    front = _subject_colour(small, distance * subject)
-    alpha = _project(small, front, behind) * subject
+    unlike = _unlike(distance * subject)
+    front = _subject_colour(small, unlike)
+    project: Projection = _project
+    alpha = project(small, front, behind) * subject
+    if backdrop.is_screen:
+        front, project = slopes_of(small, alpha, behind, unlike), along
+        alpha = project(small, front, behind) * subject
+        # What is nearly the screen's colour is the screen, also where it is seen through a gap.
+        subject &= alpha > LEAST_INSIDE
     alpha = np.maximum(alpha, _interior(alpha, subject))
     check()
-    return alpha if size == full else _measure_at_full_size(rgb, front, behind, alpha, check)
+    if size == full:
+        return alpha
+    return _measure_at_full_size(rgb, project, (front, behind), alpha, check)
 
 
 def _project(rgb: Array, front: Array, behind: Array) -> Array:
@@ -76,13 +81,17 @@ def _joined(faint: Mask, strong: Mask) -> Mask:
     return result
 
 
-def _subject_colour(rgb: Array, distance: Array) -> Array:
-    """Return F everywhere: the mean of the nearby pixels that differ most from the backdrop."""
+def _unlike(distance: Array) -> Array:
+    """Return 1 where a pixel differs from the backdrop as much as any nearby, far less below."""
     peak = ndimage.maximum_filter(distance, 2 * PLATEAU + 1)
-    weight = (distance / np.maximum(peak, np.float32(1e-3))) ** 6
-    size = distance.shape
+    return np.asarray((distance / np.maximum(peak, np.float32(1e-3))) ** 6, np.float32)
+
+
+def _subject_colour(rgb: Array, unlike: Array) -> Array:
+    """Return F everywhere: the mean of the nearby pixels that differ most from the backdrop."""
+    size = (unlike.shape[0], unlike.shape[1])
     grid = size_within(size, max(1, max(size) // 4))
-    return resize(spread(rgb, weight, grid, ((1.5, 1.0), (5.0, 1e-2), (20.0, 1e-5))), size)
+    return resize(spread(rgb, unlike, grid, ((1.5, 1.0), (5.0, 1e-2), (20.0, 1e-5))), size)
 
 
 def _interior(alpha: Array, subject: Mask) -> Array:
@@ -96,9 +105,16 @@ def _interior(alpha: Array, subject: Mask) -> Array:
 
 
 def _measure_at_full_size(
-    rgb: Array, front: Array, behind: Array, alpha: Array, check: Callable[[], None]
+    rgb: Array,
+    project: Projection,
+    parts: tuple[Array, Array],
+    alpha: Array,
+    check: Callable[[], None],
 ) -> Array:
-    """Project the full picture, band by band, where the small alpha leaves room for an edge."""
+    """Project the full picture, band by band, where the small alpha leaves room for an edge.
+
+    parts: what `project` takes beside the picture, of the small one.
+    """
     size = (rgb.shape[0], rgb.shape[1])
     least = ndimage.minimum_filter(alpha, 3)
     # A hair narrower than a small pixel is faint there and solid here: only near 0 does it bind.
@@ -107,8 +123,8 @@ def _measure_at_full_size(
     for start in range(0, size[0], BAND_ROWS):
         check()
         stop = min(start + BAND_ROWS, size[0])
-        small = (rows_of(part, start, stop, size) for part in (front, behind, least, most))
+        small = (rows_of(part, start, stop, size) for part in (*parts, least, most))
         front_rows, behind_rows, least_rows, most_rows = small
-        measured = _project(rgb[start:stop], front_rows, behind_rows)
+        measured = project(rgb[start:stop], front_rows, behind_rows)
         result[start:stop] = np.clip(measured, least_rows, np.maximum(least_rows, most_rows))
     return result

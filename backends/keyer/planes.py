@@ -24,6 +24,16 @@ RGB_TO_XYZ = np.array(
     ]
 )
 WHITE_RGB_TO_XYZ = (RGB_TO_XYZ / RGB_TO_XYZ.sum(axis=1, keepdims=True)).astype(np.float32)
+# RGB to luma and two colour differences (ITU-R BT.601), these at half weight: JPEG and video store
+# colour at half the resolution of light.
+LUMA_FIRST = np.array(
+    [
+        [0.299, -0.1687 * 0.5, 0.5 * 0.5],
+        [0.587, -0.3313 * 0.5, -0.4187 * 0.5],
+        [0.114, 0.5 * 0.5, -0.0813 * 0.5],
+    ],
+    np.float32,
+)
 LINEAR_BELOW = (6 / 29) ** 3
 TABLE_LAST = 4095
 
