@@ -37,8 +37,6 @@ class Done:
     """(H, W), 1 = subject."""
     report: Report
     origin: Origin = Origin()
-    screen: Tensor | None = None
-    """See `Matte.screen`; for those who cut the picture out again by a mask made of this one."""
 
 
 SOLID_NOTE = "the model's mask was see-through inside the subject, and was made opaque there"
@@ -151,7 +149,7 @@ def _cut_out(
         flags=flags.data(),
     )
     image, mask = image.to(prepared.dtype), alpha.to(prepared.dtype)
-    return Done(frame.index, frame.name, image, mask, report, prepared.origin, matte.screen)
+    return Done(frame.index, frame.name, image, mask, report, prepared.origin)
 
 
 def alpha_of(prepared: Prepared, matte: Matte, finishing: Finishing) -> tuple[Tensor, Facts]:

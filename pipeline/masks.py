@@ -32,6 +32,8 @@ class Masked:
     mask: Tensor
     """(H, W) float32, 1 = subject."""
     facts: Facts
+    screen: Tensor | None = None
+    """See `Matte.screen`."""
 
 
 def masks(
@@ -65,4 +67,5 @@ def _masked(
         failed = Failed(outcome.index, picture.name, lost)
         return cast("Failed", run.receipted(failed, picture)), None
     run.job.check()
-    return Masked(outcome.index, picture.frame.pixels, alpha, facts), picture.work
+    masked = Masked(outcome.index, picture.frame.pixels, alpha, facts, matte.screen)
+    return masked, picture.work

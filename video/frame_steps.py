@@ -38,6 +38,8 @@ class MaskedFrame:
     mask: Tensor
     """(H, W) float32, 1 = subject."""
     facts: Facts
+    screen: Tensor | None = None
+    """See `Matte.screen`."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Colouring:
             frame.mask[None],
             decontaminate=self.decontaminate,
             extended=self.extended and backdrop is None,
+            screen=None if frame.screen is None else frame.screen[None],
         )[0]
         if backdrop is None:
             return image

@@ -210,7 +210,9 @@ class VideoRun:
         if isinstance(result, Failed):
             raise _named(result)
         known = self._arrived.pop(result.index)
-        return MaskedFrame(result.index, known, result.pixels, result.mask, result.facts)
+        return MaskedFrame(
+            result.index, known, result.pixels, result.mask, result.facts, result.screen
+        )
 
     def _keep_settle(self, result: Masked | Failed, settle: Settle) -> None:
         if isinstance(result, Masked) and self._run.spec.price:
