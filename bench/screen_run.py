@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..catalogue.backends import find
 from ..config.host import PlainHost
 from ..core.cutout import cutout
 from ..core.metrics import HALF
-from ..core.types import Backend, Failure, Frame, Job
+from ..core.types import Backend, Frame, Job, Matte
 from ..demo.scenes import Kind, render
 from ..demo.shapes import Array
 from ..pipeline.gate import load
@@ -86,9 +87,10 @@ def cut_out(backend: Backend, name: str, image: Array) -> Keyed | None:
     """Return alpha and colours; None where the keyer refuses the picture."""
     pixels = torch.from_numpy(image)
     (outcome,) = backend.run([Frame(0, pixels, name)], Job())
-    if isinstance(outcome.result, Failure):
+    if outcome.error is not None:
         return None
-    alpha, screen = outcome.result.values, outcome.result.screen
+    matte = cast("Matte", outcome.result)
+    alpha, screen = matte.values, matte.screen
     cut = cutout(pixels[None], alpha[None], screen=None if screen is None else screen[None])
     return alpha.numpy(), cut[0, ..., :3].numpy()
 

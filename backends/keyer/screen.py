@@ -20,7 +20,7 @@ EDGE, RAMP = 1.5, 2.0  # pixels: so deep inside the subject its colours are take
 LEAST_OPAQUE, OPAQUE = 0.5, 0.75  # alpha from which a pixel may be such, and is
 UNSURE = 1e-7  # weight of what differs most from the screen, where nothing lies deep inside
 ROUNDS = 2
-STEP = 2  # every second row and column is enough for means
+SAMPLED_SIDE = 640  # of larger pictures every second pixel each way is enough for means
 
 
 def along(rgb: Array, slopes: Array, behind: Array) -> Array:
@@ -36,24 +36,25 @@ def slopes_of(rgb: Array, alpha: Array, behind: Array, unlike: Array) -> Array:
     """
     size = (alpha.shape[0], alpha.shape[1])
     grid = size_within(size, max(1, max(size) // 4))
-    step = (slice(None, None, STEP), slice(None, None, STEP))
-    rgb, alpha, unlike = rgb[step], alpha[step], unlike[step]
+    step = -(-max(size) // SAMPLED_SIDE)
+    sample = (slice(None, None, step), slice(None, None, step))
+    rgb, alpha, unlike = rgb[sample], alpha[sample], unlike[sample]
     products = np.stack([rgb[..., i] * rgb[..., j] for i, j in PAIRS], axis=-1)
     both = np.concatenate([rgb, products], axis=-1)
-    plain, sampled = resize(behind, grid), behind[step]
+    plain, sampled = resize(behind, grid), behind[sample]
     slopes = np.zeros((*grid, 3), np.float32)
     for turn in range(ROUNDS):
         if turn:
             alpha = along(rgb, resize(slopes, (alpha.shape[0], alpha.shape[1])), sampled)
-        weight = _inside(alpha) + np.float32(UNSURE) * unlike
+        weight = _inside(alpha, step) + np.float32(UNSURE) * unlike
         means = spread(both, weight, grid, ((1.5, 1.0), (5.0, 1e-2), (20.0, 1e-5)))
         slopes = _discriminant(means, plain)
     return resize(slopes, size)
 
 
-def _inside(alpha: Array) -> Array:
-    """Weigh the pixels that show the subject alone."""
-    depth = STEP * ndimage.distance_transform_edt(alpha > LEAST_OPAQUE).astype(np.float32)
+def _inside(alpha: Array, step: int) -> Array:
+    """Weigh the pixels that show the subject alone; they lie `step` pixels apart."""
+    depth = step * ndimage.distance_transform_edt(alpha > LEAST_OPAQUE).astype(np.float32)
     sure = np.clip((alpha - LEAST_OPAQUE) / (OPAQUE - LEAST_OPAQUE), 0, 1)
     return np.asarray(np.clip((depth - EDGE) / RAMP, 0, 1) * sure, np.float32)
 
