@@ -20,7 +20,7 @@ EDGE, RAMP = 1.5, 2.0  # pixels: so deep inside the subject its colours are take
 LEAST_OPAQUE, OPAQUE = 0.5, 0.75  # alpha from which a pixel may be such, and is
 UNSURE = 1e-7  # weight of what differs most from the screen, where nothing lies deep inside
 ROUNDS = 2
-SAMPLED_SIDE = 640  # of larger pictures every second pixel each way is enough for means
+SAMPLED_SIDE = 768  # of larger pictures every second pixel each way is enough for means
 
 
 def along(rgb: Array, slopes: Array, behind: Array) -> Array:
@@ -54,7 +54,8 @@ def slopes_of(rgb: Array, alpha: Array, behind: Array, unlike: Array) -> Array:
 
 def _inside(alpha: Array, step: int) -> Array:
     """Weigh the pixels that show the subject alone; they lie `step` pixels apart."""
-    depth = step * ndimage.distance_transform_edt(alpha > LEAST_OPAQUE).astype(np.float32)
+    samples = ndimage.distance_transform_edt(alpha > LEAST_OPAQUE).astype(np.float32)
+    depth = (samples - 1) * step + 1  # at least: the edge lies between two samples
     sure = np.clip((alpha - LEAST_OPAQUE) / (OPAQUE - LEAST_OPAQUE), 0, 1)
     return np.asarray(np.clip((depth - EDGE) / RAMP, 0, 1) * sure, np.float32)
 
