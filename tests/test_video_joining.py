@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 
 from rmbg_nodes.core.errors import BadOption, BadPicture, Cancelled
-from rmbg_nodes.tests.support.videos import Clip, make_video, number_on, steady_times
+from rmbg_nodes.tests.support.videos import (
+    Clip,
+    make_video,
+    number_on,
+    steady_times,
+    with_words,
+)
 from rmbg_nodes.video.info import read_info
 from rmbg_nodes.video.joining import join
 from rmbg_nodes.video.reading import read_frames
@@ -221,3 +227,46 @@ def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
             [segment], tmp_path / "b.mp4", None, read_info(segment),
             times=[*range(21)], warn=pytest.fail,
         )  # fmt: skip
+
+
+def words(path: Path) -> list[tuple[float, float, bytes]]:
+    """Return when each subtitle begins and ends, and its packet's payload."""
+    with av.open(str(path)) as video:
+        return [
+            (
+                round(float(packet.pts * packet.time_base), 3),
+                round(float((packet.pts + packet.duration) * packet.time_base), 3),
+                bytes(packet),
+            )
+            for packet in video.demux(subtitles=0)
+            if packet.size
+        ]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [(".srt", ".mkv"), (".vtt", ".webm")])
+def test_words_are_copied_and_cut_to_the_frames(tmp_path: Path, kind: str, suffix: str) -> None:
+    clip = Clip(frames=75, codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
+    source = with_words(make_video(tmp_path / "film.webm", clip), tmp_path / f"s{suffix}", kind)
+    info = read_info(source)
+    assert info.subtitles == 1
+    first, stop = 13, 60
+    segments = segments_of(tmp_path, clip, (first, stop), ".webm")
+    times = [40 * number for number in range(first, stop)]
+    out = tmp_path / f"out{suffix}"
+    join(segments, out, source, info, first=first, stop=stop, times=times, warn=pytest.fail)
+    begin, middle, _ = words(source)
+    assert words(out) == [
+        (0.0, round(begin[1] - first / 25, 3), begin[2]),
+        (round(middle[0] - first / 25, 3), round(middle[1] - first / 25, 3), middle[2]),
+    ]
+
+
+def test_words_that_mp4_does_not_carry_are_named(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "film.mp4", Clip(frames=75))
+    source = with_words(film, tmp_path / "s.mkv", ".srt")
+    said: list[str] = []
+    join([film], tmp_path / "out.mp4", source, read_info(source), warn=said.append)
+    assert said == [
+        "MP4 carries no subtitle in subrip, so track 1 is missing in out.mp4; choose another "
+        "format to keep it."
+    ]

@@ -105,8 +105,9 @@ class SourceTracks:
                 continue
             if ends <= origin and not (self._container.before_zero and origin <= 0):
                 continue
-            moved = round(origin / step)
-            yield self._moved(packet, moved, step)
+            if packet.stream.type == "subtitle":
+                _clip(packet, origin, end)
+            yield self._moved(packet, round(origin / step), step)
 
     def _moved(
         self, packet: Packet[Stream], moved: int, step: Fraction
@@ -116,3 +117,13 @@ class SourceTracks:
         packet.pts -= moved
         packet.stream = self._targets[packet.stream.index]
         return float(packet.dts * step), packet
+
+
+def _clip(packet: Packet[Stream], origin: Fraction, end: Fraction | None) -> None:
+    """Let words be shown no longer than the film."""
+    assert packet.pts is not None
+    step = packet.time_base
+    stops = packet.pts + (packet.duration or 0)
+    packet.pts = packet.dts = max(packet.pts, round(origin / step))
+    if packet.duration:
+        packet.duration = (stops if end is None else min(stops, round(end / step))) - packet.pts

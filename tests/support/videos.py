@@ -243,3 +243,38 @@ def make_still(
             target.mux(stream.encode(picture))
         target.mux(stream.encode(None))
     return path
+
+
+SRT = """1
+00:00:00,200 --> 00:00:00,800
+before and into
+
+2
+00:00:01,000 --> 00:00:01,500
+in the middle
+
+3
+00:00:02,600 --> 00:00:02,900
+after
+"""
+#: The same words as two formats that need no encoder.
+WORDS = {
+    ".srt": SRT,
+    ".vtt": "WEBVTT\n\n" + SRT.replace(",", "."),
+}
+
+
+def with_words(video: Path, out: Path, kind: str) -> Path:
+    """Write a file with the video's tracks and a track of words; kind: a key of WORDS."""
+    words = out.with_suffix(kind)
+    words.write_text(WORDS[kind], encoding="utf-8")
+    with av.open(str(video)) as film, av.open(str(words)) as text, av.open(str(out), "w") as target:
+        for source in (film, text):
+            for stream in source.streams:
+                target.add_stream_from_template(stream, opaque=True)
+        for source, first in ((text, len(film.streams)), (film, 0)):
+            for packet in source.demux():
+                if packet.size:
+                    packet.stream = target.streams[first + packet.stream_index]
+                    target.mux(packet)
+    return out
