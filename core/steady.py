@@ -24,6 +24,8 @@ from .motion import Sight, enlarged, moved, reduced, reduction, sight
 #: Frames after a frame that are seen before it is given out, and as many before it.
 LOOK_AHEAD = 3
 DEFAULT_STRENGTH = 1.0
+# An alpha this far from the mean counts half: a hole in one frame is repaired, not shared out.
+_FAR = 0.5
 
 
 @dataclass
@@ -121,8 +123,8 @@ class _Average:
 
     def __init__(self, own: _Seen) -> None:
         self._own = own
-        self._total = own.reduced.clone()
-        self._weight = torch.ones_like(own.reduced)
+        self._values = [own.reduced]
+        self._says = [torch.ones_like(own.reduced)]
 
     def add(self, course: Iterable[tuple[Link | None, _Seen]]) -> None:
         """Add the frames on one side, nearest first, each with the way that leads to it."""
@@ -140,11 +142,15 @@ class _Average:
         size = self._own.reduced.shape[1:]
         factor = reduction(*self._own.alpha.shape) // _blend_reduction(self._own.alpha)
         large = enlarged(torch.cat([flow * factor, say]), size, factor)
-        self._total += large[2:] * moved(seen.reduced, large[:2])
-        self._weight += large[2:]
+        self._values.append(moved(seen.reduced, large[:2]))
+        self._says.append(large[2:])
 
     def value(self) -> Tensor:
-        return self._total / self._weight
+        """Return the mean, in which those far from it count less."""
+        values, says = torch.cat(self._values), torch.cat(self._says)
+        mean = (values * says).sum(0, keepdim=True) / says.sum(0, keepdim=True)
+        says = says / (1 + ((values - mean) / _FAR).square())
+        return (values * says).sum(0, keepdim=True) / says.sum(0, keepdim=True)
 
 
 def _blend_reduction(alpha: Tensor) -> int:

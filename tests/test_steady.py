@@ -1,14 +1,18 @@
 """Steady: flicker goes, motion stays, nothing crosses a cut, and a run can go on anywhere."""
 
-# Pins the inside of core.steady
+# Pins the inside of core.sequence_metrics, core.steady
 
 from __future__ import annotations
+
+import gc
+import weakref
 
 import pytest
 import torch
 from torch import Tensor
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
+from rmbg_nodes.core.sequence_metrics import dtssd
 from rmbg_nodes.core.steady import LOOK_AHEAD, Steady
 
 HEIGHT, WIDTH = 90, 121
@@ -35,6 +39,22 @@ def scene(x: float, y: float = 45, seed: int = 1) -> tuple[Tensor, Tensor]:
     alpha = disc(x, y)
     carried = torch.roll(texture(seed + 100), (round(y), round(x)), (0, 1)) * 0.6 + 0.4
     return torch.lerp(texture(seed) * 0.6, carried, alpha[..., None]), alpha
+
+
+def flickering(frames: list[tuple[Tensor, Tensor]]) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    """Patches of alpha that come and go, another in every frame; and the true alpha, (T, H, W)."""
+    made = torch.Generator().manual_seed(11)
+    truths = torch.stack([alpha for _, alpha in frames])
+    spoilt = []
+    for pixels, alpha in frames:
+        cells = torch.rand(1, 1, 9, 12, generator=made)
+        patches = torch.nn.functional.interpolate(cells, size=alpha.shape, mode="bilinear")[0, 0]
+        spoilt.append((pixels, (alpha + 0.5 * (patches - 0.5)).clamp(0, 1)))
+    return spoilt, truths
+
+
+def mean_absolute(alphas: Tensor, truths: Tensor) -> float:
+    return float((alphas - truths).abs().mean())
 
 
 def run(frames: list[tuple[Tensor, Tensor]], steady: Steady) -> list[Tensor]:
@@ -84,6 +104,56 @@ def test_a_moving_disc_is_not_smeared() -> None:
         assert float((result - truth).abs().mean()) < 0.004
 
 
+def test_flicker_of_a_still_scene_goes_down_to_a_third() -> None:
+    frames, truths = flickering([scene(60) for _ in range(16)])
+    steadied = torch.stack(run(frames, Steady(1.0)))
+    own = torch.stack([alpha for _, alpha in frames])
+    assert dtssd(steadied, truths) < dtssd(own, truths) / 3
+    assert mean_absolute(steadied, truths) < mean_absolute(own, truths)
+    half = torch.stack(run(frames, Steady(0.5)))
+    assert dtssd(steadied, truths) < dtssd(half, truths) < dtssd(own, truths)
+
+
+@pytest.mark.parametrize("speed", [0, 4])
+def test_a_step_of_the_exposure_is_no_cut_and_hides_no_flicker(speed: int) -> None:
+    clean = [scene(40 + speed * index) for index in range(12)]
+    dark = [
+        (pixels * (0.6 if index >= 6 else 1), alpha) for index, (pixels, alpha) in enumerate(clean)
+    ]
+    frames, truths = flickering(dark)
+    steadied = torch.stack(run(frames, Steady(1.0)))
+    own = torch.stack([alpha for _, alpha in frames])
+    assert dtssd(steadied[4:8], truths[4:8]) < 0.5 * dtssd(own[4:8], truths[4:8])
+
+
+def test_a_shaking_camera_is_followed() -> None:
+    large, alpha = texture(5, HEIGHT + 20, WIDTH + 20), disc(60, 45)
+    shaken = []
+    for right, down in ((0, 0), (7, 3), (2, 9), (9, 1), (4, 4), (0, 8), (6, 6), (3, 0), (8, 9)):
+        shift = (slice(down, down + HEIGHT), slice(right, right + WIDTH))
+        moved = torch.zeros(HEIGHT + 20, WIDTH + 20)
+        moved[10 : 10 + HEIGHT, 10 : 10 + WIDTH] = alpha
+        shaken.append((large[shift], moved[shift]))
+    frames, truths = flickering(shaken)
+    steadied = torch.stack(run(frames, Steady(1.0)))
+    own = torch.stack([alpha for _, alpha in frames])
+    assert dtssd(steadied, truths) < 0.6 * dtssd(own, truths)
+
+
+def test_the_same_comes_out_again_and_no_more_is_kept_than_the_window() -> None:
+    frames, _ = flickering([scene(30 + 2 * index) for index in range(20)])
+    steady, again = Steady(1.0), Steady(1.0)
+    alive: list[weakref.ref[Tensor]] = []
+    for pixels, alpha in frames:
+        given = alpha.clone()
+        alive.append(weakref.ref(given))
+        for one, other in zip(steady.push(pixels, given), again.push(pixels, alpha), strict=True):
+            assert torch.equal(one, other)
+        del given
+        gc.collect()
+        assert sum(one() is not None for one in alive) <= 2 * LOOK_AHEAD + 1
+
+
 def test_nothing_crosses_a_cut() -> None:
     first = [scene(40) for _ in range(5)]
     second = [scene(80, 30, seed=7) for _ in range(5)]
@@ -93,12 +163,7 @@ def test_nothing_crosses_a_cut() -> None:
 
 
 def test_a_run_goes_on_exactly_when_the_look_back_is_pushed_again() -> None:
-    flicker = torch.Generator().manual_seed(3)
-    frames = []
-    for index in range(14):
-        pixels, alpha = scene(40 + 2 * index)
-        noise = torch.rand(alpha.shape, generator=flicker)
-        frames.append((pixels, (alpha + 0.3 * noise - 0.15).clamp(0, 1)))
+    frames, _ = flickering([scene(40 + 2 * index) for index in range(14)])
     whole = run(frames, Steady(1.0))
     steady = Steady(1.0)
     start = 9
