@@ -14,8 +14,8 @@ from .window_sums import window_sums
 # Colours (in 0..1, after the light was matched) may differ by what is usual between the two frames
 # times this, and by this much more; but never by more than the limit.
 _USUAL = 3.0
-_LEAST = 8 / 255
-_LIMIT = 32 / 255
+_LEAST = 12 / 255
+_LIMIT = 64 / 255
 # There and back again has to end where it began, within so many pixels of the grid, and this share
 # of the way.
 _LOOP = 1.0
