@@ -1,5 +1,8 @@
 """`bench/steady.py`: its sequences are what their kinds say, and its table what was measured."""
 
+# Pins the inside of core.motion
+# Pins the inside of core.steady
+
 from __future__ import annotations
 
 from functools import partial

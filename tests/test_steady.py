@@ -1,6 +1,7 @@
 """Steady: flicker goes, motion stays, nothing crosses a cut, and a run can go on anywhere."""
 
-# Pins the inside of core.sequence_metrics, core.steady
+# Pins the inside of core.sequence_metrics
+# Pins the inside of core.steady
 
 from __future__ import annotations
 
