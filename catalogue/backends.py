@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ..core.errors import BackendUnknown, BadOption
 from ..core.specs import BackendSpec, Option, OptionValue
 from . import hosted_models as hosted_rows
+from .hosted_videos import VIDEO_MODELS
 
 _LOCAL_OPTIONS = (
     Option(
@@ -228,6 +229,11 @@ def find(backend_id: str) -> BackendSpec:
     """Find the row of "provider/model" or of a provider alone. Raises BackendUnknown with the
     list."""
     row = BACKENDS.get(DEFAULT_IDS.get(backend_id, backend_id))
+    if backend_id in VIDEO_MODELS:
+        raise BackendUnknown(
+            f"{backend_id} takes whole videos, not pictures: `rmbg video` and "
+            f"remove_background_video. For pictures choose one of: {', '.join(BACKENDS)}."
+        )
     if row is None:
         raise BackendUnknown(
             f"There is no backend {backend_id!r}. Choose one of: {', '.join(BACKENDS)}."

@@ -9,6 +9,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from ..catalogue.hosted_models import BASE_VARIABLES, ROWS
+from ..catalogue.hosted_videos import PATIENCE, VIDEO_ROWS
 from ..core.errors import BadOption
 from ..core.money import PRICES_VARIABLE, read_amount
 from ..core.specs import BackendSpec, Hosting
@@ -32,8 +33,9 @@ def _named(provider: str, what: str) -> str:
 #: Every variable read here, with a line of help.
 VARIABLES: Mapping[str, str] = {
     TIMEOUT_VARIABLE: f"seconds that one hosted job may take before it is left to be resumed "
-    f"(default {_TIMEOUT:.0f})",
-    PRICES_VARIABLE: "your own prices in USD a picture: bria/rmbg-2.0=0.015,fal/rmbg-3.0=0.02",
+    f"(default {_TIMEOUT:.0f}, of a video {PATIENCE:.0f})",
+    PRICES_VARIABLE: "your own prices in USD a picture, or a second of video: "
+    "bria/rmbg-2.0=0.015,fal/video=0.04",
     **{
         variable: f"a gateway that stands in for {official}"
         for variable, official in BASE_VARIABLES.items()
@@ -94,14 +96,14 @@ def limits_of(spec: BackendSpec, environment: Mapping[str, str] | None = None) -
     return Limits(
         _whole(env, _named(spec.provider, "IN_FLIGHT"), hosting.in_flight),
         _whole(env, _named(spec.provider, "REQUESTS_A_MINUTE"), hosting.requests_a_minute),
-        _seconds(env),
+        _seconds(env, hosting.patience),
     )
 
 
 def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> BackendSpec:
     """Return the row with the user's own price, where one is set. Raises BadOption."""
     env = PlainHost().surroundings() if environment is None else environment
-    known = {row.id for row in ROWS}
+    known = {row.id for row in (*ROWS, *VIDEO_ROWS)}
     for entry in filter(None, (part.strip() for part in env.get(PRICES_VARIABLE, "").split(","))):
         backend, equals, text = (part.strip() for part in entry.partition("="))
         if not equals or backend not in known:
@@ -118,7 +120,7 @@ def priced(spec: BackendSpec, environment: Mapping[str, str] | None = None) -> B
 
 def check(environment: Mapping[str, str]) -> None:
     """Raise BadOption for the first value here that cannot be used."""
-    for spec in ROWS:
+    for spec in (*ROWS, *VIDEO_ROWS):
         bases_of(spec, environment)
         limits_of(spec, environment)
         priced(spec, environment)
@@ -156,10 +158,10 @@ def _whole(env: Mapping[str, str], variable: str, default: int) -> int:
     return int(text)
 
 
-def _seconds(env: Mapping[str, str]) -> float:
+def _seconds(env: Mapping[str, str], usual: float) -> float:
     text = env.get(TIMEOUT_VARIABLE, "").strip()
     if not text:
-        return _TIMEOUT
+        return usual
     try:
         seconds = float(text)
     except ValueError:

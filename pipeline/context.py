@@ -15,6 +15,8 @@ from typing import cast
 from ..config.host import PlainHost
 from ..config.settings import Settings, read_settings
 from ..core.errors import PictureError, ResultWaiting
+from ..core.money import CURRENCY
+from ..core.specs import Price
 from ..core.types import Backend, Claim, Job, Resumable
 from ..records.journal import OpenJob
 from ..records.paid_job import PaidJob
@@ -50,7 +52,9 @@ def resume(
     claims = []
     for index, open_job in enumerate(jobs):
         paid.expect(open_job.work, open_job.size)
-        claims.append(Claim(index, open_job.work, open_job.ticket, open_job.size))
+        claims.append(
+            Claim(index, open_job.work, open_job.ticket, open_job.size, _price_of(open_job))
+        )
     try:
         for outcome in cast("Resumable", backend).resume(claims, paid):
             fetched = jobs[outcome.index]
@@ -65,3 +69,11 @@ def resume(
             yield fetched, error
     finally:
         paid.close()
+
+
+def _price_of(open_job: OpenJob) -> Price | None:
+    """Return what was set aside for it, where the journal knows."""
+    if open_job.price is None:
+        return None
+    currency = open_job.currency or CURRENCY
+    return Price(open_job.price, currency, open_job.created[:10], "the journal of paid work")

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.private_files import sync_names, write_private
-from ..core.types import Matte
+from ..config.private_files import make_private, sync_names, write_private
+from ..core.types import Clip, Matte
 from .eviction import UNFINISHED, Eviction, look, remove
 
 
@@ -81,6 +81,55 @@ class ResultCache:
             self._room.written(path, len(data) - (earlier.size if earlier else 0))
         return True
 
+    def place(self, work: str) -> Path:
+        """Return a new name, in a folder that is there, for the file of a result that is too large
+        for memory; `put_clip` takes it from there. What is left behind goes after an hour. Raises
+        OSError."""
+        path = self._path(work)
+        make_private(path.parent)
+        return self._unfinished(path)
+
+    def put_clip(self, work: str, clip: Clip) -> bool:
+        """Keep a video that lies where `place` said, which moves it; see `put`."""
+        if not self._most_bytes or clip.size > self._most_bytes:
+            return False
+        from .clip_file import seal
+
+        path = self._path(work)
+        earlier = look(path)
+        try:
+            size = seal(work, clip)
+            os.replace(clip.path, path)
+        except OSError:
+            return False
+        sync_names(self._folders(path))
+        with self._lock:
+            self._room.written(path, size - (earlier.size if earlier else 0))
+        return True
+
+    def get_clip(self, work: str) -> Clip | None:
+        """Return the video of this work, every byte of it checked; see `get`."""
+        if not self._most_bytes:
+            return None
+        from .clip_file import unseal
+        from .entry import Damaged
+
+        path = self._path(work)
+        try:
+            clip = unseal(work, path)
+        except OSError:
+            return None
+        except Damaged:
+            remove(path)
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return clip
+
+    def drop(self, work: str) -> None:
+        """Remove the result of this work: it is of no use."""
+        remove(self._path(work))
+
     def has(self, work: str) -> bool:
         """Return whether there is a result, which may be damaged."""
         return bool(self._most_bytes) and os.path.exists(self._path(work))
@@ -118,9 +167,12 @@ class ResultCache:
         return self._folder / name[0] / name[1] / name
 
     def _write(self, path: Path, data: bytes) -> None:
-        folders = [path.parent]
-        if not path.parent.exists():
-            folders += [path.parent.parent, self._folder, self._folder.parent]
-        unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
-        write_private(path, data, unfinished)
+        folders = [path.parent] if path.parent.exists() else self._folders(path)
+        write_private(path, data, self._unfinished(path))
         sync_names(folders)
+
+    def _folders(self, path: Path) -> list[Path]:
+        return [path.parent, path.parent.parent, self._folder, self._folder.parent]
+
+    def _unfinished(self, path: Path) -> Path:
+        return path.with_name(f"{path.name}.{secrets.token_hex(4)}{UNFINISHED}")

@@ -76,7 +76,7 @@ def unpack(work: str, data: bytes) -> Matte:
             raise Damaged("it is the result of another picture")
         middle = start + length + head["alpha_bytes"]
         values = _decode(head["form"], data[start + length : middle])
-        facts = _facts(head["facts"], head["date"])
+        facts = facts_of(head["facts"], head["date"])
         original = data[middle:] if head["has_original"] else None
         return Matte(torch.from_numpy(values), head["kind"], facts, original)
     except (ValueError, KeyError, TypeError, InvalidOperation) as error:  # an unknown version
@@ -131,7 +131,8 @@ def decode_grey(data: bytes) -> Levels:
     return rows if bits == 8 else rows.view(">u2").astype(np.uint16)
 
 
-def _facts(stored: dict[str, object], date: str) -> Facts:
+def facts_of(stored: dict[str, object], date: str) -> Facts:
+    """Return what was said of a result then, as of one that costs nothing now."""
     known = {name: value for name, value in stored.items() if name in _FACTS}
     request = f" under request {known['request_id']}" if known.get("request_id") else ""
     notes = [f"from the cache: delivered by {known['backend']} on {date}{request}, paid then"]

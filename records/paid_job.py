@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from ..core.errors import BackendFailed, MayBeBilled, PictureError
 from ..core.repeat import Repeat
 from ..core.specs import Price
-from ..core.types import Job, Matte, Outcome, Ticket
+from ..core.types import Clip, Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .run_budget import RunBudget
@@ -73,6 +74,13 @@ class PaidJob(Job):
         if matte is not None:
             self._try(self._journal.delivered, work)
         return matte
+
+    def earlier_clip(self, work: str) -> Clip | None:
+        """`earlier` of a video."""
+        clip = self.cache.get_clip(work)
+        if clip is not None:
+            self._try(self._journal.delivered, work)
+        return clip
 
     def handed_over(self, work: str) -> None:
         """Note that a result has reached its place, also when the run is over. When those of all
@@ -152,6 +160,10 @@ class PaidJob(Job):
         except sqlite3.Error as error:
             raise self._refusal(error) from error
 
+    def place(self, work: str) -> Path:
+        """See `Job.place`: in the cache, which may take it from there."""
+        return self.cache.place(work)
+
     def signed_in(self) -> str:
         """See `Job.signed_in`."""
         return self._inner.signed_in()
@@ -219,15 +231,20 @@ class PaidJob(Job):
         if error is not None and error.paid == "no" and self._run_budget:
             self._run_budget.not_owed(work)
         if error is None:
-            self._delivered(work, cast("Matte", outcome.result))
+            self._delivered(work, outcome.result)
         elif error.paid != "no":
             self._keep(work, self._in_few_words(work, error))
         elif work not in self._unsent:
             self._not_noted.pop(work, None)
             self._try(self._journal.failed, work)
 
-    def _delivered(self, work: str, matte: Matte) -> None:
-        if self.cache.put(work, matte):
+    def _delivered(self, work: str, result: object) -> None:
+        # By what it has, as above.
+        if hasattr(result, "sha256"):
+            kept = self.cache.put_clip(work, cast("Clip", result))
+        else:
+            kept = self.cache.put(work, cast("Matte", result))
+        if kept:
             self._not_noted.pop(work, None)
             self._try(self._journal.delivered, work)
         else:

@@ -53,8 +53,14 @@ def alpha_levels(data: bytes, expected: tuple[int, int]) -> Levels:
         raise UnusableResult(_CUT_OFF if str(reason) == CUT_OFF else _DAMAGED) from reason
     if not data.strip():
         raise UnusableResult(_EMPTY)
-    looks = next((words for form, words in _LOOKS if form.match(data)), "something unknown")
-    raise UnusableResult(f"the provider's file is no PNG or WebP: it looks like {looks}.")
+    raise UnusableResult(
+        f"the provider's file is no PNG or WebP: it looks like {looks_like(data)}."
+    )
+
+
+def looks_like(data: bytes) -> str:
+    """Say what a file is by how it begins, in words."""
+    return next((words for form, words in _LOOKS if form.match(data)), "something unknown")
 
 
 def _of_png(data: bytes, expected: tuple[int, int]) -> Levels:

@@ -269,3 +269,6 @@ class VideoProvider(Words, Protocol):
 
     async def upload(self, wire: Wire, video: VideoFile) -> str:
         """Return the address at which the provider keeps the video for a while."""
+
+    def named(self, address: str) -> str:
+        """Return what stands in the request for the video at this address."""

@@ -96,6 +96,8 @@ class HostedRequest:
     """The one to fetch, if it is known beforehand."""
     price: Price | None = None
     """Of this job alone; None: the row's."""
+    about: object = None
+    """What the fetcher of its result wants to know of it."""
 
     @classmethod
     def of_claim(cls, claim: Claim, media: str = "picture") -> HostedRequest:

@@ -65,7 +65,7 @@ class Bria:
         call = Call(
             "POST",
             self._api + hosting_of(self._spec).endpoint,
-            data={"image": image, **self._settings},
+            data=self._body(image),
         )
         answer = await wire.submit(call)
         request_id = self._answers.accepted_id(answer)
@@ -82,10 +82,9 @@ class Bria:
         if word == "IN_PROGRESS":
             return Working(queued=False)
         if word == "COMPLETED":
-            # result_url is the field of version 1; it is read in case a gateway still uses it.
-            url = text_at(data, "result", "image_url") or text_at(data, "result_url")
+            url = self._result_in(data)
             if url is None:
-                raise self._answers.unknown("COMPLETED without result.image_url")
+                raise self._answers.unknown("COMPLETED without a result's address")
             return Ready(url)
         if word in _FAILED or (answer.status in _REFUSED and "error" in data):
             # The code may be a number or a word such as VALIDATION_ERROR here.
@@ -102,6 +101,13 @@ class Bria:
     async def cancel(self, wire: Wire, ticket: Ticket) -> bool:
         """Bria documents no cancel, so nothing is asked."""
         return False
+
+    def _body(self, image: str) -> JsonObject:
+        return {"image": image, **self._settings}
+
+    def _result_in(self, data: JsonObject) -> str | None:
+        # result_url is the field of version 1; it is read in case a gateway still uses it.
+        return text_at(data, "result", "image_url") or text_at(data, "result_url")
 
     def _status_url(self, wire: Wire, ticket: Ticket) -> str:
         ours = own_url(wire, "api", ticket, "status", "status")

@@ -82,8 +82,7 @@ class Comfy:
 
     async def submit(self, wire: Wire, image: str) -> Ticket:
         """See wire.Provider. Where it was sent before it is asked for first."""
-        settings, _, base64_png = image.rpartition("\n")
-        data: JsonObject = {"image": base64_png, **json.loads(settings or "{}")}
+        data = self._body(image)
         queue = f"{self._model}/requests"
         earlier = wire.sent_to and wire.rebase("api", wire.sent_to)
         if wire.sent_to and earlier not in (queue, self._model):
@@ -130,6 +129,13 @@ class Comfy:
         and is billed. A job that is left alone can be fetched."""
         return False
 
+    def _body(self, image: str) -> JsonObject:
+        settings, _, base64_png = image.rpartition("\n")
+        return {"image": base64_png, **json.loads(settings or "{}")}
+
+    def _result_in(self, data: JsonObject) -> str | None:
+        return text_at(data, "result", "image_url") or text_at(data, "image_url")
+
     def _queued(self, answer: Answer) -> Ticket:
         self._check_submit(answer)
         urls = urls_at(answer.data(), status="status_url", result="response_url")
@@ -141,14 +147,14 @@ class Comfy:
         if not 200 <= answer.status < 300:
             self._answers.accepted_id(answer)
         data = answer.data() or {}
-        url = _picture_in(data)
+        url = self._result_in(data)
         if url is not None:
             # Bria's own id, or that of the call: a job has no other name here.
             own = id_at(data, _ID) or answer.headers.get(_CALL_ID) or str(uuid.uuid4())
             return Ticket(self._spec.id, own, {PICTURE: url})
         if (text_at(data, "status") or "").upper() in _FAILED or data.get("error"):
             raise self._answers.refusal(None, said(data))
-        raise AnswerLost(f"{_NAME} answered {answer.status} without a picture")
+        raise AnswerLost(f"{_NAME} answered {answer.status} without a result")
 
     def _check_submit(self, answer: Answer) -> None:
         """Raise for an answer with which the key has another meaning than without it."""
@@ -181,9 +187,9 @@ class Comfy:
             raise error if moderated(str(error)) else UnusableResult(str(error))
         if text_at(data, "error_type") and text_at(data, "status") == "COMPLETED":
             raise self._failure(ticket, data)
-        url = _picture_in(data)
+        url = self._result_in(data)
         if url is None:
-            raise self._answers.unknown("COMPLETED without result.image_url")
+            raise self._answers.unknown("COMPLETED without a result's address")
         return Ready(url)
 
     def _failure(self, ticket: Ticket, data: JsonObject) -> PictureError:
@@ -206,10 +212,6 @@ def check_status(ticket: Ticket, answer: Answer) -> None:
     data = answer.data()
     urls = (id_in(text_at(data, key), "requests") for key in ("status_url", "response_url"))
     check_named(_NAME, ticket, [id_at(data, _ID), *urls])
-
-
-def _picture_in(data: JsonObject) -> str | None:
-    return text_at(data, "result", "image_url") or text_at(data, "image_url")
 
 
 def _error_type(answer: Answer) -> str:

@@ -16,7 +16,7 @@ from ....config.hosted import hosting_of
 from ....core.errors import PictureError, UnusableResult
 from ....core.specs import BackendSpec, OptionValue
 from ....core.types import Ticket
-from ..http.wire import Answer, Call, JsonObject, Ready, Unreachable, Wire, Working
+from ..http.wire import Answer, Call, JsonObject, Pieces, Ready, Unreachable, Wire, Working
 from ..job_ids import check_named, id_in, own_url
 from .answers import Answers, id_at, instruction_of, moderated, said, text_at, urls_at
 
@@ -39,6 +39,8 @@ _MACHINES = ("request_timeout", "startup_timeout", "runner_", "internal_")
 class Fal:
     """fal.ai's words; implements wire.Provider."""
 
+    _result_key = "image"
+
     def __init__(
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
@@ -58,10 +60,16 @@ class Fal:
         """A data URI, which leaves no file behind; above the limit an upload that lives an hour."""
         if len(png) <= hosting_of(self._spec).inline_bytes:
             return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        return await self._stored(wire, "picture.png", "image/png", png)
+
+    async def _stored(
+        self, wire: Wire, name: str, content_type: str, content: bytes | Pieces
+    ) -> str:
+        """Upload a file; return its address."""
         begin = Call(
             "POST",
             f"{self._rest}/storage/upload/initiate?storage_type=gcs",
-            data={"file_name": "picture.png", "content_type": "image/png"},
+            data={"file_name": name, "content_type": content_type},
             headers=life(UPLOAD_LIFE),
         )
         answer = await wire.ask(begin)
@@ -70,7 +78,7 @@ class Fal:
         file_url = text_at(answer.data(), "file_url")
         if answer.status >= 300 or upload_url is None or file_url is None:
             raise self._answers.upload_failed(answer)
-        put = Call("PUT", upload_url, content=png, headers={"Content-Type": "image/png"})
+        put = Call("PUT", upload_url, content=content, headers={"Content-Type": content_type})
         stored = await wire.put(put)
         if stored.status >= 300:
             raise self._answers.upload_failed(stored)
@@ -81,7 +89,7 @@ class Fal:
         call = Call(
             "POST",
             f"{self._queue}/{self._endpoint}",
-            data={"image_url": image, **self.settings},
+            data=self._body(image),
             headers=life(RESULT_LIFE),
         )
         answer = await wire.submit(call)
@@ -131,10 +139,13 @@ class Fal:
             error = self._verdict(answer, failed)
             raise type(error)(f"{error} {_CHARGED}")
         data = answer.data()
-        url = text_at(data, "image", "url") or text_at(data, "image")
+        url = text_at(data, self._result_key, "url") or text_at(data, self._result_key)
         if url is None:
-            raise self._answers.unknown("COMPLETED without image.url")
+            raise self._answers.unknown(f"COMPLETED without {self._result_key}.url")
         return Ready(url)
+
+    def _body(self, image: str) -> JsonObject:
+        return {"image_url": image, **self.settings}
 
     def _verdict(self, answer: Answer, failed: bool) -> PictureError:
         """Return the error. failed: the job's status says so too. Where it does not, one answer
