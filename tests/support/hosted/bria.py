@@ -60,9 +60,15 @@ class Bria(Speech):
         if body.get("sync"):
             result = {"image_url": self.result_url(job)}
             return web.json_response({"result": result, "request_id": job.id})
+        return self._taken(job)
+
+    def _taken(self, job: Job) -> web.Response:
         base = "https://engine.prod.bria-api.com" if self.place.official else self.place.url
         answer = {"request_id": job.id, "status_url": f"{base}/v2/status/{job.id}"}
         return web.json_response(answer, status=202)
+
+    def _result(self, job: Job) -> dict[str, Any]:
+        return {"image_url": self.result_url(job)}
 
     async def _status(self, request: web.Request) -> web.Response:
         self.admit(request, "api_token", "")
@@ -77,7 +83,7 @@ class Bria(Speech):
             "request_id": job.id,
         }
         if job.state == "done":
-            answer["result"] = {"image_url": self.result_url(job)}
+            answer["result"] = self._result(job)
         elif job.state == "moderated":
             answer["error"] = {
                 "code": "VALIDATION_ERROR",

@@ -183,24 +183,27 @@ class Comfy(Speech):
             return entry.job
         try:
             self._check_spending()
-            model = request.path.removesuffix("/requests")
-            guided = model == GUIDED
-            allowed = _FIELDS | _FLAGS | ({"prompt"} if guided else set())
-            body = self.body(request, await request.read(), allowed)
-            prompt = self.prompt(request, body) if guided else ""
-            image = body.get("image")
-            try:
-                data = from_base64(image if isinstance(image, str) else "")
-            except Unusable as error:
-                self.complain(request, f"image is no raw base64: {error}")
-                raise Refused(422, "image must be a URL or base64.") from error
-            flags = frozenset(name for name in _FLAGS if body.get(name) is True)
-            levels = self.picture(request, data)
-            entry.job = self.records.accept(account, levels, flags, prompt, model)
+            entry.job = await self._accepted(request, account)
         finally:
             if entry.job is None:
                 self.entries = {k: e for k, e in self.entries.items() if e is not entry}
         return entry.job
+
+    async def _accepted(self, request: web.Request, account: str) -> Job:
+        model = request.path.removesuffix("/requests")
+        guided = model == GUIDED
+        allowed = _FIELDS | _FLAGS | ({"prompt"} if guided else set())
+        body = self.body(request, await request.read(), allowed)
+        prompt = self.prompt(request, body) if guided else ""
+        image = body.get("image")
+        try:
+            data = from_base64(image if isinstance(image, str) else "")
+        except Unusable as error:
+            self.complain(request, f"image is no raw base64: {error}")
+            raise Refused(422, "image must be a URL or base64.") from error
+        flags = frozenset(name for name in _FLAGS if body.get(name) is True)
+        levels = self.picture(request, data)
+        return self.records.accept(account, levels, flags, prompt, model)
 
     def _check_spending(self) -> None:
         if self.spend_limit is None:

@@ -18,6 +18,8 @@ _JOB = "/queue/{owner}/{alias}/requests/{id}"
 
 class Fal(Speech):
     key_variable = "FAL_KEY"
+    #: Of what is uploaded.
+    media_type = "image/png"
 
     def routes(self) -> list[Route]:
         return [
@@ -52,13 +54,8 @@ class Fal(Speech):
         endpoint = request.match_info["endpoint"]
         if len(endpoint.split("/")) < 2:
             raise Refused(404, "Application not found.")
-        guided = endpoint.endswith("guided-remove-background")
-        allowed = {"image_url", "sync_mode"} | ({"prompt"} if guided else set())
-        body = self.body(request, await request.read(), allowed)
-        prompt = self.prompt(request, body) if guided else ""
         self._check_life(request)
-        levels = self.picture(request, self._image(request, body))
-        job = self.records.accept(key, levels, prompt=prompt)
+        job = await self._accepted(request, key)
         # Only owner and alias stay in the addresses of a job.
         base = "https://queue.fal.run" if self.place.official else f"{self.place.url}/queue"
         url = f"{base}/{'/'.join(endpoint.split('/')[:2])}/requests/{job.id}"
@@ -73,6 +70,14 @@ class Fal(Speech):
             },
             headers={"x-fal-request-id": job.id},
         )
+
+    async def _accepted(self, request: web.Request, key: str) -> Job:
+        guided = request.match_info["endpoint"].endswith("guided-remove-background")
+        allowed = {"image_url", "sync_mode"} | ({"prompt"} if guided else set())
+        body = self.body(request, await request.read(), allowed)
+        prompt = self.prompt(request, body) if guided else ""
+        levels = self.picture(request, self._image(request, body))
+        return self.records.accept(key, levels, prompt=prompt)
 
     async def _status(self, request: web.Request) -> web.Response:
         self.admit(request, "Authorization", "Key ")
@@ -108,7 +113,10 @@ class Fal(Speech):
             return web.json_response({"detail": detail}, status=422)
         if job.state != "done":
             raise Refused(404, "Not found.")
-        return web.json_response({"image": self._image_object(job)})
+        return web.json_response(self._output(job))
+
+    def _output(self, job: Job) -> dict[str, Any]:
+        return {"image": self._image_object(job)}
 
     async def _cancel(self, request: web.Request) -> web.Response:
         self.admit(request, "Authorization", "Key ")
@@ -132,8 +140,8 @@ class Fal(Speech):
     async def _initiate(self, request: web.Request) -> web.Response:
         self.admit(request, "Authorization", "Key ")
         body = self.body(request, await request.read(), {"file_name", "content_type"})
-        if body.get("content_type") != "image/png" or "storage_type" not in request.query:
-            self.complain(request, "no image/png, or no storage_type")
+        if body.get("content_type") != self.media_type or "storage_type" not in request.query:
+            self.complain(request, f"no {self.media_type}, or no storage_type")
             raise Refused(422, "Malformed upload.")
         self._check_life(request)
         name = f"{uuid.uuid4().hex}.png"
@@ -142,8 +150,8 @@ class Fal(Speech):
         return web.json_response({"upload_url": upload_url, "file_url": file_url})
 
     async def _put(self, request: web.Request) -> web.Response:
-        if request.headers.get("Content-Type") != "image/png":
-            self.complain(request, "the upload's content type is not image/png")
+        if request.headers.get("Content-Type") != self.media_type:
+            self.complain(request, f"the upload's content type is not {self.media_type}")
         name = request.match_info["name"]
         self.records.uploads[f"{self.place.url}/cdn/{name}"] = await request.read()
         return web.Response()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from .faults import Step
 from .pictures import Levels, picture_digest
@@ -102,6 +105,13 @@ class Books:
         self.kept.setdefault(key, []).append(job.id)
         unfinished = sum(other.unfinished for other in list(self.jobs.values()))
         self.in_flight_peak = max(self.in_flight_peak, unfinished)
+        return job
+
+    def accept_video(self, key: str, data: bytes, answer: tuple[bytes, str]) -> Job:
+        """Make the job of a video, whose result is known. Raises nothing."""
+        job = self.accept(key, np.zeros((1, 1, 3), np.uint8))
+        job.digest = hashlib.sha256(data).hexdigest()
+        job.file = answer
         return job
 
     @property

@@ -38,6 +38,7 @@ from .records import Books, Job, Request
 from .replicate import Replicate
 from .speech import Handler, Speech
 from .striking import Striker, answer_of
+from .videos import VideoAnswer, VideoBria, VideoComfy, VideoFal, cut_out
 
 #: The words of each provider: a new one is a file beside this one and a row here.
 SPEECHES: dict[str, type[Speech]] = {
@@ -45,6 +46,12 @@ SPEECHES: dict[str, type[Speech]] = {
     "fal": Fal,
     "replicate": Replicate,
     "comfy": Comfy,
+}
+#: The same, of those whose models take whole videos.
+VIDEO_SPEECHES: dict[str, type[Speech]] = {
+    "bria": VideoBria,
+    "fal": VideoFal,
+    "comfy": VideoComfy,
 }
 _MOST = 256 * 2**20
 Twist = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -57,7 +64,8 @@ _KEPT_BODY = 262_144
 class HostedServer:
     """seconds, queue_seconds: of a job; may be changed while it runs. variant: what the result file
     is like. per_minute: more requests in any `window` seconds get a 429. official: URLs in answers
-    name the provider's own hosts, as behind a gateway. port 0: any free one."""
+    name the provider's own hosts, as behind a gateway. port 0: any free one. videos: its models
+    take videos, not pictures."""
 
     def __init__(
         self,
@@ -71,6 +79,7 @@ class HostedServer:
         window: float = 60.0,
         official: bool = False,
         port: int = 0,
+        videos: bool = False,
     ) -> None:
         self.provider = provider
         self.variant = variant
@@ -84,7 +93,9 @@ class HostedServer:
         self._port = port
         self._plan = Plan()
         self._striker: Striker
-        self._speech = SPEECHES[provider](self)
+        #: Given a video and the codec that was asked for: what is made of it. Blocks.
+        self.video_answer: VideoAnswer = cut_out
+        self._speech = (VIDEO_SPEECHES if videos else SPEECHES)[provider](self)
         self._recent: list[float] = []
         self._ready = threading.Event()
         self._failure: OSError | None = None
@@ -193,7 +204,7 @@ class HostedServer:
         app = web.Application(client_max_size=_MOST)
         for route in self._speech.routes():
             app.router.add_route(route.method, route.path, partial(self._api, route))
-        app.router.add_get("/files/{id}.png", self._file)
+        app.router.add_get("/files/{id}.{suffix}", self._file)
         app.router.add_get("/_records", self._show)
         app.router.add_post("/_plan", self._take_plan)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)

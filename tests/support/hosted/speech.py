@@ -32,6 +32,7 @@ class Place(Protocol):
     records: Books
     key: str
     official: bool
+    video_answer: Callable[[bytes, str], bytes]
 
     @property
     def url(self) -> str: ...
