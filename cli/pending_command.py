@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import asdict
 
 from ..catalogue.backends import BACKENDS
+from ..catalogue.hosted_videos import VIDEO_MODELS
 from ..config.invocation import command
 from ..core.errors import BadOption
 from ..pipeline.context import open_user_records
@@ -125,7 +126,7 @@ def _next(job: OpenJob) -> str:
             f"Run the picture again, or `{again}`, before {until} UTC: the same answer is asked "
             "for, and nothing is paid twice."
         )
-    spec = BACKENDS.get(job.backend)
+    spec = BACKENDS.get(job.backend) or VIDEO_MODELS.get(job.backend)
     page = f" ({spec.hosting.jobs_page})" if spec and spec.hosting else ""
     return (
         f"Look at your jobs with the provider{page}, then run the picture with --resubmit if you "

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..catalogue.hosted_videos import VIDEO_MODELS
 from ..config.settings import read_settings
 from ..core.errors import BadOption
 from ..core.types import Job
 from ..pipeline.context import open_user_records, resume
-from ..pipeline.gate import open_backend
+from ..pipeline.gate import open_backend, open_video_model
 from ..records.journal import OpenJob
 from .pending_command import listed
 
@@ -49,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     failed = 0
     for backend_id in sorted({job.backend for job in jobs}):
-        backend = open_backend(
+        opener = open_video_model if backend_id in VIDEO_MODELS else open_backend
+        backend = opener(
             backend_id,
             usage=arguments.usage,
             settings=settings,

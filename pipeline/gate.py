@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from ..catalogue import backends
+from ..catalogue.hosted_videos import find_video_model
 from ..catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
 from ..config.host import PlainHost
 from ..config.judgement import judge
@@ -35,6 +36,11 @@ class OpenBackend:
     def spec(self) -> BackendSpec:
         """Return the row of the catalogue; its licence is that of the weights in use."""
         return self._backend.spec
+
+    @property
+    def model(self) -> object:
+        """Return what was opened, for those whose jobs are no pictures."""
+        return self._backend
 
     def resume(self, claims: Iterable[Claim], job: Job) -> Iterator[Outcome]:
         """See `Resumable.resume`; for hosted backends."""
@@ -73,6 +79,23 @@ def open_backend(
             opened.spec.weights_sha256,
         )
     return opened
+
+
+def open_video_model(
+    backend_id: str,
+    *,
+    usage: Usage | None = None,
+    settings: Settings | None = None,
+    options: Mapping[str, OptionValue] | None = None,
+) -> OpenBackend:
+    """Open a model whose jobs are whole videos, by id, after the gate has let it through.
+
+    Raises BackendUnknown, LicenceRefused, Offline or BadOption.
+    """
+    spec = find_video_model(backend_id)
+    allow(spec, usage, settings or read_settings())
+    values = backends.check_options(spec, options or {})
+    return OpenBackend(load(spec, values, PlainHost()), usage, values)
 
 
 def look_into(

@@ -107,6 +107,15 @@ class ReceiptWriter:
         source: (H, W, 3 | 4); None when the picture could not be read. Whether a hosted one left
         the machine is only known when it has an id or may have been paid for.
         """
+        seen = None if source is None else _picture(source.shape, pixel_digests(source))
+        return self._failed(failure, seen)
+
+    def failed_video(self, failure: Failure, source: Mapping[str, JsonValue]) -> str | None:
+        """Return the id of the receipt of a whole video that was not delivered; None when it cannot
+        be written. source: size, frames and digest of what came in."""
+        return self._failed(failure, {**source})
+
+    def _failed(self, failure: Failure, source: JsonValue) -> str | None:
         spec, error = self._spec, failure.error
         sent = bool(failure.request_id) or error.paid != "no"
         hosted = spec.location == "hosted" and source is not None
@@ -119,7 +128,7 @@ class ReceiptWriter:
             "cost": cost_text(failure.cost),
             "currency": spec.price.currency if spec.price else "USD",
             "left_machine": (sent or None) if hosted else False,
-            "input": None if source is None else _picture(source.shape, pixel_digests(source)),
+            "input": source,
         }
         return self._written(spec.licence, spec.weights_sha256, content)[0]
 

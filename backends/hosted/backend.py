@@ -32,7 +32,7 @@ from .running import Running
 
 #: Settings that never reach the provider; the others are part of what a picture's result depends
 #: on, and so of its identity.
-_OURS = frozenset({"profile", "downscale", "resubmit", "client", "account"})
+_OURS = frozenset({"profile", "downscale", "resubmit", "client", "account", "address"})
 
 _TICK = 0.1
 # Beyond those at the provider, pictures that are packed or unpacked meanwhile.

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
@@ -38,10 +38,19 @@ def small_video(path: Path, *, frames: int = 10, width: int = 64, height: int = 
     return path
 
 
-def answer_video(codec: str, *, frames: int, width: int, height: int, alpha: bool = True) -> bytes:
+def answer_video(
+    codec: str,
+    *,
+    frames: int,
+    width: int,
+    height: int,
+    alpha: bool = True,
+    opaque: bool = False,
+) -> bytes:
     """A host's answer of this many frames and this size."""
     suffix, encoder, with_alpha, without = _CODECS[codec]
-    return _encoded(frames, width, height, suffix, encoder, with_alpha if alpha else without)
+    pixels = with_alpha if alpha else without
+    return _encoded(frames, width, height, suffix, encoder, pixels, 255 if opaque else 0)
 
 
 def cut_out(data: bytes, codec: str) -> bytes:
@@ -54,7 +63,13 @@ def cut_out(data: bytes, codec: str) -> bytes:
 
 
 def _encoded(
-    frames: int, width: int, height: int, suffix: str, encoder: str, pixel_format: str
+    frames: int,
+    width: int,
+    height: int,
+    suffix: str,
+    encoder: str,
+    pixel_format: str,
+    backdrop: int = 0,
 ) -> bytes:
     buffer = io.BytesIO()
     container = "matroska" if suffix == "mkv" else suffix
@@ -68,7 +83,7 @@ def _encoded(
             stream.metadata["alpha_mode"] = "1"
         for number in range(frames):
             levels = np.full((height, width, 4), 90, np.uint8)
-            levels[..., 3] = 0
+            levels[..., 3] = backdrop
             left = number % max(1, width // 2)
             levels[height // 4 : height // 2, left : left + width // 2] = (200, 40, 40, 255)
             frame = av.VideoFrame.from_ndarray(levels, "rgba").reformat(format=pixel_format)
@@ -149,7 +164,10 @@ class VideoBria(_Videos, Bria):
         message = email.message_from_bytes(kind.encode() + await request.read())
         parts = [part for part in message.walk() if not part.is_multipart()]
         names = [part.get_param("name", header="content-disposition") for part in parts]
-        form = dict(zip(names, (part.get_payload(decode=True) for part in parts), strict=True))
+        form = {
+            name: cast("bytes", part.get_payload(decode=True))
+            for name, part in zip(names, parts, strict=True)
+        }
         if names != ["key", "policy", "file"]:
             self.complain(request, f"the form's fields are {names}")
             return web.Response(status=400, text="<Error>InvalidArgument</Error>")
