@@ -6,6 +6,7 @@ import argparse
 import json
 
 from ..catalogue.backends import BACKENDS
+from ..catalogue.hosted_videos import VIDEO_ROWS
 from ..catalogue.licences import LICENCES
 from ..core.specs import BackendSpec, Price
 from .terminal import markdown
@@ -34,6 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
         for option in BACKENDS[row["id"]].options:
             choices = f" ({', '.join(option.choices)})" if option.choices else ""
             print(f"{'':<20}--option {option.name}={option.default}{choices}")
+    print("\nWhole videos, for `rmbg video` alone:")
+    for spec in VIDEO_ROWS:
+        print(f"{spec.id:<20}{spec.summary}")
+        print(f"{'':<20}price: {_price_words(spec.price)}; needs: {_needs(spec)}")
     return 0
 
 
@@ -64,7 +69,7 @@ def _price_words(price: Price | None) -> str:
         return "free"
     if price.amount is None:
         return f"{price} ({price.source})"
-    return f"{price} a picture ({price.origin}, {price.as_of}, {price.source})"
+    return f"{price} a {price.unit} ({price.origin}, {price.as_of}, {price.source})"
 
 
 def _needs(spec: BackendSpec) -> str:

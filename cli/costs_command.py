@@ -12,6 +12,7 @@ from decimal import Decimal
 from ..backends.hosted.http.wire import Unreachable
 from ..backends.hosted.prices import Quote, has_price_list, live_quote
 from ..catalogue.backends import BACKENDS
+from ..catalogue.hosted_videos import VIDEO_ROWS
 from ..config.hosted import priced
 from ..config.settings import read_settings
 from ..core.errors import BadOption
@@ -111,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
             data["live"] = {name: _quote_row(quote) for name, quote in quotes.items()}
         print(json.dumps(data, indent=2))
         return status
-    lines = [*_table(count, prices), *_quote_lines(quotes), *_own_lines(own, prices)]
+    lines = [*_table(count, prices), *_quote_lines(quotes), *_video_lines()]
+    lines += _own_lines(own, prices)
     print("\n".join([*lines, *spent_lines(spent, budget)]))
     return status
 
@@ -192,6 +194,12 @@ def _table(count: int, prices: dict[str, Price]) -> list[str]:
         )
     lines.append("Without taxes, plans and free allowances. RMBG_PRICES sets your own prices.")
     return lines
+
+
+def _video_lines() -> list[str]:
+    rows = [(row.id, row.price) for row in map(priced, VIDEO_ROWS) if row.price is not None]
+    said = (f"{name} {price} ({price.origin}, {price.source})" for name, price in rows)
+    return ["", "A second of a whole video (rmbg video):", *(f"  {words}" for words in said)]
 
 
 def _quote_lines(quotes: Mapping[str, Quote]) -> list[str]:

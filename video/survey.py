@@ -12,7 +12,6 @@ import numpy as np
 from .frames import VideoInfo
 from .reading import read_frames
 
-
 # An alpha of 1 comes back from a lossy encoder as a little less.
 _OPAQUE = 0.9
 
