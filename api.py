@@ -37,6 +37,7 @@ from .core.types import Backend, Job, Usage
 from .pictures.in_memory import InMemory, Kind, Returned, like, to_images, to_masks
 from .pipeline.collect import remove_batches
 from .pipeline.finishing import Finishing
+from .pipeline.gate import is_video_model, open_video_model
 from .pipeline.gate import open_backend as _open_backend
 
 #: A picture's kind: what goes in comes out. (A list comes out of a single PIL image when several
@@ -69,7 +70,8 @@ def open_backend(id: str, *, usage: Usage | None = None, **options: OptionValue)
 
     Raises LicenceRefused, Offline, BackendUnknown, BackendMissing, KeyMissing or BadOption.
     """
-    return _open_backend(id, usage=usage, options=options)
+    opener = open_video_model if is_video_model(id) else _open_backend
+    return opener(id, usage=usage, options=options)
 
 
 def remove_background(

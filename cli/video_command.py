@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
 from ..catalogue.backends import BACKENDS, find
+from ..catalogue.hosted_videos import VIDEO_MODELS, find_video_model
 from ..config.settings import Settings
 from ..core.errors import BadOption, PictureError
 from ..core.money import added, read_amount, with_currency
@@ -22,7 +24,8 @@ from ..core.specs import OptionValue
 from ..core.steady import DEFAULT_STRENGTH
 from ..core.types import Job
 from ..pipeline.context import open_user_records
-from ..pipeline.gate import allow_unopened, check_key, check_ready, open_backend
+from ..pipeline.gate import allow_unopened, check_key, check_ready, is_video_model, open_backend
+from ..video.hosted_options import check_whole
 from ..video.video_cost import expected_cost
 from ..video.video_formats import VIDEO_FORMATS, VideoFormat, video_format
 from ..video.video_options import VideoOptions, seconds_of
@@ -30,6 +33,7 @@ from ..video.video_plan import VideoPlan, plan_video
 from ..video.video_report import VideoReport
 from ..video.video_run import cut_out_video
 from .dry_run import refused
+from .hosted_videos_run import run_hosted
 from .options import parse_options
 from .shared import add_allow_empty, add_reading, add_usage, fail, settings_for
 from .terminal import say
@@ -53,10 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the result (default: what the name of OUT asks for)",
     )
     add("--quality", type=int, metavar="1..100", help="of formats that have one")
-    add("--backend", default="local", metavar="ID", help=f"one of: {', '.join(BACKENDS)}")
+    add(
+        "--backend",
+        default="local",
+        metavar="ID",
+        help=f"one of: {', '.join([*BACKENDS, *VIDEO_MODELS])}",
+    )
     add_usage(parser, "what the videos are for")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the backend")
-    add("--resubmit", action="store_true", help="pay again for frames whose earlier job was lost")
+    add("--resubmit", action="store_true", help="pay again for what an earlier job lost")
     add("--max-cost", metavar="USD", help="the most that each video may cost in this run")
     add(
         "--steady",
@@ -95,6 +104,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    settings = settings_for(arguments)
+    if is_video_model(arguments.backend, settings):
+        matte = None if arguments.matte is None else Path(arguments.matte)
+        spec = find_video_model(settings.backend or arguments.backend)
+        check_whole(spec, _options(arguments, matte), VideoOptions(refine=True, solid=True))
+        return run_hosted(arguments, settings, _placed(arguments))
     asked = _asked(arguments)
     failed: list[VideoFiles] = []
     plans = []
@@ -162,20 +177,24 @@ def _format(arguments: argparse.Namespace) -> VideoFormat | None:
 
 
 def _planned(arguments: argparse.Namespace, files: VideoFiles) -> VideoPlan:
+    options = _options(arguments, files.matte)
+    return plan_video(files.source, files.out, options, max_megapixels=arguments.max_megapixels)
+
+
+def _options(arguments: argparse.Namespace, matte: Path | None) -> VideoOptions:
     format = _format(arguments)
-    options = VideoOptions(
+    return VideoOptions(
         format=None if format is None else format.id,
         steady=arguments.steady,
         refine=not arguments.no_refine,
         solid=not arguments.no_solid,
         decontaminate=arguments.decontaminate,
         background=arguments.background,
-        matte=files.matte,
+        matte=matte,
         quality=arguments.quality,
         start=_time(arguments.start),
         stop=_time(arguments.stop),
     )
-    return plan_video(files.source, files.out, options, max_megapixels=arguments.max_megapixels)
 
 
 def _time(text: str | None) -> Fraction | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..catalogue.hosted_videos import CODECS
 from ..core.errors import BadOption
 from ..pictures.find_pictures import file_key, is_pattern, natural, split_pattern
 from ..pictures.results import MASK
@@ -33,6 +34,8 @@ VIDEO_SUFFIXES = frozenset(
     ]
 )
 _WRITTEN = frozenset(row.suffix for row in VIDEO_FORMATS if not row.is_sequence)
+# A name that is none of a folder: also what only hosts write.
+_FILES = _WRITTEN | frozenset(CODECS.values())
 _MATTES = frozenset(row.suffix for row in VIDEO_FORMATS if row.matte)
 
 
@@ -48,7 +51,7 @@ class VideoFiles:
 
 def means_file(output: str) -> bool:
     """Tell whether OUT names one video, and not a folder for several."""
-    return Path(output).suffix.lower() in _WRITTEN and not Path(output).is_dir()
+    return Path(output).suffix.lower() in _FILES and not Path(output).is_dir()
 
 
 def place_videos(

@@ -20,6 +20,7 @@ from ..core.specs import Price
 from ..core.types import Backend, Claim, Job, Resumable
 from ..records.journal import OpenJob
 from ..records.paid_job import PaidJob
+from ..records.paid_video import PaidVideo
 from ..records.store import Records, open_records
 
 
@@ -48,7 +49,8 @@ def resume(
     All jobs are of this backend, and have an id or can be asked for again. Raises what the backend
     refuses, and Cancelled.
     """
-    paid = PaidJob(job, records.journal, records.cache)
+    kind = PaidVideo if backend.spec.media == "video" else PaidJob
+    paid = kind(job, records.journal, records.cache)
     claims = []
     for index, open_job in enumerate(jobs):
         paid.expect(open_job.work, open_job.size)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from ..catalogue import backends
-from ..catalogue.hosted_videos import find_video_model
+from ..catalogue.hosted_videos import VIDEO_MODELS, find_video_model
 from ..catalogue.licences import LICENCES, NOT_ESTABLISHED, licence_of
 from ..config.host import PlainHost
 from ..config.judgement import judge
@@ -81,6 +81,12 @@ def open_backend(
     return opened
 
 
+def is_video_model(backend_id: str, settings: Settings | None = None) -> bool:
+    """Tell whether this id, or the one that RMBG_BACKEND puts in its place, is that of a model
+    whose jobs are whole videos."""
+    return ((settings or read_settings()).backend or backend_id) in VIDEO_MODELS
+
+
 def open_video_model(
     backend_id: str,
     *,
@@ -89,11 +95,13 @@ def open_video_model(
     options: Mapping[str, OptionValue] | None = None,
 ) -> OpenBackend:
     """Open a model whose jobs are whole videos, by id, after the gate has let it through.
+    RMBG_BACKEND replaces the id.
 
     Raises BackendUnknown, LicenceRefused, Offline or BadOption.
     """
-    spec = find_video_model(backend_id)
-    allow(spec, usage, settings or read_settings())
+    current = settings or read_settings()
+    spec = find_video_model(current.backend or backend_id)
+    allow(spec, usage, current)
     values = backends.check_options(spec, options or {})
     return OpenBackend(load(spec, values, PlainHost()), usage, values)
 

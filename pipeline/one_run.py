@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..catalogue.licences import licence_of
 from ..config.settings import Settings, read_settings
+from ..core.errors import BadOption
 from ..core.report import JsonValue, Remark
 from ..core.specs import BackendSpec
 from ..core.types import Backend, Facts, Job, Outcome, Usage
@@ -54,6 +55,10 @@ class Run:
         kept: MatteMemory | None = None,
     ) -> None:
         self._settings = settings or read_settings()
+        if backend.spec.media == "video":
+            raise BadOption(
+                f"{backend.spec.id} takes whole videos, not pictures: use remove_background_video."
+            )
         opened_for: Usage | None = getattr(backend, "usage", None)
         asked = usage or opened_for
         #: The use in force, and the ground on which it is allowed.

@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 from ..core.errors import BackendFailed, MayBeBilled, PictureError
 from ..core.repeat import Repeat
 from ..core.specs import Price
-from ..core.types import Clip, Job, Matte, Outcome, Ticket
+from ..core.types import Job, Matte, Outcome, Ticket
 from .cache import ResultCache
 from .journal import NOT_TAKEN, Journal
 from .run_budget import RunBudget
@@ -70,17 +69,9 @@ class PaidJob(Job):
     def earlier(self, work: str) -> Matte | None:
         """Return the result that was paid for earlier, from the cache: a row of it that is still
         open is of a killed process."""
-        matte = self.cache.get(work)
-        if matte is not None:
+        if (matte := self.cache.get(work)) is not None:
             self._try(self._journal.delivered, work)
         return matte
-
-    def earlier_clip(self, work: str) -> Clip | None:
-        """`earlier` of a video."""
-        clip = self.cache.get_clip(work)
-        if clip is not None:
-            self._try(self._journal.delivered, work)
-        return clip
 
     def handed_over(self, work: str) -> None:
         """Note that a result has reached its place, also when the run is over. When those of all
@@ -125,8 +116,7 @@ class PaidJob(Job):
     def known(self, work: str) -> Ticket | None:
         """See `Job.known`. Raises BackendFailed when the journal or the cache cannot be read: what
         they hold was paid for."""
-        ticket = self._inner.known(work) or self._not_noted.get(work)
-        if ticket is not None:
+        if (ticket := self._inner.known(work) or self._not_noted.get(work)) is not None:
             return ticket
         try:
             ticket = self._journal.known(work)
@@ -159,10 +149,6 @@ class PaidJob(Job):
             self._journal.addressed(work, url)
         except sqlite3.Error as error:
             raise self._refusal(error) from error
-
-    def place(self, work: str) -> Path:
-        """See `Job.place`: in the cache, which may take it from there."""
-        return self.cache.place(work)
 
     def signed_in(self) -> str:
         """See `Job.signed_in`."""
@@ -238,13 +224,11 @@ class PaidJob(Job):
             self._not_noted.pop(work, None)
             self._try(self._journal.failed, work)
 
+    def _cached(self, work: str, result: object) -> bool:
+        return self.cache.put(work, cast("Matte", result))
+
     def _delivered(self, work: str, result: object) -> None:
-        # By what it has, as above.
-        if hasattr(result, "sha256"):
-            kept = self.cache.put_clip(work, cast("Clip", result))
-        else:
-            kept = self.cache.put(work, cast("Matte", result))
-        if kept:
+        if self._cached(work, result):
             self._not_noted.pop(work, None)
             self._try(self._journal.delivered, work)
         else:
@@ -253,8 +237,7 @@ class PaidJob(Job):
                 self._leave(work)
 
     def _keep(self, work: str, trouble: str) -> None:
-        ticket = self._not_noted.get(work)
-        if ticket is not None:
+        if (ticket := self._not_noted.get(work)) is not None:
             with suppress(MayBeBilled):  # its row is lost now, and says so
                 self._note(work, ticket)  # the disk may have room again
         known = self._known.get(work)

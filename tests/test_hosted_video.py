@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 
+from rmbg_nodes import open_backend, remove_background, remove_background_video
 from rmbg_nodes.backends.hosted import backend as hosted_backend
 from rmbg_nodes.backends.hosted import video_backend
 from rmbg_nodes.backends.hosted.http.retry import Backoff
@@ -47,6 +50,7 @@ from rmbg_nodes.tests.support.hosted.faults import Fault, Kind, Step
 from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import VIDEO_SPEECHES, HostedServer
 from rmbg_nodes.tests.support.hosted.videos import answer_video, small_video
+from rmbg_nodes.tests.support.videos import Clip, make_video
 from rmbg_nodes.video.hosted_video import cut_out_hosted, quote_hosted
 from rmbg_nodes.video.info import read_info
 from rmbg_nodes.video.survey import survey
@@ -274,7 +278,7 @@ def test_a_budget_by_seconds_is_kept(fal: Studio) -> None:
     ):
         shop = replace(fal, settings=Settings(budget=limit.pop("budget", Budget())))  # type: ignore[arg-type]
         with pytest.raises(OverBudget):
-            shop.run(video=video, **limit)  # type: ignore[arg-type]
+            shop.run(video=video, **limit)
         assert fal.server.requests == []
     assert fal.run(video=video, max_cost=Decimal("0.126")).facts.cost == Decimal("0.126")
 
@@ -584,12 +588,89 @@ def test_a_fetched_result_is_checked_before_it_is_handed_over(
     assert frames_of(fal.out) == 10
 
 
+# The command line and Python
+
+
+def test_the_command_says_the_price_first_and_makes_the_video(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(studio.folder))
+    command = ["video", str(studio.folder / "clip.mp4"), "-o", str(studio.out), "--backend"]
+    assert main([*command, studio.id, "--dry-run"]) == 0
+    price = VIDEO_MODELS[studio.id].price
+    assert f"1 s x {price}" in capsys.readouterr().err
+    assert studio.server.requests == []
+    assert main([*command, studio.id, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["frames"] == 10
+    assert f"Cost: {price}" in said.err
+    assert frames_of(studio.out) == 10
+    assert studio.server.bills == 1
+    assert main(["receipts", "list"]) == 0
+    assert studio.id in capsys.readouterr().out
+
+
+def test_the_command_refuses_what_is_done_frame_by_frame(
+    fal: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["video", str(fal.folder / "clip.mp4"), "--backend", "fal/video", "-o"]
+    for more, word in (
+        ([str(fal.out), "--from", "0:01"], "start"),
+        ([str(fal.out), "--matte", str(fal.folder / "m.mp4")], "matte"),
+        ([str(fal.out), "--steady", "0.1"], "steady"),
+        ([str(fal.folder / "a.mp4")], "a.mp4 is nothing"),
+        ([str(fal.out), "--option", "codec=mov_proresks"], "is no name"),
+    ):
+        assert main([*command, *more]) != 0
+        assert word in capsys.readouterr().err
+    assert fal.server.requests == []
+
+
+def test_a_dry_run_says_what_would_refuse_it(
+    fal: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["video", str(fal.folder / "clip.mp4"), "-o", str(fal.out)]
+    command += ["--backend", "fal/video", "--dry-run"]
+    assert main([*command, "--max-cost", "0.01"]) == 2
+    monkeypatch.delenv("FAL_KEY")
+    assert main(command) == 2
+    assert "FAL_KEY" in capsys.readouterr().err
+
+
+def test_python_lets_the_name_of_the_result_choose(
+    fal: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RMBG_DATA", str(fal.folder))
+    for name in ("cut.webm", "cut.mkv", "cut.mov"):
+        path = fal.folder / name
+        report = remove_background_video(fal.folder / "clip.mp4", path, "fal/video")
+        assert report.frames == frames_of(path) == 10
+    with pytest.raises(BadOption, match="steady"):
+        remove_background_video(fal.folder / "clip.mp4", fal.out, "fal/video", steady=0.1)
+    silent = open_backend("fal/video", preserve_audio=False)
+    remove_background_video(fal.folder / "clip.mp4", fal.out, silent)
+    assert fal.server.bills == 4
+
+
+def test_a_model_of_videos_takes_no_pictures(fal: Studio) -> None:
+    with pytest.raises(BadOption, match="whole videos"):
+        remove_background(torch.rand(8, 8, 3), open_backend("fal/video"))
+    assert fal.server.requests == []
+
+
+def test_a_lost_sound_is_said(fal: Studio) -> None:
+    source = make_video(fal.folder / "loud.mp4", Clip(frames=10, audio=("aac",)))
+    report = fal.run(video=source)
+    assert any("no sound" in words for words in report.warnings)
+
+
 # kill -9
 
 _RUN = """
 import sys
 from pathlib import Path
 from rmbg_nodes.pipeline.gate import open_video_model
+from rmbg_nodes.tests.support.videos import Clip, make_video
 from rmbg_nodes.video.hosted_video import cut_out_hosted
 print("ready", flush=True)
 cut_out_hosted(Path(sys.argv[2]), Path(sys.argv[3]), open_video_model(sys.argv[1]))

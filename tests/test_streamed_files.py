@@ -105,11 +105,11 @@ def test_every_byte_of_a_kept_video_is_checked(tmp_path: Path) -> None:
 
 def suffix_of(data: bytes) -> str | None:
     kind = container_of(data[:4096])
-    return kind and kind.suffix
+    return kind.suffix if kind else None
 
 
 def test_containers_are_told_by_their_bytes(tmp_path: Path) -> None:
-    shape = {"frames": 2, "width": 16, "height": 16}
+    shape: dict[str, Any] = {"frames": 2, "width": 16, "height": 16}
     assert suffix_of(small_video(tmp_path / "a", **shape).read_bytes()) == ".mp4"
     assert suffix_of(answer_video("webm_vp9", **shape)) == ".webm"
     assert suffix_of(answer_video("mkv_vp9", **shape)) == ".mkv"

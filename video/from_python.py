@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ..core.money import read_amount
 from ..core.steady import DEFAULT_STRENGTH
 from ..core.types import Backend, Job, Usage
-from ..pipeline.gate import open_backend
+from ..pipeline.gate import OpenBackend, is_video_model, open_backend, open_video_model
+from .hosted_options import check_whole, codec_for
+from .hosted_video import cut_out_hosted
 from .streams import as_path
 from .video_options import VideoOptions, seconds_of
 from .video_plan import plan_video
@@ -46,6 +48,9 @@ def remove_background_video(
     seconds, or "h:m:s". quality: 1..100. job: progress for each frame, and Cancel. workers: threads
     beside the model, one for each core by default. The rest: see `remove_background`.
 
+    backend: also "bria/video", "fal/video" or "comfy/video", hosts' models for whole videos: out is
+    a .webm, .mov or .mkv then, and what is done frame by frame cannot be asked of them.
+
     A run that was stopped or killed goes on from its last closed segment when it is called again
     with the same arguments. A frame that fails ends the run. Memory does not grow with the length.
 
@@ -66,6 +71,9 @@ def remove_background_video(
     )
     check = (job or Job()).check
     with as_path(path) as source:
+        if is_whole(backend):
+            model = _model(backend, usage, Path(out), options)
+            return cut_out_hosted(source, Path(out), model, usage=usage, job=job, max_cost=limit)
         plan = plan_video(source, Path(out), options, check=check)
         opened = open_backend(backend, usage=usage) if isinstance(backend, str) else backend
         try:
@@ -75,3 +83,18 @@ def remove_background_video(
         finally:
             if opened is not backend:
                 opened.close()
+
+
+def is_whole(backend: Backend | str) -> bool:
+    """Tell whether it is a host's model for whole videos."""
+    return is_video_model(backend) if isinstance(backend, str) else backend.spec.media == "video"
+
+
+def _model(
+    backend: Backend | str, usage: Usage | None, out: Path, options: VideoOptions
+) -> OpenBackend:
+    if isinstance(backend, str):
+        codec = codec_for(out, options.format)
+        backend = open_video_model(backend, usage=usage, options={"codec": codec})
+    check_whole(backend.spec, options, VideoOptions())
+    return cast("OpenBackend", backend)

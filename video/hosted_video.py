@@ -23,7 +23,7 @@ from ..pipeline.context import open_user_records
 from ..pipeline.gate import OpenBackend, allow
 from ..records.clip_file import pieces
 from ..records.eviction import UNFINISHED
-from ..records.paid_job import PaidJob
+from ..records.paid_video import PaidVideo
 from ..records.receipt_writer import ReceiptWriter
 from ..records.run_budget import RunBudget
 from ..records.store import Records
@@ -125,7 +125,7 @@ class _HostedRun:
         self._records = records or open_user_records(self._settings)
         budget = RunBudget(self._records.spending, self._settings.budget, max_cost)
         self._job = job or Job()
-        self._paid = PaidJob(self._job, self._records.journal, self._records.cache, budget)
+        self._paid = PaidVideo(self._job, self._records.journal, self._records.cache, budget)
         self._receipts = ReceiptWriter(
             self._records.receipts, backend, {}, asked, self._settings, self._allowed
         )
@@ -257,11 +257,6 @@ def _check_ending(out: Path, backend: OpenBackend) -> None:
             f"{out.name} is no name for what {backend.spec.id} writes with codec={codec}. The "
             f"endings: {endings}."
         )
-
-
-def codec_of(out: Path) -> str | None:
-    """Return the codec whose file is called like this; None where there is none."""
-    return next((name for name, suffix in CODECS.items() if suffix == out.suffix.lower()), None)
 
 
 def _seconds(info: VideoInfo, frames: int) -> Fraction:

@@ -21,6 +21,7 @@ from rmbg_nodes.batch.recipe.presets import PRESETS, Preset
 from rmbg_nodes.batch.recipe.recipe_keys import KEYS, TABLES
 from rmbg_nodes.catalogue.backends import BACKENDS, DEFAULT_IDS
 from rmbg_nodes.catalogue.hosted_models import BASE_VARIABLES, ROWS
+from rmbg_nodes.catalogue.hosted_videos import VIDEO_ROWS
 from rmbg_nodes.catalogue.licences import LICENCES
 from rmbg_nodes.cli import COMMANDS, backends_command, config_command, licences_command
 from rmbg_nodes.config import keys
@@ -108,6 +109,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "recipe": _recipe,
         "presets": _presets,
         "video-formats": _video_formats,
+        "video-models": _video_models,
     }
     return made | {name: partial(_node, name) for name in NODES}
 
@@ -296,6 +298,22 @@ def _video_formats() -> str:
         for row in VIDEO_FORMATS
     )
     return _table(heading, rows)
+
+
+def _video_models() -> str:
+    head = ("backend", "model", "price a second", "read", "an upload may have")
+    rows = (
+        (
+            f"`{row.id}`",
+            f"`{row.hosting.endpoint}`",
+            str(row.price),
+            f"{row.price.as_of}, {_ORIGINS[row.price.origin]}: {row.price.source}",
+            megabytes(row.hosting.most_bytes),
+        )
+        for row in VIDEO_ROWS
+        if row.hosting and row.price
+    )
+    return _table(head, rows)
 
 
 def _presets() -> str:
