@@ -1,5 +1,16 @@
 """Whole videos at hosts, on real sockets: sent once, paid once, checked, and never lost."""
 
+# Pins the inside of backends.hosted.backend
+# Pins the inside of backends.hosted.http.retry
+# Pins the inside of backends.hosted.http.transport
+# Pins the inside of backends.hosted.jobs.repeats
+# Pins the inside of backends.hosted.jobs.wait
+# Pins the inside of backends.hosted.video_backend
+# Pins the inside of catalogue.hosted_videos
+# Pins the inside of core.money
+# Pins the inside of video.frame_survey
+# Pins the inside of video.hosted_video
+
 from __future__ import annotations
 
 import json
@@ -51,9 +62,9 @@ from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import VIDEO_SPEECHES, HostedServer
 from rmbg_nodes.tests.support.hosted.videos import answer_video, small_video
 from rmbg_nodes.tests.support.videos import Clip, make_video
+from rmbg_nodes.video.frame_survey import survey
 from rmbg_nodes.video.hosted_video import cut_out_hosted, quote_hosted
 from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.survey import survey
 from rmbg_nodes.video.video_report import VideoReport
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,5 +1,9 @@
 """Files on their way to a host and back: in pieces, and only as they were."""
 
+# Pins the inside of backends.hosted.streamed_files
+# Pins the inside of backends.hosted.video_container
+# Pins the inside of records.cache
+
 from __future__ import annotations
 
 import asyncio

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import BadPicture, UnusableResult
+from .frame_survey import Survey, survey
 from .frames import VideoInfo
 from .info import read_info
-from .survey import Survey, survey
 
 #: Megapixels; what the hosts take.
 LARGEST = 256.0

@@ -28,9 +28,9 @@ from ..records.receipt_writer import ReceiptWriter
 from ..records.run_budget import RunBudget
 from ..records.store import Records
 from .answer_check import LARGEST, AnswerCheck
+from .frame_survey import Survey, survey
 from .frames import VideoInfo
 from .info import read_info
-from .survey import Survey, survey
 from .video_report import VideoReport
 
 if TYPE_CHECKING:
