@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
+from typing import cast
 
 from ..config.keys import find_key
 from ..config.settings import Settings
 from ..core.errors import PictureError, Refusal
-from ..core.money import plain, read_amount
+from ..core.money import CURRENCY, added, read_amount, with_currency
 from ..core.specs import OptionValue
 from ..pipeline.context import open_user_records
 from ..pipeline.gate import OpenBackend, open_video_model
@@ -76,8 +77,11 @@ def _look_only(
 ) -> int:
     """Say what it comes to, and what would refuse it."""
     seconds = sum(ceil(order.quote.seconds) for order in orders)
-    total = sum((order.quote.total.amount for order in orders), Decimal(0))
-    say(f"Cost: up to {plain(total)} USD for {seconds} s; what was paid for earlier costs nothing.")
+    total: Decimal | None = Decimal(0)
+    for order in orders:
+        total = added(total, order.quote.total.amount)
+    cost = with_currency(total, CURRENCY)
+    say(f"Cost: up to {cost} for {seconds} s; what was paid for earlier costs nothing.")
     say("Nothing was done.")
     try:
         find_key(model.spec, str(model.options.get("profile", "")))
@@ -98,7 +102,7 @@ def _made(
     limit: Decimal | None,
 ) -> int:
     """Make each video; one that fails does not stop the others. Returns how many were made."""
-    made, cost = 0, Decimal(0)
+    made, cost = 0, cast("Decimal | None", Decimal(0))
     try:
         for order in orders:
             source, out = order.files.source, order.files.out
@@ -115,11 +119,11 @@ def _made(
                 fail(str(source), str(error))
                 continue
             made += 1
-            cost += report.facts.cost
+            cost = added(cost, report.facts.cost)
             if arguments.json:
                 said = {"input": str(source), **report.data()}
                 print(json.dumps(said, ensure_ascii=True), flush=True)
             print(f"{source} -> {report.text()}", file=sys.stderr)
     finally:
-        say(f"{made} made. Cost: {plain(cost)} USD.")
+        say(f"{made} made. Cost: {with_currency(cost, CURRENCY)}.")
     return made

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..catalogue.hosted_videos import VIDEO_MODELS
-from ..config.settings import read_settings
+from ..config.settings import Settings, read_settings
 from ..core.errors import BadOption
 from ..core.types import Job
 from ..pipeline.context import open_user_records, resume
-from ..pipeline.gate import open_backend, open_video_model
+from ..pipeline.gate import OpenBackend, open_backend, open_video_model
 from ..records.journal import OpenJob
 from .pending_command import listed
 
@@ -50,14 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     failed = 0
     for backend_id in sorted({job.backend for job in jobs}):
-        opener = open_video_model if backend_id in VIDEO_MODELS else open_backend
-        backend = opener(
-            backend_id,
-            usage=arguments.usage,
-            settings=settings,
-            options={"profile": arguments.profile},
-            only_to_fetch=True,
-        )
+        backend = _opened(backend_id, arguments, settings)
         these = [job for job in jobs if job.backend == backend_id]
         try:
             for job, error in resume(these, backend, records, Job()):
@@ -70,6 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
             backend.close()
     print(f"{len(jobs) - failed} of {len(jobs)} fetched. Run their pictures again to use them.")
     return 1 if failed else 0
+
+
+def _opened(backend_id: str, arguments: argparse.Namespace, settings: Settings) -> OpenBackend:
+    usage, options = arguments.usage, {"profile": arguments.profile}
+    if backend_id in VIDEO_MODELS:
+        return open_video_model(backend_id, usage=usage, settings=settings, options=options)
+    return open_backend(
+        backend_id, usage=usage, settings=settings, options=options, only_to_fetch=True
+    )
 
 
 def _name(job: OpenJob) -> str:

@@ -19,6 +19,7 @@ from decimal import InvalidOperation
 from pathlib import Path
 from typing import BinaryIO
 
+from ..core.money import cost_text
 from ..core.types import Clip
 from .entry import Damaged, facts_of
 
@@ -38,7 +39,7 @@ def seal(work: str, clip: Clip) -> int:
         "size": clip.size,
         "sha256": clip.sha256,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "facts": {**asdict(clip.facts), "cost": str(clip.facts.cost)},
+        "facts": {**asdict(clip.facts), "cost": cost_text(clip.facts.cost)},
     }
     words = json.dumps(head).encode()
     with open(clip.path, "r+b") as file:

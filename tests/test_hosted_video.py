@@ -274,11 +274,11 @@ def test_the_price_is_by_seconds_and_told_first(studio: Studio) -> None:
     assert row.price.unit == "second"
     quote = quote_hosted(video, studio.model())
     assert quote.seconds == 3
-    assert quote.total.amount == 3 * row.price.amount
+    assert quote.total.amount == 3 * (row.price.amount or 0)
     assert str(row.price) in str(quote)
     assert row.price.source in str(quote)
     assert studio.server.requests == []
-    assert studio.run(video=video).facts.cost == 3 * row.price.amount
+    assert studio.run(video=video).facts.cost == 3 * (row.price.amount or 0)
 
 
 def test_a_budget_by_seconds_is_kept(fal: Studio) -> None:
