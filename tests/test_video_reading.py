@@ -275,7 +275,10 @@ def test_high_dynamic_range_is_said(tmp_path: Path) -> None:
     info = read_info(make_video(tmp_path / "a.mp4", clip))
     assert (info.colours.primaries, info.colours.transfer) == ("bt2020", "smpte2084")
     assert [words[:37] for words in info.remarks] == ["It is of high dynamic range (PQ): its"]
-    assert {frame.pixels.dtype for frame in frames(tmp_path / "a.mp4")} == {torch.uint16}
+    said: list[str] = []
+    found = [*read_frames(tmp_path / "a.mp4", info, warn=said.append)]
+    assert {frame.pixels.dtype for frame in found} == {torch.uint16}
+    assert said == [*info.remarks]
 
 
 def test_a_change_of_size_is_refused_where_it_happens(tmp_path: Path) -> None:
@@ -299,3 +302,21 @@ def test_reading_ends_when_it_is_told_to(clip_path: Path) -> None:
 
     with pytest.raises(Cancelled):
         list(read_frames(clip_path, read_info(clip_path), check=stop, warn=pytest.fail))
+
+
+def test_the_first_of_several_videos_is_read_and_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    one = make_video(tmp_path / "one.mkv", Clip(frames=6))
+    other = make_video(tmp_path / "other.mkv", Clip(frames=6, width=80), first_number=100)
+    with av.open(str(one)) as a, av.open(str(other)) as b, av.open(str(path), "w") as target:
+        for source in (a, b):
+            target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for index, source in enumerate((a, b)):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = target.streams[index]
+                    target.mux(packet)
+    said: list[str] = []
+    found = [*read_frames(path, read_info(path), warn=said.append)]
+    assert painted_numbers(found) == [*range(6)]
+    assert said == ["It has 2 video tracks; the first is read."]

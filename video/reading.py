@@ -35,7 +35,8 @@ def read_frames(
     first: found by seeking to a key frame where the packets' timestamps tell frames apart, else by
     decoding from the start. begins: the timestamp of frame `first`, where an earlier reading told
     it: damage before it then shifts no number. check: called before each packet or frame; ends the
-    reading by raising. warn: gets sentences on what was damaged, missing or corrected, at the end.
+    reading by raising. warn: gets the remarks of `info` before the first frame, and sentences on
+    what was damaged, missing or corrected at the end.
     `VideoFrame.pixels` is a view of planes; `.contiguous()` interleaves it. Raises BadPicture where
     the video becomes interlaced or changes its size.
     """
@@ -43,6 +44,8 @@ def read_frames(
     clock = Clock(info.time_base, info.frame_rate)
     planes = RgbPlanes(info)
     pts: int | None = None
+    for remark in info.remarks:
+        warn(remark)
     for number, stated, frame in _numbered(path, first, begins, damage.losses, check):
         if stop is not None and number >= stop:
             break
