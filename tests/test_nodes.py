@@ -541,6 +541,31 @@ def test_max_cost_refuses_before_anything_is_sent(nodes: ModuleType, fal: Hosted
     assert fal.bills == 4
 
 
+def test_words_are_a_text_in_lines_and_reach_the_host(nodes: ModuleType, fal: HostedServer) -> None:
+    (words,) = [item for item in entry(nodes, "fal") if item.id == "prompt"]
+    assert words.settings["multiline"] is True
+    plug = hosted(nodes, model="rmbg-guided", prompt="the chair\nand the lamp")
+    _, _, reports = remove(nodes, plug, [batch(0)])
+    assert [job.prompt for job in fal.jobs.values()] == ["the chair\nand the lamp"]
+    assert "Cost: unknown; the picture was sent to the provider." in reports[0]
+    assert report_rows(reports[0])[0]["cost"] == "unknown"
+
+
+def test_the_models_of_a_provider_share_the_field_for_words(
+    nodes: ModuleType, fal: HostedServer
+) -> None:
+    """Empty, as it came, it says nothing to a model that takes none; filled in, it is refused."""
+    assert hosted(nodes, prompt="").backend.spec.id == "fal/rmbg-2.0"
+    with pytest.raises(BadOption, match="fal/rmbg-2.0 is not guided by words: leave prompt empty"):
+        hosted(nodes, prompt="the chair")
+    with pytest.raises(BadOption, match="prompt is empty"):
+        hosted(nodes, model="rmbg-guided", prompt=" ")
+    empty = {"backend": "fal", "model": "rmbg-guided", "prompt": ""}
+    with pytest.raises(BadOption, match="prompt is empty"):
+        asyncio.run(nodes.LoadRmbg.validate_inputs(usage="commercial", backend=empty))
+    assert fal.requests == []
+
+
 def test_the_price_stands_in_the_tooltips_of_load(nodes: ModuleType) -> None:
     (backend,) = [i for i in nodes.LoadRmbg.GET_SCHEMA().inputs if i.id == "backend"]
     prices = {str(row.price) for row in BACKENDS.values() if row.price and row.price.amount}

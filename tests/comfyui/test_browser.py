@@ -28,8 +28,16 @@ def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Tab]:
 # What Load RMBG shows below its menu, by the menu's entry.
 WIDGETS = {
     "keyer": [],
-    "bria": ["model", "moderate_input", "moderate_output", "profile", "downscale", "resubmit"],
-    "fal": ["model", "profile", "downscale", "resubmit"],
+    "bria": [
+        "model",
+        "moderate_input",
+        "moderate_output",
+        "profile",
+        "downscale",
+        "resubmit",
+        "prompt",
+    ],
+    "fal": ["model", "profile", "downscale", "resubmit", "prompt"],
     "replicate": ["model", "content_moderation", "profile", "downscale", "resubmit"],
     "comfy": [
         "model",
@@ -39,6 +47,7 @@ WIDGETS = {
         "profile",
         "downscale",
         "resubmit",
+        "prompt",
     ],
     "local": ["model", "resolution", "precision", "weights", "download", "patch_order"],
 }
@@ -104,6 +113,46 @@ def test_one_turn_of_the_menu_runs_the_graph_on_a_licensed_api(
     page.shoot("hosted")
     # One bill at most: the second renderer finds the first one's result in the cache.
     assert providers["fal"].bills - bills <= 1
+    assert providers["fal"].complaints == []
+    assert page.complaints() == []
+
+
+def wait_for_said(page: Tab, words: str) -> None:
+    """Until Load RMBG says this of a run."""
+    page.page.locator(".rmbg-line").filter(has_text=words).first.wait_for(timeout=20_000)
+
+
+def test_words_are_written_on_the_node_and_reach_the_host(
+    page: Tab, server: Server, providers: Mapping[str, HostedServer]
+) -> None:
+    """A text in lines below the menu; the node says what is missing, and that no price is known."""
+    page.load(START)
+    assert below_the_menu(page, "fal") == WIDGETS["fal"]
+    page.put("RMBG_Load", usage="commercial", backend__model="rmbg-guided")
+    wait_for_said(page, "fal/rmbg-guided is guided by words, and prompt is empty.")
+    page.put("RMBG_Load", backend__prompt="the person with the mat\nand the plant")
+    wait_for_said(page, "Ready: fal.ai, guided by words, price unknown")
+    boxes = page.page.locator("textarea")  # the template's note is one, too
+    written = [box.input_value() for box in boxes.all()]
+    box = boxes.nth(written.index("the person with the mat\nand the plant"))
+    page.shoot("words")
+    box.fill(f"only the chair\n({page.renderer})")
+    before = set(server.get("/history"))
+    assert page.page.evaluate("() => app.queuePrompt(0, 1)") is True
+    until = time.monotonic() + 120
+    while not (new := set(server.get("/history")) - before) and time.monotonic() < until:
+        time.sleep(0.2)
+    entry = server.wait(new.pop())
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    told = [job.prompt for job in providers["fal"].jobs.values() if job.prompt]
+    assert told[-1] == f"only the chair\n({page.renderer})"
+    page.wait_for_picture()
+    page.shoot("words-run")
+    # The other models of the provider have the field, too, and take nothing from it.
+    page.put("RMBG_Load", backend__model="rmbg-2.0")
+    wait_for_said(page, "fal/rmbg-2.0 is not guided by words")
+    page.put("RMBG_Load", backend__prompt="")
+    wait_for_said(page, "Ready: fal.ai, RMBG 2.0")
     assert providers["fal"].complaints == []
     assert page.complaints() == []
 
