@@ -123,9 +123,15 @@ class Case:
     kind: int | Kind
     for_good: bool
     first: Fate
+    model: str = "rmbg-2.0"
 
     def __str__(self) -> str:
-        return f"{self.provider}-{self.step}-{self.kind}-{'for good' if self.for_good else 'once'}"
+        name = self.provider + self.model.removeprefix("rmbg").removesuffix("-2.0")
+        return f"{name}-{self.step}-{self.kind}-{'for good' if self.for_good else 'once'}"
+
+    @property
+    def backend_id(self) -> str:
+        return f"{self.provider}/{self.model}"
 
     @property
     def second(self) -> Fate:
@@ -164,6 +170,12 @@ def _of_keyed(case: Case, fates: Fates) -> Case:
 
 
 EVERY = list(cases())
+# The same of the models that are guided by words: their requests say more.
+GUIDED = [
+    guided
+    for guided in (replace(case, model="rmbg-guided") for case in EVERY)
+    if guided.backend_id in BACKENDS
+]
 # A sample has these at every provider; with the others they take turns.
 ANSWERS: Kinds = ("reset after work", "hang after", "truncate", "not json", "no id") + (
     "500 after work",
@@ -199,7 +211,7 @@ def test_a_sample(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("case", EVERY, ids=str)
+@pytest.mark.parametrize("case", [*EVERY, *GUIDED], ids=str)
 def test_every_fault(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _prove(case, monkeypatch, tmp_path)
 
@@ -210,7 +222,7 @@ def _prove(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         skip = 2 if (case.provider, case.step) == ("fal", "upload") else 1  # two requests each
         times = FOR_GOOD if case.for_good else 1
         server.plan(Fault(case.step, case.kind, times, skip, retry_after="none", seconds=0.1))
-        shop = Shop(tmp_path, f"{case.provider}/rmbg-2.0")
+        shop = Shop(tmp_path, case.backend_id)
         first = _run(shop)
         struck = _struck(server, case, skip, first)
         server.mend()
@@ -247,7 +259,7 @@ def _hurry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     if case.for_good or case.step == "upload":  # one after the other, so that the first one passes
         monkeypatch.setenv(f"RMBG_{case.provider.upper()}_IN_FLIGHT", "1")
     if case.step == "upload":
-        spec = BACKENDS[f"{case.provider}/rmbg-2.0"]
+        spec = BACKENDS[case.backend_id]
         assert spec.hosting is not None
         uploading = replace(spec, hosting=replace(spec.hosting, inline_bytes=100))
         monkeypatch.setitem(BACKENDS, spec.id, uploading)
