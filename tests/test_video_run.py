@@ -300,12 +300,13 @@ class TestMoney:
         provider = FakeProvider()
         with pytest.raises(OverBudget, match="24 x 0.018"):
             made(
-                planned(source, tmp_path / "out.mp4"),
+                planned(source, tmp_path / "new" / "out.mp4"),
                 FakeHosted(provider),
                 records,
                 max_cost=Decimal("0.4"),
             )
         assert provider.billed == []
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "records"]
 
     def test_without_a_cache_what_was_not_written_is_fetched_again(
         self, source: Path, tmp_path: Path

@@ -14,8 +14,6 @@ from ..core.digest import pixel_digests
 from ..core.types import Facts
 from .frames import CutFrame, VideoFrame
 
-_TOPS = {torch.uint8: 255, torch.uint16: 65535}
-
 
 @dataclass(frozen=True)
 class Arrived:
@@ -69,7 +67,10 @@ def arrived(frame: VideoFrame) -> tuple[Arrived, Tensor]:
     height, width, channels = levels.shape
     digest = hashlib.sha256(f"{height}x{width}x{channels}:{levels.itemsize * 8}:".encode())
     digest.update(levels.data)
-    pixels = samples.to(torch.float32).div_(_TOPS[samples.dtype])
+    if samples.dtype == torch.uint8:
+        pixels = torch.div(samples, 255)  # in one pass, which not every torch has for 16 bits
+    else:
+        pixels = samples.to(torch.float32).div_(65535)
     return Arrived(frame.pts, frame.duration, digest.hexdigest()), pixels
 
 
@@ -101,16 +102,21 @@ class Colouring:
         )
 
     def _image(self, frame: MaskedFrame, backdrop: Tensor | None) -> Tensor:
-        image = cutout(
+        if backdrop is None:
+            return self._cutout(frame, extended=self.extended)
+        own = frame.pixels  # under alpha 0 they do not show
+        if self.decontaminate:
+            own = self._cutout(frame, extended=False)[..., :3]
+        return torch.lerp(backdrop.to(own), own, frame.mask[..., None])
+
+    def _cutout(self, frame: MaskedFrame, *, extended: bool) -> Tensor:
+        return cutout(
             frame.pixels[None],
             frame.mask[None],
             decontaminate=self.decontaminate,
-            extended=self.extended and backdrop is None,
+            extended=extended,
             screen=None if frame.screen is None else frame.screen[None],
         )[0]
-        if backdrop is None:
-            return image
-        return torch.lerp(backdrop.to(image), image[..., :3], image[..., 3:])
 
 
 def _cut_frame(frame: MaskedFrame, image: Tensor) -> CutFrame:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -65,6 +66,7 @@ class WorkFolder:
         self.path = folder_of(out)
         #: Segments were there, and could not be used.
         self.began_anew = False
+        self._made = [*takewhile(lambda place: not place.exists(), (out.parent, *out.parents))]
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             make_private(self.path)
@@ -123,7 +125,13 @@ class WorkFolder:
         return Decimal(0)
 
     def release(self) -> None:
-        """Let go of the folder; the next run may go on with it."""
+        """Let go of the folder: the next run may go on with it, or, where it holds nothing that is
+        of use, it goes, too."""
+        if self.path.exists() and self._read(0) is None and not self.cost():
+            self.remove()
+            for folder in self._made:
+                with suppress(OSError):  # another program has put something into it
+                    folder.rmdir()
         os.close(self._lock)
 
     def remove(self) -> None:
