@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from ..batch.memory import keep_memory
 from ..catalogue.backends import BACKENDS, find
 from ..catalogue.hosted_videos import VIDEO_MODELS, find_video_model
 from ..config.settings import Settings
@@ -235,6 +236,8 @@ def _said(plan: VideoPlan) -> str:
 def _cut_out(asked: _Asked, plans: Sequence[VideoPlan]) -> int:
     """Make each video, and return the status. A video that fails does not stop the others."""
     arguments = asked.arguments
+    if arguments.own_process:
+        keep_memory()
     backend = open_backend(
         arguments.backend, usage=arguments.usage, settings=asked.settings, options=asked.options
     )

@@ -30,7 +30,7 @@ class Stages:
         self._reading = _pool(1, "rmbg-video-read")
         self._between = _pool(workers, "rmbg-video-colours")
         self._writing = _pool(1, "rmbg-video-write")
-        self._most = 2 * workers
+        self._workers = workers
 
     def ahead(self, items: Iterator[A], depth: int) -> Iterator[A]:
         """Yield the items, which a thread asks for up to `depth` of them ahead."""
@@ -41,8 +41,8 @@ class Stages:
             del item  # or the picture would stay until the next one is there
 
     def side_by_side(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        """Yield what `work` makes of every item, in order; several threads work."""
-        return self._through(self._between, work, items, self._most)
+        """Yield what `work` makes of every item, in order; each thread works on one."""
+        return self._through(self._between, work, items, self._workers)
 
     def behind(self, work: Callable[[A], B], items: Iterable[A], depth: int) -> Iterator[B]:
         """Yield what `work` makes of every item, in order; one thread works, with up to `depth`

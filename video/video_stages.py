@@ -38,7 +38,7 @@ from .video_plan import VideoPlan, colour_or_path, matte_format
 from .video_report import VideoReport
 
 # Frames decoded before the backend asks for them, and finished before the encoder does.
-_AHEAD = 4
+_AHEAD = 2
 
 
 class VideoRun:
