@@ -22,12 +22,12 @@ from typing import Literal
 import psutil
 
 from ..batch import Landed, Recipe, Watch, read_recipe, run
-from ..batch.memory import keep_memory
 from ..batch.produce import load, produce
 from ..batch.ray.ray_engine import ActorPool
 from ..batch.recipe.naming import Naming
 from ..batch.recipe.post_process import open_treatment
 from ..batch.sources.items import find_items
+from ..config.memory import keep_memory
 from ..core.types import Backend
 from ..pictures.write import write_atomic
 from ..pipeline.finishing import Done

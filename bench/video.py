@@ -58,7 +58,7 @@ def main() -> None:
     add("--child", nargs=2, metavar=("IN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     importlib.import_module("quality").load_package()
-    importlib.import_module("rmbg_nodes.batch.memory").keep_memory()  # as `rmbg video` does
+    importlib.import_module("rmbg_nodes.config.memory").keep_memory()  # as `rmbg video` does
     if arguments.child:
         source, out = map(Path, arguments.child)
         print(_run(source, out, arguments, lambda done: print(done, flush=True)).frames)

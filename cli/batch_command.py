@@ -12,7 +12,6 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from ..batch.memory import keep_memory
 from ..batch.preview import preview
 from ..batch.ray.ray_engine import ActorPool
 from ..batch.recipe.presets import PRESETS
@@ -22,6 +21,7 @@ from ..batch.run import Engine, Watch
 from ..batch.run import run as run_batch
 from ..batch.summary import Summary
 from ..catalogue.backends import BACKENDS
+from ..config.memory import keep_memory
 from ..core.errors import BadOption
 from ..core.money import CURRENCY, added, with_currency
 from ..pictures.formats import FORMATS

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from ..batch.memory import keep_memory
 from ..catalogue.backends import BACKENDS, find
 from ..catalogue.hosted_videos import VIDEO_MODELS, find_video_model
+from ..config.memory import keep_memory
 from ..config.settings import Settings
 from ..core.errors import BadOption, PictureError
 from ..core.money import added, read_amount, with_currency

@@ -28,7 +28,7 @@ import json, sys
 import psutil
 from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.batch import Watch, run
-from rmbg_nodes.batch.memory import keep_memory
+from rmbg_nodes.config.memory import keep_memory
 
 class Weigh(Watch):
     def landed(self, picture, final):

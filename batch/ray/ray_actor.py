@@ -14,13 +14,13 @@ from pathlib import Path
 
 import ray
 
+from ...config.memory import keep_memory
 from ...config.private_files import private
 from ...config.settings import Settings
 from ...core.errors import BackendFailed, BadOption, Cancelled, Refusal
 from ...core.types import Job
 from ...pictures.places import Places
 from ...pipeline.hand_over import settle_delivered
-from ..memory import keep_memory
 from ..produce import check_place, land
 from ..recipe.model import Recipe
 from ..result import Landed, attempts, not_landed
