@@ -135,7 +135,7 @@ def input_folder() -> Path:
 
 
 def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
-    """Return where the next picture of this name goes: the folder, the name with what %year% and
+    """Return where the next file of this name goes: the folder, the name with what %year% and
     the like stand for, the first free number, and the folder as the frontend calls it.
 
     Raises BadOption for a folder that is not ComfyUI's or that cannot be had.
@@ -156,6 +156,14 @@ def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, st
             f"({error.strerror}). Choose another."
         ) from error
     return Path(folder), name, counter, subfolder
+
+
+def blocked(words: str) -> object:
+    """Return an output that there is not: a node that wants it is not run, and ComfyUI says these
+    words."""
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    return ExecutionBlocker(words)
 
 
 def account_inputs() -> list[io.Hidden]:

@@ -16,6 +16,7 @@ from .mask_node import ApplyMask
 from .remove_node import RemoveBackground
 from .sample_pictures import put_samples
 from .save_node import SaveCutout
+from .video_node import RemoveBackgroundFromVideo
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     LoadRmbg,
@@ -23,6 +24,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyMask,
     Composite,
     SaveCutout,
+    RemoveBackgroundFromVideo,
 )
 
 

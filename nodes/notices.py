@@ -54,8 +54,8 @@ def many_frames(images: Sequence[Tensor]) -> tuple[str, ...]:
         return ()
     return (
         f"{most} frames with transparency, which Create Video does not take: it fails with "
-        "Unexpected numpy array shape. For a video set background to a colour, or put them on a "
-        "picture with Composite (RMBG); to keep the transparency save the frames as PNG.",
+        "Unexpected numpy array shape. Remove Background from Video (RMBG) makes a transparent "
+        "video, in flat memory; or set background to a colour, or save the frames as PNG.",
     )
 
 

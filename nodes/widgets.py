@@ -47,15 +47,17 @@ def solid_input(default: bool) -> io.Input:
     )
 
 
-def background_inputs() -> list[io.Input]:
+def background_inputs(
+    tooltip: str = "What stands behind the subject: transparent gives an RGBA image, the others "
+    "give an RGB image without the old background.",
+) -> list[io.Input]:
     """Make a menu and a colour beside it; `background_of` reads them together."""
     return [
         io.Combo.Input(
             "background",
             options=_BACKGROUNDS,
             default="transparent",
-            tooltip="What stands behind the subject: transparent gives an RGBA image, the others "
-            "give an RGB image without the old background.",
+            tooltip=tooltip,
         ),
         io.String.Input(
             "color",

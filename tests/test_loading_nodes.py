@@ -24,7 +24,7 @@ with standing_in():
 #: Words, numbers and rows. What computes, reads files or asks the network is imported when a node
 #: runs: pictures, records, backends, pipeline and config are not here.
 WANTED = {
-    "catalogue": {"backends", "hosted_models", "licence_row", "licences"},
+    "catalogue": {"backends", "hosted_models", "hosted_options", "licence_row", "licences"},
     "core": {
         "colour",
         "errors",
@@ -47,6 +47,7 @@ WANTED = {
         "remove_node",
         "sample_pictures",
         "save_node",
+        "video_node",
         "widgets",
     },
 }

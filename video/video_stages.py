@@ -33,6 +33,7 @@ from .segment_writer import SegmentWriter
 from .segments import WorkFolder
 from .stages import InOrder, Stages
 from .steadying import steadied
+from .video_cost import frames_of
 from .video_options import clock
 from .video_plan import VideoPlan, colour_or_path, matte_format
 from .video_report import VideoReport
@@ -93,8 +94,7 @@ class VideoRun:
             self._stages = Stages(self._workers, self._job.check)
             self._ending.callback(self._writer.discard)
             self._ending.callback(self._stages.close)
-            if plan.frames is not None:
-                self._run.afford_count(plan.frames - (self._next - plan.first))
+            self._run.afford_count(max(0, frames_of(plan) - (self._next - plan.first)))
             if self._next > plan.first:
                 self._job.step(self._next - plan.first)
             undo.pop_all()

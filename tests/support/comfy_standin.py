@@ -10,9 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 
+import av
 from aiohttp import web
 
 
@@ -108,6 +110,48 @@ class _NodeOutput:
         self.ui = ui
 
 
+class VideoFromFile:
+    """ComfyUI's VIDEO of a file, and of a part of it."""
+
+    def __init__(self, file: str | BytesIO, *, start_time: float = 0, duration: float = 0) -> None:
+        self.file, self.start, self.duration = file, start_time, duration
+
+    def get_dimensions(self) -> tuple[int, int]:
+        with av.open(self.get_stream_source()) as container:
+            stream = container.streams.video[0]
+            return stream.width, stream.height
+
+    def get_stream_source(self) -> str | BytesIO:
+        if isinstance(self.file, BytesIO):
+            self.file.seek(0)
+        return self.file
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return self.start, self.duration
+
+
+class VideoFromComponents:
+    """Of frames in memory: ComfyUI encodes them when it is asked for a stream."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self._encoded = encoded
+
+    def get_stream_source(self) -> BytesIO:
+        return BytesIO(self._encoded)
+
+
+class _InputImpl:
+    VideoFromFile = VideoFromFile
+    VideoFromComponents = VideoFromComponents
+
+
+class ExecutionBlocker:
+    """In the place of an output that there is not."""
+
+    def __init__(self, message: str | None) -> None:
+        self.message = message
+
+
 class _Option:
     def __init__(self, key: str, inputs: list[Item]) -> None:
         self.key = key
@@ -125,6 +169,7 @@ def _modules(control: Control) -> dict[str, ModuleType]:
     for name, kind in {
         "Image": "IMAGE",
         "Mask": "MASK",
+        "Video": "VIDEO",
         "String": "STRING",
         "Boolean": "BOOLEAN",
         "Int": "INT",
@@ -149,6 +194,10 @@ def _modules(control: Control) -> dict[str, ModuleType]:
         setattr(io, name, value)
     latest.io = io  # type: ignore[attr-defined]
     latest.ComfyExtension = _ComfyExtension  # type: ignore[attr-defined]
+
+    latest.InputImpl = _InputImpl  # type: ignore[attr-defined]
+    blocking = ModuleType("comfy_execution.graph_utils")
+    blocking.ExecutionBlocker = ExecutionBlocker  # type: ignore[attr-defined]
 
     class ProgressBar:
         def __init__(self, total: int) -> None:
@@ -186,6 +235,8 @@ def _modules(control: Control) -> dict[str, ModuleType]:
         "comfy.cli_args": arguments,
         "comfy.utils": utils,
         "comfy.model_management": management,
+        "comfy_execution": ModuleType("comfy_execution"),
+        "comfy_execution.graph_utils": blocking,
         "comfy_api": ModuleType("comfy_api"),
         "comfy_api.latest": latest,
     }

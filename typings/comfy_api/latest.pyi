@@ -75,6 +75,7 @@ class io:
 
     Image = _ComfyType
     Mask = _ComfyType
+    Video = _ComfyType
     @staticmethod
     def Custom(io_type: str) -> type[_ComfyType]: ...
 
@@ -157,3 +158,10 @@ class io:
             optional: bool = False,
             tooltip: str | None = None,
         ) -> io.Input: ...
+
+class InputImpl:
+    class VideoFromFile:
+        def __init__(self, file: str) -> None: ...
+
+    class VideoFromComponents:
+        def __init__(self, components: object) -> None: ...

@@ -10,10 +10,12 @@ const LIFE = 15000 // milliseconds
 
 const lines = new Map() // node -> its line
 
-function say(node, words) {
+// Without a warning the place of a file that the page cannot show is said alone.
+function say(node, warnings, place) {
+  const words = [...warnings, ...place].join(" ")
   if (!words) return
   if (!lines.has(node)) lines.set(node, new Line(node, "notice"))
-  lines.get(node).show("blocked", words)
+  lines.get(node).show(warnings.length ? "blocked" : "", words)
 }
 
 function forget(node) {
@@ -32,7 +34,7 @@ app.registerExtension({
       const { output } = detail
       if (!output?.rmbg_urgent) return // not of ours
       const node = app.graph.getNodeById(detail.node)
-      if (node) say(node, output.text.join(" ")) // else it is in a subgraph that is not open
+      if (node) say(node, output.text, output.rmbg_place ?? []) // else it is in a subgraph that is not open
       const summary = node?.title ?? "RMBG"
       for (const words of output.rmbg_urgent) {
         app.extensionManager.toast.add({ severity: "warn", summary, detail: words, life: LIFE })
