@@ -24,7 +24,14 @@ with standing_in():
 #: Words, numbers and rows. What computes, reads files or asks the network is imported when a node
 #: runs: pictures, records, backends, pipeline and config are not here.
 WANTED = {
-    "catalogue": {"backends", "hosted_models", "hosted_options", "licence_row", "licences"},
+    "catalogue": {
+        "backends",
+        "hosted_models",
+        "hosted_options",
+        "hosted_videos",
+        "licence_row",
+        "licences",
+    },
     "core": {
         "colour",
         "errors",
@@ -34,6 +41,7 @@ WANTED = {
         "repeat",
         "report",
         "specs",
+        "tickets",
         "types",
     },
     "nodes": {
