@@ -1,5 +1,7 @@
 """Remove Background from Video (RMBG) on a stand-in for ComfyUI: files, names, progress, Cancel."""
 
+# Pins the inside of nodes
+
 from __future__ import annotations
 
 import asyncio
