@@ -26,7 +26,6 @@ _KEY = "background_removal"
 # in whatever case the pack's readme spells them.
 _LEGACY = ("RMBG", "rembg", "BiRefNet", "RMBG-2.0", "RMBG-1.4")
 
-
 # A field of a node's schema, of ComfyUI 0.20 and newer.
 _AGAIN = "has_intermediate_output"
 
@@ -92,8 +91,7 @@ def tell(node: str, said: Sequence[str], urgent: Sequence[str] = ()) -> Said:
 
 
 def show_again(schema: io.Schema) -> io.Schema:
-    """Have what a node says sent to the page again when ComfyUI takes its results from its cache,
-    where it is new enough to do so (0.20)."""
+    """Have ComfyUI (0.20 and newer) send what a node says again when its cache has the results."""
     if hasattr(schema, _AGAIN):
         setattr(schema, _AGAIN, True)
     return schema
@@ -159,8 +157,7 @@ def save_place(prefix: str, width: int, height: int) -> tuple[Path, str, int, st
 
 
 def blocked(words: str) -> object:
-    """Return an output that there is not: a node that wants it is not run, and ComfyUI says these
-    words."""
+    """Return an output that there is not: ComfyUI skips what wants it, and says these words."""
     from comfy_execution.graph_utils import ExecutionBlocker
 
     return ExecutionBlocker(words)

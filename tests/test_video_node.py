@@ -1,6 +1,6 @@
 """Remove Background from Video (RMBG) on a stand-in for ComfyUI: files, names, progress, Cancel."""
 
-# Pins the inside of nodes
+# Pins the inside of core.steady
 
 from __future__ import annotations
 
