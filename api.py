@@ -94,8 +94,8 @@ def remove_background(
     of one size; or a uint8, uint16, bool or float array. An alpha is multiplied with the mask.
     backend: from `open_backend`, or an id. refine: draw the edge of a local model's mask,
     and of an upsampled one, by the picture's colours. decontaminate: 0..1, how far the old
-    background's colour leaves the edge; opaque pixels never change. background: "transparent" or
-    a colour.
+    background's colour leaves the edge; opaque pixels never change, but that the keyer takes the
+    light of a green or blue screen out of them. background: "transparent" or a colour.
     on_failure: when pictures of a batch fail, the others are finished first; then "stop" raises one
     error that names the failed ones, "leave out" returns fewer pictures, "pass through" keeps them
     as they were, opaque. max_cost: USD that this call may cost with a hosted backend; None = no
