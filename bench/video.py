@@ -55,13 +55,14 @@ def main() -> None:
     add("--steady", type=float, default=0.0, help="0..1 (0)")
     add("--decontaminate", type=float, default=1.0, help="0..1 (1)")
     add("--kills", type=int, default=0, metavar="N", help="kill -9 a run so often (0)")
+    add("--segment", type=int, default=250, metavar="N", help="frames of a closed segment (250)")
     add("--child", nargs=2, metavar=("IN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     importlib.import_module("quality").load_package()
     importlib.import_module("rmbg_nodes.config.memory").keep_memory()  # as `rmbg video` does
     if arguments.child:
         source, out = map(Path, arguments.child)
-        print(_run(source, out, arguments, lambda done: print(done, flush=True)).frames)
+        _run(source, out, arguments, lambda done: print(done, flush=True), whole=True)
         return
     width, height = (int(side) for side in arguments.size.split("x"))
     with tempfile.TemporaryDirectory(dir=".") as name:
@@ -113,9 +114,10 @@ def _add_sound(
 
 
 class Still:
-    """A backend that answers the same soft ellipse for every frame, at once."""
+    """A backend that answers the same for every frame, at once: a soft ellipse, or all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
         specs = importlib.import_module("rmbg_nodes.core.specs")
         self._types = importlib.import_module("rmbg_nodes.core.types")
         self.spec = specs.BackendSpec(
@@ -133,7 +135,8 @@ class Still:
             job.check()
             height, width, _ = frame.pixels.shape
             if self._mask.shape != (height, width):
-                self._mask = ellipse(height, width)
+                mask = ellipse(height, width)
+                self._mask = torch.ones_like(mask) if self._whole else mask
             matte = self._types.Matte(self._mask, "alpha", self._facts)
             yield self._types.Outcome(frame.index, matte)
 
@@ -149,9 +152,14 @@ def ellipse(height: int, width: int) -> torch.Tensor:
 
 
 def _run(
-    source: Path, out: Path, arguments: argparse.Namespace, step: Callable[[int], object]
+    source: Path,
+    out: Path,
+    arguments: argparse.Namespace,
+    step: Callable[[int], object],
+    *,
+    whole: bool = False,
 ) -> SimpleNamespace:
-    """Cut out a video with the model that takes no time."""
+    """Cut out a video with the model that takes no time. whole: all of a frame is the subject."""
     module = importlib.import_module("rmbg_nodes.video.video_run")
     plans = importlib.import_module("rmbg_nodes.video.video_plan")
     options = importlib.import_module("rmbg_nodes.video.video_options").VideoOptions
@@ -166,7 +174,10 @@ def _run(
     records = store.open_records(out.parent / "records", 0)
     try:
         made: SimpleNamespace = module.cut_out_video(
-            plans.plan_video(source, out, asked), Still(), job=job, records=records
+            plans.plan_video(source, out, asked, segment=arguments.segment),
+            Still(whole=whole),
+            job=job,
+            records=records,
         )
         return made
     finally:
@@ -244,9 +255,9 @@ def _memory(source: Path, out: Path, arguments: argparse.Namespace) -> None:
     report = _run(source, out, arguments, step)
     took = time.perf_counter() - begin
     print(
-        f"{report.frames} frames in {took:.0f} s: {marks[0]:.0f} MB after {_SETTLED} frames, then "
-        f"at most {max(marks):.0f} MB ({max(marks) / marks[0] - 1:+.1%}), at the end "
-        f"{marks[-1]:.0f} MB",
+        f"{report.frames} frames in {took:.0f} s: {marks[0]:.0f} MB after {_SETTLED} frames, "
+        f"{marks[len(marks) // 2]:.0f} MB in the middle, at most {max(marks):.0f} MB "
+        f"({max(marks) / marks[0] - 1:+.1%}), at the end {marks[-1]:.0f} MB",
         flush=True,
     )
 
@@ -255,17 +266,18 @@ def _killed(source: Path, out: Path, arguments: argparse.Namespace) -> None:
     """Kill a run so often, each time after another few frames; then let it finish."""
     chance = random.Random(7)
     command = [sys.executable, __file__, "--child", str(source), str(out)]
-    command += ["--steady", str(arguments.steady), "--decontaminate", str(arguments.decontaminate)]
+    for name in ("steady", "decontaminate", "segment"):
+        command += [f"--{name}", str(getattr(arguments, name))]
     for _ in range(arguments.kills):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        lines = chance.randrange(1, arguments.part)
+        lines = chance.randrange(1, 2 * arguments.segment)
         for _line in range(lines):
             if not child.stdout.readline():
                 break
         child.kill()
         child.communicate()
-    report = _run(source, out, arguments, lambda done: None)
+    report = _run(source, out, arguments, lambda done: None, whole=True)
     ends = {path: _ends(path) for path in (source, out)}
     numbers = _numbers(out)
     wanted = [number % _LOOP for number in range(10 * arguments.part)]
