@@ -85,7 +85,6 @@ class RemoveBackgroundFromVideo(io.ComfyNode):
                     "model on this machine made, and of a smaller one than the picture.",
                 ),
                 decontaminate_input(),
-                solid_input(default=True),
                 *background_inputs(
                     "What stands behind the subject. h264 and hevc have no transparency and need "
                     "a colour; mattes show the mask alone and take none."
@@ -104,6 +103,7 @@ class RemoveBackgroundFromVideo(io.ComfyNode):
                     default="video/cut-out",
                     tooltip="As in Save Video: folders with /, %year%, %width% and the like.",
                 ),
+                solid_input(default=True),
                 io.Float.Input(
                     "max_cost",
                     optional=True,

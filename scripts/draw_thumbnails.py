@@ -17,9 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -32,6 +34,9 @@ SIDE, GAP, CELL = 512, 4, 32
 MOST_BYTES = 60_000
 CHEQUER = ((255, 255, 255), (214, 214, 214))
 PLATE, INK = (31, 37, 64), (255, 255, 255)
+SAVERS = ("SaveImage", "RMBG_RemoveBackgroundFromVideo")
+# The frame of a video that is shown.
+FRAME = 18
 # What only SAM3 needs.
 OF_SAM3 = ("CheckpointLoaderSimple", "CLIPTextEncode")
 # What tells those apart whose pictures are the same.
@@ -91,7 +96,7 @@ def graph_of(name: str, weights: str) -> dict[str, Any]:
 
 def saved_by(graph: Mapping[str, Any]) -> str:
     """The id of the node that saves."""
-    (number,) = [key for key, node in graph.items() if node["class_type"] == "SaveImage"]
+    (number,) = [key for key, node in graph.items() if node["class_type"] in SAVERS]
     return str(number)
 
 
@@ -139,8 +144,29 @@ def main(weights: str, names: Sequence[str]) -> None:
             entry = server.run(graph, timeout=600)
             if entry["status"]["status_str"] != "success":
                 sys.exit(f"{name}: {entry['status']}")
-            drawn = thumbnail(server.pictures(entry, saved_by(graph)), LABELS.get(name, ""))
+            webm = webm_of(entry, saved_by(graph))
+            made = (
+                server.pictures(entry, saved_by(graph))
+                if webm is None
+                else [frame_of(server.folder / "output" / webm)]
+            )
+            drawn = thumbnail(made, LABELS.get(name, ""))
             _save(drawn, TEMPLATES / f"{name}.jpg")
+
+
+def webm_of(entry: Mapping[str, Any], node: str) -> str | None:
+    """Return the WebM that a node saved, below ComfyUI's output folder; None for pictures."""
+    saved = entry["outputs"][node]["images"][0]
+    return f"{saved['subfolder']}/{saved['filename']}" if "webm" in saved["filename"] else None
+
+
+def frame_of(path: Path) -> NDArray[np.uint8]:
+    """Return FRAME of a WebM (H, W, 4); libvpx is the decoder that reads transparency."""
+    with av.open(str(path)) as container:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        frames = (f for packet in container.demux(video=0) for f in decoder.decode(packet))
+        shown = next(islice(frames, FRAME, None))
+        return np.asarray(shown.to_ndarray(format="rgba"), np.uint8)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rmbg_nodes.core.errors import NoPlainBackdrop
 from rmbg_nodes.tests.support.comfy_standin import standing_in
 
 SAMPLES = Path(__file__).resolve().parent.parent / "web" / "samples"
-NAMES = ["rmbg-photo.jpg", "rmbg-product.jpg"]
+NAMES = ["rmbg-green-screen.mp4", "rmbg-photo.jpg", "rmbg-product.jpg"]
 
 
 def loaded(base: Path) -> None:
@@ -31,11 +31,12 @@ def loaded(base: Path) -> None:
 def test_they_are_put_where_load_image_looks_and_nothing_is_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "input"
     folder.mkdir()
-    (folder / NAMES[0]).write_bytes(b"mine")
+    (folder / NAMES[1]).write_bytes(b"mine")
     loaded(tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == NAMES
-    assert (folder / NAMES[0]).read_bytes() == b"mine"
-    assert (folder / NAMES[1]).read_bytes() == (SAMPLES / NAMES[1]).read_bytes()
+    assert (folder / NAMES[1]).read_bytes() == b"mine"
+    for name in (NAMES[0], NAMES[2]):
+        assert (folder / name).read_bytes() == (SAMPLES / name).read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_is_said(

@@ -31,6 +31,7 @@ TEMPLATES = {
     "masks-for-inpainting",
     "cut-out-what-you-name",
     "core-loader",
+    "video-green-screen",
 }
 # Of ComfyUI 0.11 or older.
 CORES = {
@@ -44,6 +45,7 @@ CORES = {
     "ImageFlip",
     "InvertMask",
     "LoadImage",
+    "LoadVideo",
     "MarkdownNote",
     "MaskPreview",
     "PreviewAny",
@@ -55,7 +57,7 @@ NEWER = {
     "core-loader": {"LoadBackgroundRemovalModel"},  # since 0.21
     "cut-out-what-you-name": {"SAM3_Detect"},  # since 0.20
 }
-SOCKETS = ("IMAGE", "MASK", "BACKGROUND_REMOVAL", "BOUNDING_BOX")
+SOCKETS = ("IMAGE", "MASK", "VIDEO", "BACKGROUND_REMOVAL", "BOUNDING_BOX")
 OURS = {schema.node_id: schema for schema in schemas()}
 Json = dict[str, Any]
 _PATH = re.compile(r"(?:^|[\s\"'`])(?:/|~/|[A-Za-z]:[\\/]|\\\\)")

@@ -29,6 +29,8 @@ UNRUN = {
     "core-loader": "ComfyUI's own loader takes only the full published weights",
     "cut-out-what-you-name": "ComfyUI's SAM3 takes only the full published weights",
 }
+# Saved by our own node, and played by the page.
+VIDEOS = ("video-green-screen",)
 SAM3 = "sam3.1_multiplex_fp16.safetensors"
 
 
@@ -119,6 +121,9 @@ def test_a_template_opens_without_a_red_node_and_runs(
         page.put("RMBG_Load", **small, backend__weights=str(weights))
     entry = queued(page, server)
     assert entry["status"]["status_str"] == "success", entry["status"]
+    if path.stem in VIDEOS:  # test_video_page.py looks at it
+        assert page.complaints() == []
+        return
     page.wait_for_picture()
     (save,) = [str(node["id"]) for node in graph["nodes"] if node["type"] == "SaveImage"]
     for picture in server.pictures(entry, save):
