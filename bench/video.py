@@ -59,7 +59,6 @@ def main() -> None:
     add("--child", nargs=2, metavar=("IN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     importlib.import_module("quality").load_package()
-    importlib.import_module("rmbg_nodes.config.memory").keep_memory()  # as `rmbg video` does
     if arguments.child:
         source, out = map(Path, arguments.child)
         _run(source, out, arguments, lambda done: print(done, flush=True), whole=True)

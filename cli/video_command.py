@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from ..catalogue.backends import BACKENDS, find
 from ..catalogue.hosted_videos import VIDEO_MODELS, find_video_model
-from ..config.memory import keep_memory
 from ..config.settings import Settings
 from ..core.errors import BadOption, PictureError
 from ..core.money import added, read_amount, with_currency
@@ -236,8 +235,6 @@ def _said(plan: VideoPlan) -> str:
 def _cut_out(asked: _Asked, plans: Sequence[VideoPlan]) -> int:
     """Make each video, and return the status. A video that fails does not stop the others."""
     arguments = asked.arguments
-    if arguments.own_process:
-        keep_memory()
     backend = open_backend(
         arguments.backend, usage=arguments.usage, settings=asked.settings, options=asked.options
     )

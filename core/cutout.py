@@ -17,6 +17,7 @@ def cutout(
     background: tuple[float, float, float] | None = None,
     extended: bool = True,
     screen: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Cut the subject out of a picture.
 
@@ -25,7 +26,8 @@ def cutout(
     one, or an sRGB colour in 0..1. extended: False for a cut-out that is put on something opaque
     next, where the colours under alpha 0 do not show: some of them are then 0. screen: of each
     picture (h, w, 3), the colours of a green or blue screen behind the subject, see `Matte.screen`:
-    its light is taken out of the whole subject as far as `decontaminate` goes.
+    its light is taken out of the whole subject as far as `decontaminate` goes. out: where the
+    result is written; None = into memory of its own.
 
     Returns (B, H, W, 4), straight alpha, in the image's dtype; (B, H, W, 3) on a background colour.
     Opaque pixels keep their colour bit for bit where no screen shines on them. Under alpha 0 lies
@@ -35,7 +37,8 @@ def cutout(
     wanted = extended and background is None
     tiles = foreground_tiles(image, mask, amount=decontaminate, extended=wanted)
     batch, channels = max(len(image), len(mask)), 4 if background is None else 3
-    result = image.new_empty((batch, *image.shape[1:3], channels))
+    shape = (batch, *image.shape[1:3], channels)
+    result = image.new_empty(shape) if out is None else out.view(shape)
     masks = mask.to(image.dtype).expand(batch, -1, -1)
     spills = [] if screen is None or not decontaminate else _spills(image, masks, screen)
     for number, tile, colour in tiles:

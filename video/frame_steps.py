@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.cutout import cutout
 from ..core.digest import pixel_digests
 from ..core.types import Facts
+from .frame_memory import FrameMemory
 from .frames import CutFrame, VideoFrame
 
 
@@ -60,17 +61,16 @@ class FinishedFrame:
         return replace(self, cut=bare, matte=None)
 
 
-def arrived(frame: VideoFrame) -> tuple[Arrived, Tensor]:
+def arrived(frame: VideoFrame, memory: FrameMemory) -> tuple[Arrived, Tensor]:
     """Return a frame's facts, and its pixels (H, W, C) as float32 in 0..1."""
-    samples = frame.pixels.contiguous()
+    samples = memory.picture(*frame.pixels.shape, dtype=frame.pixels.dtype)
+    samples.copy_(frame.pixels)
     levels = samples.numpy()
     height, width, channels = levels.shape
     digest = hashlib.sha256(f"{height}x{width}x{channels}:{levels.itemsize * 8}:".encode())
     digest.update(levels.data)
-    if samples.dtype == torch.uint8:
-        pixels = torch.div(samples, 255)  # in one pass, which not every torch has for 16 bits
-    else:
-        pixels = samples.to(torch.float32).div_(65535)
+    pixels = memory.picture(height, width, channels)
+    pixels.copy_(samples).div_(255 if samples.dtype == torch.uint8 else 65535)
     return Arrived(frame.pts, frame.duration, digest.hexdigest()), pixels
 
 
@@ -85,6 +85,8 @@ class Colouring:
     """Only the mask is written."""
     matte: bool
     """The mask is written as a video of its own, too."""
+    memory: FrameMemory
+    """Of the pictures that are made."""
 
     @torch.no_grad()
     def finished(self, given: tuple[MaskedFrame, Tensor | None]) -> FinishedFrame:
@@ -107,7 +109,8 @@ class Colouring:
         own = frame.pixels  # under alpha 0 they do not show
         if self.decontaminate:
             own = self._cutout(frame, extended=False)[..., :3]
-        return torch.lerp(backdrop.to(own), own, frame.mask[..., None])
+        result = self.memory.picture(*own.shape)
+        return torch.lerp(backdrop.to(own), own, frame.mask[..., None], out=result)
 
     def _cutout(self, frame: MaskedFrame, *, extended: bool) -> Tensor:
         return cutout(
@@ -116,6 +119,7 @@ class Colouring:
             decontaminate=self.decontaminate,
             extended=extended,
             screen=None if frame.screen is None else frame.screen[None],
+            out=self.memory.picture(*frame.mask.shape, 4),
         )[0]
 
 

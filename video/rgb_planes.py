@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pictures.orientation import upright
+from .frame_memory import FrameMemory
 from .frames import VideoInfo
 from .turning import orientation_of_info
 from .ycbcr import MATRICES, range_code
@@ -47,6 +48,7 @@ class RgbPlanes:
         self._deep = info.bits > 8
         self._orientation = orientation_of_info(info)
         self._reformatter = VideoReformatter()
+        self._memory = FrameMemory()
         self._format = f"gbr{'a' * info.has_alpha}p{'16le' * self._deep}"
 
     def pixels(self, frame: Decoded) -> Tensor:
@@ -57,11 +59,13 @@ class RgbPlanes:
         ready = _PLANAR_RGB.fullmatch(frame.format.name) is not None
         planes = (frame if ready else self._convert(frame)).planes
         turned = [self._plane(plane, frame) for plane in planes]
-        out = np.empty((len(turned), *turned[0].shape), turned[0].dtype)
+        dtype = torch.uint16 if self._deep else torch.uint8
+        pixels = self._memory.picture(len(turned), *turned[0].shape, dtype=dtype)
+        out = pixels.numpy()
         for plane, channel in zip(turned, _CHANNELS, strict=False):
             out[channel] = plane
         self._stretch(out, frame, ready)
-        return torch.from_numpy(out.transpose(1, 2, 0))
+        return pixels.permute(1, 2, 0)
 
     def _convert(self, frame: Decoded) -> Decoded:
         colours = self._info.colours

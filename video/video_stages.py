@@ -11,6 +11,7 @@ from typing import cast
 
 from torch import Tensor
 
+from ..config.memory import memory_given_back
 from ..config.settings import Settings, read_settings
 from ..core.errors import PictureError
 from ..core.steady import Steady
@@ -24,6 +25,7 @@ from ..pipeline.one_run import Run
 from ..records.store import Records
 from .backdrops import Backdrop, open_backdrop
 from .finish_video import finish_video
+from .frame_memory import FrameMemory
 from .frame_steps import Arrived, Colouring, FinishedFrame, MaskedFrame, arrived
 from .frames import VideoFrame
 from .frames_job import FramesJob
@@ -79,6 +81,7 @@ class VideoRun:
         self._next = plan.first + sum(frames for _, frames in closed)
         self._over = any(frames < plan.segment for _, frames in closed)
         self._steady = Steady(options.steady)
+        self._memory = FrameMemory()
         self._arrived: dict[int, Arrived] = {}
         self._settles: dict[int, Settle] = {}
         self._said: list[str] = []
@@ -87,6 +90,7 @@ class VideoRun:
         plan = self._plan
         with ExitStack() as undo:
             undo.push(self._ending)
+            self._ending.enter_context(memory_given_back())
             self._writer = SegmentWriter(plan, self._work, matte_format(plan.options), self._closed)
             self._backdrop = self._open_backdrop()
             if self._backdrop is not None:
@@ -153,6 +157,7 @@ class VideoRun:
             extended=plan.format.needs_extended,
             only_alpha=plan.format.matte,
             matte=plan.options.matte is not None,
+            memory=self._memory,
         )
         on_backdrop: Iterator[tuple[MaskedFrame, Tensor | None]] = (
             (frame, self._behind(frame)) for frame in frames
@@ -203,7 +208,7 @@ class VideoRun:
 
     def _load(self, frame: VideoFrame) -> Tensor:
         """Called by a worker."""
-        self._arrived[frame.number], pixels = arrived(frame)
+        self._arrived[frame.number], pixels = arrived(frame, self._memory)
         return pixels
 
     def _masked(self, result: Masked | Failed) -> MaskedFrame:
