@@ -33,7 +33,14 @@ _LOOP = 100
 _RATE = 25
 _SETTLED = 200  # frames, after which memory counts
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_NAMES = ("segments", "frames", "info", "reading", "stages", "video_formats", "writing")
+_NAMES = (
+    "frames",
+    "reading.info",
+    "reading.read_frames",
+    "cutting.stages",
+    "writing.video_formats",
+    "writing.open_writer",
+)
 
 
 @dataclass(frozen=True)
@@ -185,21 +192,22 @@ def _run(
 
 def _alone(source: Path, out: Path) -> None:
     """Decode and encode, nothing else: the pictures get the mask as it is."""
-    video = {name: importlib.import_module(f"rmbg_nodes.video.{name}") for name in _NAMES}
-    info = video["info"].read_info(source)
+    found = (importlib.import_module(f"rmbg_nodes.video.{name}") for name in _NAMES)
+    frames_module, info_module, reading, stages_module, formats, writing = found
+    info = info_module.read_info(source)
     suffix = out.suffix
-    row = next(row for row in video["video_formats"].VIDEO_FORMATS if row.suffix == suffix)
-    writer = video["writing"].open_writer(row, out, info)
+    row = next(row for row in formats.VIDEO_FORMATS if row.suffix == suffix)
+    writer = writing.open_writer(row, out, info)
     mask = ellipse(info.height, info.width)[..., None]
     opaque = row.alpha == "none"
 
     def written(frame: SimpleNamespace) -> None:
         pixels = frame.pixels.contiguous().float().div_(255)
         image = pixels if opaque else torch.cat([pixels, mask], dim=-1)
-        writer.write(video["frames"].CutFrame(frame.number, frame.pts, frame.duration, image))
+        writer.write(frames_module.CutFrame(frame.number, frame.pts, frame.duration, image))
 
-    stages = video["stages"].Stages(1, lambda: None)
-    frames = video["reading"].read_frames(source, info, warn=print)
+    stages = stages_module.Stages(1, lambda: None)
+    frames = reading.read_frames(source, info, warn=print)
     for _ in stages.behind(written, stages.ahead(frames, 2), 2):
         pass
     stages.close()

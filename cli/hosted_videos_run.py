@@ -19,8 +19,8 @@ from ..core.specs import OptionValue
 from ..pipeline.context import open_user_records
 from ..pipeline.gate import OpenBackend, open_video_model
 from ..records.run_budget import RunBudget
-from ..video.hosted_video import Quote, cut_out_hosted, quote_hosted
-from ..video.whole_options import codec_for
+from ..video.hosted.hosted_video import Quote, cut_out_hosted, quote_hosted
+from ..video.hosted.whole_options import codec_for
 from .options import parse_options
 from .shared import fail
 from .terminal import say

@@ -25,13 +25,13 @@ from ..core.steady import DEFAULT_STRENGTH
 from ..core.types import Job
 from ..pipeline.context import open_user_records
 from ..pipeline.gate import allow_unopened, check_key, check_ready, is_video_model, open_backend
+from ..video.hosted.whole_options import check_whole
 from ..video.video_cost import expected_cost
-from ..video.video_formats import VIDEO_FORMATS, VideoFormat, video_format
 from ..video.video_options import VideoOptions, seconds_of
 from ..video.video_plan import VideoPlan, plan_video
 from ..video.video_report import VideoReport
 from ..video.video_run import cut_out_video
-from ..video.whole_options import check_whole
+from ..video.writing.video_formats import VIDEO_FORMATS, VideoFormat, video_format
 from .dry_run import refused
 from .hosted_videos_run import run_hosted
 from .options import parse_options

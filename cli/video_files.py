@@ -10,7 +10,7 @@ from ..catalogue.hosted_videos import CODECS
 from ..core.errors import BadOption
 from ..pictures.find_pictures import file_key, is_pattern, natural, split_pattern
 from ..pictures.results import MASK
-from ..video.video_formats import VIDEO_FORMATS, VideoFormat
+from ..video.writing.video_formats import VIDEO_FORMATS, VideoFormat
 
 #: Of the files that folders are searched for; a file that is named may have any.
 VIDEO_SUFFIXES = frozenset(

@@ -18,15 +18,15 @@ from weakref import WeakKeyDictionary
 
 from ..pipeline.matte_memory import MatteMemory
 from ..records.locks import hold
-from ..video.identity import identity_of
-from ..video.info import read_info
-from ..video.streams import as_path
+from ..video.cutting.identity import identity_of
+from ..video.reading.info import read_info
+from ..video.reading.streams import as_path
 from ..video.video_cost import frames_of
-from ..video.video_formats import VideoFormat, video_format
 from ..video.video_options import VideoOptions
 from ..video.video_plan import VideoPlan, plan_video
 from ..video.video_report import VideoReport
 from ..video.video_run import cut_out_video
+from ..video.writing.video_formats import VideoFormat, video_format
 from .comfy_host import blocked, comfy_job, save_place
 from .core_model import CORE_MODEL
 from .socket import Remover

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.errors import BadOption
-from ..video.video_formats import video_format
+from ..video.writing.video_formats import video_format
 from .widgets import background_of
 
 

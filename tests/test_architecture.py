@@ -113,8 +113,8 @@ FACES = {
     "backends": ("hosted", "local"),
     "pipeline": ("collect", "context", "finishing", "gate", "inputs", "readiness", "remove"),
     "video": (
-        *("", "frames", "from_python", "info", "streams", "video_formats", "video_options"),
-        *("video_plan", "video_report", "video_run", "writing"),
+        *("", "frames", "from_python", "video_options", "video_plan", "video_report", "video_run"),
+        *("reading/info", "reading/streams", "writing/open_writer", "writing/video_formats"),
     ),
     "batch": ("", "preview", "run"),
     "hf": ("",),

@@ -8,8 +8,8 @@
 # Pins the inside of backends.hosted.video_backend
 # Pins the inside of catalogue.hosted_videos
 # Pins the inside of core.money
-# Pins the inside of video.frame_survey
-# Pins the inside of video.hosted_video
+# Pins the inside of video.reading.frame_survey
+# Pins the inside of video.hosted.hosted_video
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ from rmbg_nodes.tests.support.hosted.opening import loopback
 from rmbg_nodes.tests.support.hosted.server import VIDEO_SPEECHES, HostedServer
 from rmbg_nodes.tests.support.hosted.videos import answer_video, small_video
 from rmbg_nodes.tests.support.videos import Clip, make_video
-from rmbg_nodes.video.frame_survey import survey
-from rmbg_nodes.video.hosted_video import cut_out_hosted, quote_hosted
-from rmbg_nodes.video.info import read_info
+from rmbg_nodes.video.hosted.hosted_video import cut_out_hosted, quote_hosted
+from rmbg_nodes.video.reading.frame_survey import survey
+from rmbg_nodes.video.reading.info import read_info
 from rmbg_nodes.video.video_report import VideoReport
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -682,7 +682,7 @@ import sys
 from pathlib import Path
 from rmbg_nodes.pipeline.gate import open_video_model
 from rmbg_nodes.tests.support.videos import Clip, make_video
-from rmbg_nodes.video.hosted_video import cut_out_hosted
+from rmbg_nodes.video.hosted.hosted_video import cut_out_hosted
 print("ready", flush=True)
 cut_out_hosted(Path(sys.argv[2]), Path(sys.argv[3]), open_video_model(sys.argv[1]))
 """

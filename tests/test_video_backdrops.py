@@ -1,6 +1,6 @@
 """What lies behind a cut-out video: a colour, a picture, another video."""
 
-# Pins the inside of video.backdrops
+# Pins the inside of video.writing.backdrops
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.pictures.write import encode
 from rmbg_nodes.tests.support.videos import Clip, make_video, number_on
-from rmbg_nodes.video.backdrops import open_backdrop
 from rmbg_nodes.video.frames import Colours, VideoInfo
+from rmbg_nodes.video.writing.backdrops import open_backdrop
 
 INFO = VideoInfo(
     width=64,

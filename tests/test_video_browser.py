@@ -1,6 +1,6 @@
 """Chromium shows what is written: transparent where it is, and in its colours."""
 
-# Pins the inside of video.joining
+# Pins the inside of video.joining.join
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from rmbg_nodes.tests.support.browser import SHOTS, chromium
 from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
-from rmbg_nodes.video.joining import join
-from rmbg_nodes.video.video_formats import video_format
-from rmbg_nodes.video.writing import open_writer
+from rmbg_nodes.video.joining.join import join
+from rmbg_nodes.video.writing.open_writer import open_writer
+from rmbg_nodes.video.writing.video_formats import video_format
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -1,7 +1,7 @@
 """Samples of every kind become the R'G'B' that the standards say, reckoned here in floats."""
 
-# Pins the inside of video.reading
-# Pins the inside of video.ycbcr
+# Pins the inside of video.reading.read_frames
+# Pins the inside of video.reading.ycbcr
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from rmbg_nodes.tests.support.videos import make_still
-from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.reading import read_frames
-from rmbg_nodes.video.ycbcr import (
+from rmbg_nodes.video.reading.info import read_info
+from rmbg_nodes.video.reading.read_frames import read_frames
+from rmbg_nodes.video.reading.ycbcr import (
     MATRICES,
     PRIMARIES,
     TRANSFERS,

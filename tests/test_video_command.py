@@ -12,7 +12,7 @@ import pytest
 import rmbg_nodes
 from rmbg_nodes.cli import main
 from rmbg_nodes.tests.support.video_backends import Everything, make_green_screen
-from rmbg_nodes.video.info import read_info
+from rmbg_nodes.video.reading.info import read_info
 
 FRAMES = 12
 

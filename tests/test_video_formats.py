@@ -7,7 +7,7 @@ import io
 import av
 import pytest
 
-from rmbg_nodes.video.video_formats import VIDEO_FORMATS, Quality, VideoFormat
+from rmbg_nodes.video.writing.video_formats import VIDEO_FORMATS, Quality, VideoFormat
 
 IDS = [row.id for row in VIDEO_FORMATS]
 

@@ -1,7 +1,7 @@
 """Segments become one file: every frame at its own time, sound and words copied as they are."""
 
-# Pins the inside of video.joining
-# Pins the inside of video.reading
+# Pins the inside of video.joining.join
+# Pins the inside of video.reading.read_frames
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rmbg_nodes.tests.support.videos import (
     steady_times,
     with_words,
 )
-from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.joining import join
-from rmbg_nodes.video.reading import read_frames
+from rmbg_nodes.video.joining.join import join
+from rmbg_nodes.video.reading.info import read_info
+from rmbg_nodes.video.reading.read_frames import read_frames
 
 UNEVEN = [0, 512, 1024, 1600, 2048, 2049, 3072, 4000, 4608, 5120, 5632, 6100, 6656, 7168]
 

@@ -30,7 +30,7 @@ from rmbg_nodes.tests.support.comfy_standin import (
 )
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeProvider
 from rmbg_nodes.tests.support.video_backends import Everything, make_green_screen
-from rmbg_nodes.video.video_formats import VIDEO_FORMATS
+from rmbg_nodes.video.writing.video_formats import VIDEO_FORMATS
 
 FRAMES = 12
 

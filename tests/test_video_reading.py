@@ -1,6 +1,6 @@
 """Videos are read frame by frame, from any number, upright, at their own times."""
 
-# Pins the inside of video.reading
+# Pins the inside of video.reading.read_frames
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from rmbg_nodes.tests.support.videos import (
     turn,
 )
 from rmbg_nodes.video.frames import VideoFrame
-from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.reading import read_frames
+from rmbg_nodes.video.reading.info import read_info
+from rmbg_nodes.video.reading.read_frames import read_frames
 
 
 def frames(path: Path, first: int = 0, stop: int | None = None) -> list[VideoFrame]:

@@ -1,8 +1,8 @@
 """kill -9 at any moment of a video: the next run goes on from the last closed segment, and the
 result is that of a run that was never stopped: no frame lost or twice, the sound in its place."""
 
-# Pins the inside of video.reading
-# Pins the inside of video.segments
+# Pins the inside of video.reading.read_frames
+# Pins the inside of video.cutting.segments
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rmbg_nodes.records.store import open_records
 from rmbg_nodes.tests.support.fake_backend import FakeLocal
 from rmbg_nodes.tests.support.records import start
 from rmbg_nodes.tests.support.videos import Clip, make_video
-from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.reading import read_frames
-from rmbg_nodes.video.segments import folder_of
+from rmbg_nodes.video.cutting.segments import folder_of
+from rmbg_nodes.video.reading.info import read_info
+from rmbg_nodes.video.reading.read_frames import read_frames
 from rmbg_nodes.video.video_options import VideoOptions
 from rmbg_nodes.video.video_plan import plan_video
 from rmbg_nodes.video.video_run import cut_out_video

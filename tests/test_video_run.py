@@ -1,8 +1,8 @@
 """A video from end to end: every frame once, in order, with its time and its sound; what fails ends
 the run, and the next one goes on."""
 
-# Pins the inside of video.reading
-# Pins the inside of video.segments
+# Pins the inside of video.reading.read_frames
+# Pins the inside of video.cutting.segments
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from rmbg_nodes.records.store import Records, open_records
 from rmbg_nodes.tests.support.fake_backend import FakeHosted, FakeLocal, FakeProvider
 from rmbg_nodes.tests.support.video_backends import Everything, Straggler, make_green_screen
 from rmbg_nodes.tests.support.videos import Clip, make_video, number_on
-from rmbg_nodes.video.info import read_info
-from rmbg_nodes.video.reading import read_frames
-from rmbg_nodes.video.segments import WorkFolder, folder_of
+from rmbg_nodes.video.cutting.segments import WorkFolder, folder_of
+from rmbg_nodes.video.reading.info import read_info
+from rmbg_nodes.video.reading.read_frames import read_frames
 from rmbg_nodes.video.video_options import VideoOptions, clock, seconds_of
 from rmbg_nodes.video.video_plan import VideoPlan, plan_video
 from rmbg_nodes.video.video_report import VideoReport

@@ -1,7 +1,7 @@
 """Sequences of pictures hold every frame exactly."""
 
-# Pins the inside of video.linear_light
-# Pins the inside of video.sequences
+# Pins the inside of video.writing.linear_light
+# Pins the inside of video.writing.sequences
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from torch import Tensor
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.pictures.read import read_picture
 from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
-from rmbg_nodes.video.linear_light import to_linear
-from rmbg_nodes.video.sequences import picture_path
-from rmbg_nodes.video.video_formats import video_format
-from rmbg_nodes.video.writing import open_writer
+from rmbg_nodes.video.writing.linear_light import to_linear
+from rmbg_nodes.video.writing.open_writer import open_writer
+from rmbg_nodes.video.writing.sequences import picture_path
+from rmbg_nodes.video.writing.video_formats import video_format
 
 INFO = VideoInfo(
     width=65,

@@ -10,13 +10,13 @@ from ..core.money import read_amount
 from ..core.steady import DEFAULT_STRENGTH
 from ..core.types import Backend, Job, Usage
 from ..pipeline.gate import OpenBackend, is_video_model, open_backend, open_video_model
-from .hosted_video import cut_out_hosted
-from .streams import as_path
+from .hosted.hosted_video import cut_out_hosted
+from .hosted.whole_options import check_whole, codec_for
+from .reading.streams import as_path
 from .video_options import VideoOptions, seconds_of
 from .video_plan import plan_video
 from .video_report import VideoReport
 from .video_run import cut_out_video
-from .whole_options import check_whole, codec_for
 
 
 def remove_background_video(

@@ -11,11 +11,11 @@ from pathlib import Path
 from ..core.colour import background_colour
 from ..core.errors import BadOption, BadPicture
 from .frames import VideoInfo
-from .info import read_info
-from .picture_checks import check_count
-from .timestamps import read_frame_times
-from .video_formats import VIDEO_FORMATS, VideoFormat, video_format
+from .reading.info import read_info
+from .reading.timestamps import read_frame_times
 from .video_options import VideoOptions
+from .writing.picture_checks import check_count
+from .writing.video_formats import VIDEO_FORMATS, VideoFormat, video_format
 
 #: Frames of a closed segment: about ten seconds are made again after a kill.
 SEGMENT = 250

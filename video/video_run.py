@@ -7,9 +7,9 @@ from decimal import Decimal
 from ..config.settings import Settings
 from ..core.types import Backend, Job, Usage
 from ..records.store import Records
+from .cutting.video_stages import VideoRun
 from .video_plan import VideoPlan
 from .video_report import VideoReport
-from .video_stages import VideoRun
 
 
 def cut_out_video(

@@ -29,7 +29,7 @@ from rmbg_nodes.config.hosted import hosting_of
 from rmbg_nodes.config.settings import VARIABLES
 from rmbg_nodes.core.specs import BackendSpec, Hosting, Option
 from rmbg_nodes.tests.support.comfy_standin import Item, standing_in
-from rmbg_nodes.video.video_formats import VIDEO_FORMATS
+from rmbg_nodes.video.writing.video_formats import VIDEO_FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BLOCK = re.compile(r"(<!-- made: ([\w.-]+) -->)\n.*?<!-- end -->", re.DOTALL)

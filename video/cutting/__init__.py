@@ -1,0 +1,1 @@
+"""A run on a video: its stages, its closed segments, its end."""

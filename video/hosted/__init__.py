@@ -1,0 +1,1 @@
+"""Whole videos at a host."""

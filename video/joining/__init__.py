@@ -1,0 +1,1 @@
+"""Segments joined to one file, with the source's sound and words."""

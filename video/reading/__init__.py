@@ -1,0 +1,1 @@
+"""Video files, read frame by frame."""

@@ -1,0 +1,1 @@
+"""Frames written as video files and sequences of pictures."""
