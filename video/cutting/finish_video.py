@@ -107,24 +107,23 @@ def _place(
                 out.rmdir()
             os.replace(files[0], out)
             return
-        joined = files[0]
-        if format.closed_segments:
-            joined = work.path / f"joined{'-matte' if matte else ''}{format.suffix}"
-            join(
-                files,
-                joined,
-                plan.source,
-                plan.info,
-                first=plan.first,
-                stop=plan.stop,
-                times=totals.pts,
-                tag=format.tag,
-                check=job.check,
-                warn=warn,
-            )
         out.parent.mkdir(parents=True, exist_ok=True)
-        with whole(out) as part:
-            shutil.move(joined, part)
+        if not format.closed_segments:
+            with whole(out) as part:
+                shutil.move(files[0], part)
+            return
+        join(
+            files,
+            out,
+            plan.source,
+            plan.info,
+            first=plan.first,
+            stop=plan.stop,
+            times=totals.pts,
+            tag=format.tag,
+            check=job.check,
+            warn=warn,
+        )
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadOption(
