@@ -40,6 +40,9 @@ _REFUSED = frozenset({413, 415, 422, 460})
 class Bria:
     """Bria's words; implements wire.Provider."""
 
+    result_field = "image_url"
+    """Where an answer's `result` has the address of the file."""
+
     def __init__(
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
@@ -82,9 +85,10 @@ class Bria:
         if word == "IN_PROGRESS":
             return Working(queued=False)
         if word == "COMPLETED":
-            url = self._result_in(data)
+            # result_url is the field of version 1; it is read in case a gateway still uses it.
+            url = text_at(data, "result", self.result_field) or text_at(data, "result_url")
             if url is None:
-                raise self._answers.unknown("COMPLETED without a result's address")
+                raise self._answers.unknown(f"COMPLETED without result.{self.result_field}")
             return Ready(url)
         if word in _FAILED or (answer.status in _REFUSED and "error" in data):
             # The code may be a number or a word such as VALIDATION_ERROR here.
@@ -104,10 +108,6 @@ class Bria:
 
     def _body(self, image: str) -> JsonObject:
         return {"image": image, **self._settings}
-
-    def _result_in(self, data: JsonObject) -> str | None:
-        # result_url is the field of version 1; it is read in case a gateway still uses it.
-        return text_at(data, "result", "image_url") or text_at(data, "result_url")
 
     def _status_url(self, wire: Wire, ticket: Ticket) -> str:
         ours = own_url(wire, "api", ticket, "status", "status")

@@ -20,6 +20,9 @@ _TRANSPARENT = "Transparent"
 class BriaVideo(Bria):
     """Bria's words about videos; implements wire.VideoProvider."""
 
+    result_field = "video_url"
+    """Where an answer's `result` has the address of the file."""
+
     def __init__(
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
@@ -57,9 +60,6 @@ class BriaVideo(Bria):
 
     def _body(self, image: str) -> JsonObject:
         return {"video": image, **self._settings}
-
-    def _result_in(self, data: JsonObject) -> str | None:
-        return text_at(data, "result", "video_url")
 
 
 def video_settings(options: Mapping[str, OptionValue]) -> JsonObject:

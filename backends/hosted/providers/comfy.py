@@ -58,6 +58,9 @@ _FAILED = frozenset({"ERROR", "FAILED"})
 class Comfy:
     """Comfy Router's words; implements wire.Provider."""
 
+    result_field = "image_url"
+    """Where an answer's `result` has the address of the file."""
+
     def __init__(
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
@@ -134,7 +137,7 @@ class Comfy:
         return {"image": base64_png, **json.loads(settings or "{}")}
 
     def _result_in(self, data: JsonObject) -> str | None:
-        return text_at(data, "result", "image_url") or text_at(data, "image_url")
+        return text_at(data, "result", self.result_field) or text_at(data, self.result_field)
 
     def _queued(self, answer: Answer) -> Ticket:
         self._check_submit(answer)
@@ -189,7 +192,7 @@ class Comfy:
             raise self._failure(ticket, data)
         url = self._result_in(data)
         if url is None:
-            raise self._answers.unknown("COMPLETED without a result's address")
+            raise self._answers.unknown(f"COMPLETED without result.{self.result_field}")
         return Ready(url)
 
     def _failure(self, ticket: Ticket, data: JsonObject) -> PictureError:

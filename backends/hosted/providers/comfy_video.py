@@ -22,6 +22,9 @@ from .comfy import Comfy
 class ComfyVideo(Comfy):
     """Comfy Router's words about videos; implements wire.VideoProvider."""
 
+    result_field = "video_url"
+    """Where an answer's `result` has the address of the file."""
+
     def __init__(
         self, spec: BackendSpec, bases: Mapping[str, str], options: Mapping[str, OptionValue]
     ) -> None:
@@ -58,9 +61,6 @@ class ComfyVideo(Comfy):
     def _body(self, image: str) -> JsonObject:
         body: JsonObject = json.loads(image)
         return body
-
-    def _result_in(self, data: JsonObject) -> str | None:
-        return text_at(data, "result", "video_url") or text_at(data, "video_url")
 
 
 def _no_upload(answer: Answer) -> BackendFailed:
