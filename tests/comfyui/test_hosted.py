@@ -356,9 +356,11 @@ def test_the_key_is_nowhere(comfy: Server, user: Path, providers) -> None:
     for path in written + records:
         content = path.read_bytes()
         assert all(secret.encode() not in content for secret in secrets), path
+    saved = 0
     for path in (comfy.folder / "output").rglob("*.png"):
         with Image.open(path) as picture:  # a text chunk may be compressed
             metadata = json.dumps(picture.info, default=str)
-        assert "RMBG_Load" in metadata
+        saved += "RMBG_Load" in metadata  # other tests' workflows have no such node
         assert all(secret not in metadata for secret in secrets), path
+    assert saved > 5
     assert "Traceback" not in comfy.start_log
