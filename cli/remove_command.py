@@ -22,7 +22,15 @@ from .dry_run import print_left_out, refused, say_plans
 from .options import parse_options
 from .plan import Plan, check_held, load, make_plans, say_left_out, with_places
 from .remove_run import Asked, cut_out
-from .shared import STDOUT, add_allow_empty, add_fetch, add_reading, add_usage, settings_for
+from .shared import (
+    STDOUT,
+    add_allow_empty,
+    add_edges,
+    add_fetch,
+    add_reading,
+    add_usage,
+    settings_for,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the most that this run may cost; if the pictures would cost more, none is sent",
     )
     add("--background", default="transparent", metavar="COLOUR", help="transparent, or a colour")
-    add(
-        "--decontaminate",
-        type=float,
-        default=1.0,
-        metavar="0..1",
-        help="how far the old background's colour is taken out of the edge (default 1)",
-    )
-    add("--no-refine", action="store_true", help="do not draw edges by the picture's colours")
-    add("--no-solid", action="store_true", help="leave interiors as see-through as the model's")
+    add_edges(parser)
     masks = parser.add_mutually_exclusive_group()
     masks.add_argument("--mask", metavar="FILE", help="write the mask too: a file, or a folder")
     masks.add_argument("--only-mask", action="store_true", help="write the mask, not the cut-out")

@@ -49,6 +49,23 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_edges(parser: argparse.ArgumentParser) -> None:
+    """Add what is done to a matte before the subject is cut out."""
+    parser.add_argument(
+        "--decontaminate",
+        type=float,
+        default=1.0,
+        metavar="0..1",
+        help="how far the old background's colour is taken out of the edge (default 1)",
+    )
+    parser.add_argument(
+        "--no-refine", action="store_true", help="do not draw edges by the picture's colours"
+    )
+    parser.add_argument(
+        "--no-solid", action="store_true", help="leave interiors as see-through as the model's"
+    )
+
+
 def add_usage(parser: argparse.ArgumentParser, words: str = "what the pictures are for") -> None:
     """Add what the gate asks for."""
     parser.add_argument("--usage", choices=("non-commercial", "commercial"), help=words)

@@ -35,7 +35,7 @@ from ..video.writing.video_formats import VIDEO_FORMATS, VideoFormat, video_form
 from .dry_run import refused
 from .hosted_videos_run import run_hosted
 from .options import parse_options
-from .shared import add_allow_empty, add_reading, add_usage, fail, settings_for
+from .shared import add_allow_empty, add_edges, add_reading, add_usage, fail, settings_for
 from .terminal import say
 from .video_files import VideoFiles, means_file, place_videos
 
@@ -82,15 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="put the subject on a colour, a picture or another video",
     )
     add("--matte", metavar="FILE", help="write the mask as a video, too: a file, or a folder")
-    add(
-        "--decontaminate",
-        type=float,
-        default=1.0,
-        metavar="0..1",
-        help="how far the old background's colour is taken out of the edge (default 1)",
-    )
-    add("--no-refine", action="store_true", help="do not draw edges by the picture's colours")
-    add("--no-solid", action="store_true", help="leave interiors as see-through as the model's")
+    add_edges(parser)
     add(
         "--workers",
         type=int,
