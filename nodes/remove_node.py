@@ -13,11 +13,12 @@ from ..core.report import OnFailure
 from .comfy_host import account_inputs, account_of, show_again, tell
 from .widgets import (
     CATEGORY,
-    REMOVER_TYPE,
     background_inputs,
     background_of,
     decontaminate_input,
     only,
+    refine_input,
+    remover_input,
     solid_input,
     subject_inputs,
 )
@@ -56,21 +57,13 @@ class RemoveBackground(io.ComfyNode):
             ),
             is_input_list=True,
             inputs=[
-                io.Custom(REMOVER_TYPE).Input(
-                    "remover",
-                    tooltip="From Load RMBG, or from ComfyUI's Load Background Removal Model.",
-                ),
+                remover_input(),
                 io.Image.Input(
                     "image",
                     tooltip="One picture, a batch, or a list of batches of any sizes. An alpha "
                     "channel is kept by multiplying it with the mask.",
                 ),
-                io.Boolean.Input(
-                    "refine_edges",
-                    default=True,
-                    tooltip="Draws the edge by the picture's own colours: of every mask that a "
-                    "model on this machine made, and of a smaller one than the picture.",
-                ),
+                refine_input(),
                 decontaminate_input(),
                 *background_inputs(),
                 # Optional, so that a prompt saved before it existed is not refused.

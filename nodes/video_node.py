@@ -10,9 +10,10 @@ from comfy_api.latest import io
 from .comfy_host import account_inputs, account_of, tell
 from .widgets import (
     CATEGORY,
-    REMOVER_TYPE,
     background_inputs,
     decontaminate_input,
+    refine_input,
+    remover_input,
     share,
     solid_input,
 )
@@ -62,10 +63,7 @@ class RemoveBackgroundFromVideo(io.ComfyNode):
             ),
             is_output_node=True,
             inputs=[
-                io.Custom(REMOVER_TYPE).Input(
-                    "remover",
-                    tooltip="From Load RMBG, or from ComfyUI's Load Background Removal Model.",
-                ),
+                remover_input(),
                 io.Video.Input(
                     "video",
                     tooltip="From Load Video, or any other; of a trimmed one the part that is "
@@ -78,12 +76,7 @@ class RemoveBackgroundFromVideo(io.ComfyNode):
                     "0 = every frame on its own.",
                     step=0.05,
                 ),
-                io.Boolean.Input(
-                    "refine_edges",
-                    default=True,
-                    tooltip="Draws the edge by the picture's own colours: of every mask that a "
-                    "model on this machine made, and of a smaller one than the picture.",
-                ),
+                refine_input(),
                 decontaminate_input(),
                 *background_inputs(
                     "What stands behind the subject. h264 and hevc have no transparency and need "

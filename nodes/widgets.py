@@ -25,6 +25,24 @@ def share(
     return io.Float.Input(name, default=default, min=0.0, max=most, step=step, tooltip=tooltip)
 
 
+def remover_input() -> io.Input:
+    """Make the socket for what removes backgrounds."""
+    return io.Custom(REMOVER_TYPE).Input(
+        "remover",
+        tooltip="From Load RMBG, or from ComfyUI's Load Background Removal Model.",
+    )
+
+
+def refine_input() -> io.Input:
+    """Make the switch that nodes which remove backgrounds have for edges."""
+    return io.Boolean.Input(
+        "refine_edges",
+        default=True,
+        tooltip="Draws the edge by the picture's own colours: of every mask that a "
+        "model on this machine made, and of a smaller one than the picture.",
+    )
+
+
 def decontaminate_input() -> io.Input:
     """Make the input that several nodes have for the colour of edges."""
     return share(
