@@ -6,13 +6,17 @@ import hashlib
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..config.private_files import make_private, sync_names, write_private
 from ..core.types import Clip, Matte
 from .eviction import UNFINISHED, Eviction, look, remove
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,9 @@ class ResultCache:
         nothing now. None when there is none; a damaged file is removed."""
         if not self._most_bytes:
             return None
-        from .entry import Damaged, unpack  # the only part that waits for torch
+        from .entry import unpack  # the only part that waits for torch
 
-        path = self._path(work)
-        try:
-            matte = unpack(work, path.read_bytes())
-        except OSError:
-            return None
-        except Damaged:
-            remove(path)
-            return None
-        with suppress(OSError):
-            os.utime(path)  # used now: the last to go
-        return matte
+        return self._read(work, lambda path: unpack(work, path.read_bytes()))
 
     def put(self, work: str, matte: Matte) -> bool:
         """Keep a result. True: it is on the disk, and survives the loss of power from here on.
@@ -112,19 +106,24 @@ class ResultCache:
         if not self._most_bytes:
             return None
         from .clip_file import unseal
+
+        return self._read(work, lambda path: unseal(work, path))
+
+    def _read(self, work: str, read: Callable[[Path], T]) -> T | None:
+        """Return what `read` makes of the entry; None, and no entry, where that is damaged."""
         from .entry import Damaged
 
         path = self._path(work)
         try:
-            clip = unseal(work, path)
+            found = read(path)
         except OSError:
             return None
         except Damaged:
             remove(path)
             return None
         with suppress(OSError):
-            os.utime(path)
-        return clip
+            os.utime(path)  # used now: the last to go
+        return found
 
     def drop(self, work: str) -> None:
         """Remove the result of this work: it is of no use."""
