@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..api import open_backend, remove_background
 from ..core.metrics import mean_absolute_error
-from ..core.sequence_metrics import dtssd, messddt
 from ..core.steady import Steady
 from ..core.types import Backend
 from ..demo.shapes import Array
+from .sequence_metrics import dtssd, messddt
 from .steady_kinds import KINDS
 from .steady_scenes import render
 

@@ -1,14 +1,12 @@
 """dtSSD and MESSDdt on sequences computed by hand."""
 
-# Pins the inside of core.sequence_metrics
-
 from __future__ import annotations
 
 import pytest
 import torch
 
+from rmbg_nodes.bench.sequence_metrics import dtssd, messddt
 from rmbg_nodes.core.errors import BadPicture
-from rmbg_nodes.core.sequence_metrics import dtssd, messddt
 
 
 def test_a_steady_error_costs_nothing_and_a_change_its_root_mean_square() -> None:

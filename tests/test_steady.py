@@ -1,6 +1,5 @@
 """Steady: flicker goes, motion stays, nothing crosses a cut, and a run can go on anywhere."""
 
-# Pins the inside of core.sequence_metrics
 # Pins the inside of core.steady
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from rmbg_nodes.bench.sequence_metrics import dtssd
 from rmbg_nodes.core.errors import BadOption, BadPicture
-from rmbg_nodes.core.sequence_metrics import dtssd
 from rmbg_nodes.core.steady import LOOK_AHEAD, Steady
 
 HEIGHT, WIDTH = 90, 121

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .errors import BadPicture
-from .motion import moved
+from ..core.errors import BadPicture
+from ..core.motion import moved
 
 
 def dtssd(alphas: Tensor, truths: Tensor) -> float:
