@@ -14,22 +14,11 @@ import torch
 
 from rmbg_nodes.core.errors import BadPicture
 from rmbg_nodes.pictures.write import encode
-from rmbg_nodes.tests.support.videos import Clip, make_video, number_on
+from rmbg_nodes.tests.support.videos import Clip, make_video, number_on, video_info
 from rmbg_nodes.video.frames import Colours, VideoInfo
 from rmbg_nodes.video.writing.backdrops import open_backdrop
 
-INFO = VideoInfo(
-    width=64,
-    height=48,
-    rotation=0,
-    pixel_aspect=Fraction(1),
-    time_base=Fraction(1, 25),
-    frame_rate=Fraction(25),
-    frames=None,
-    seconds=None,
-    bits=8,
-    colours=Colours("bt709", False, "bt709", "bt709"),
-)
+INFO = video_info()
 
 
 def no_warning(sentence: str) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from rmbg_nodes.tests.support.browser import SHOTS, chromium
-from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
+from rmbg_nodes.tests.support.videos import video_info
+from rmbg_nodes.video.frames import CutFrame
 from rmbg_nodes.video.joining.join import join
 from rmbg_nodes.video.writing.open_writer import open_writer
 from rmbg_nodes.video.writing.video_formats import video_format
@@ -31,18 +31,7 @@ ALPHAS = (0, 64, 128, 192, 255)
 COLOURS = ((200, 100, 50), (255, 255, 255), (40, 40, 40))
 WIDTH, HEIGHT = SIDE * len(ALPHAS), SIDE * len(COLOURS)
 BEHIND = (0, 0, 255)
-INFO = VideoInfo(
-    width=WIDTH,
-    height=HEIGHT,
-    rotation=0,
-    pixel_aspect=Fraction(1),
-    time_base=Fraction(1, 25),
-    frame_rate=Fraction(25),
-    frames=None,
-    seconds=None,
-    bits=8,
-    colours=Colours("bt709", False, "bt709", "bt709"),
-)
+INFO = video_info(WIDTH, HEIGHT)
 DRAW = """() => {
     const shown = document.querySelector('.shown')
     const canvas = document.createElement('canvas')

@@ -20,24 +20,14 @@ from torch import Tensor
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
 from rmbg_nodes.pictures.read import read_picture
+from rmbg_nodes.tests.support.videos import video_info
 from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
 from rmbg_nodes.video.writing.linear_light import to_linear
 from rmbg_nodes.video.writing.open_writer import open_writer
 from rmbg_nodes.video.writing.sequences import picture_path
 from rmbg_nodes.video.writing.video_formats import video_format
 
-INFO = VideoInfo(
-    width=65,
-    height=47,
-    rotation=0,
-    pixel_aspect=Fraction(1),
-    time_base=Fraction(1, 25),
-    frame_rate=Fraction(25),
-    frames=None,
-    seconds=None,
-    bits=8,
-    colours=Colours("bt709", False, "bt709", "bt709"),
-)
+INFO = video_info(65, 47)
 
 
 def noise(seed: int, channels: int = 4) -> Tensor:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rmbg_nodes.core.errors import BadOption, BadPicture
+from rmbg_nodes.tests.support.videos import video_info
 from rmbg_nodes.video.frames import Colours, CutFrame, VideoInfo
 from rmbg_nodes.video.joining.join import join
 from rmbg_nodes.video.reading.info import read_info
@@ -31,7 +32,6 @@ from rmbg_nodes.video.writing.video_formats import VIDEO_FORMATS, video_format, 
 
 #: What this installation can write.
 WRITABLE = [row for row in VIDEO_FORMATS if row.id != "exr" or find_spec("OpenEXR")]
-BT709 = Colours("bt709", False, "bt709", "bt709")
 FILMS = [row for row in VIDEO_FORMATS if row.closed_segments and not row.is_sequence]
 WITH_ALPHA = [row.id for row in FILMS if row.alpha != "none"]
 OPAQUE = [row.id for row in FILMS if row.alpha == "none" and not row.matte]
@@ -42,19 +42,8 @@ FFMPEG = shutil.which("ffmpeg")
 
 
 def info_of(width: int = 64, height: int = 48, bits: int = 8, **changes: object) -> VideoInfo:
-    facts = {
-        "width": width,
-        "height": height,
-        "rotation": 0,
-        "pixel_aspect": Fraction(1),
-        "time_base": Fraction(1, 90000),
-        "frame_rate": Fraction(30000, 1001),
-        "frames": None,
-        "seconds": None,
-        "bits": bits,
-        "colours": BT709,
-    }
-    return VideoInfo(**{**facts, **changes})  # type: ignore[arg-type]
+    times = {"time_base": Fraction(1, 90000), "frame_rate": Fraction(30000, 1001)}
+    return video_info(width, height, bits=bits, **{**times, **changes})
 
 
 def colours_of(width: int, height: int) -> Tensor:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.tests.support import comfy_server
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
-from rmbg_nodes.tests.support.comfy_server import Server, serving
+from rmbg_nodes.tests.support.comfy_server import Server, serving_scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = """() => {
@@ -31,13 +30,8 @@ PLACE = """name => {
 def page(
     request: pytest.FixtureRequest, comfyui: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tab]:
-    """The pack in a folder from which ComfyUI serves files: labels need JavaScript."""
-    base = tmp_path_factory.mktemp("menus")
-    user = str(base / "me")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comfy_server, "FOLDER", "rmbg-nodes")
-        with serving(comfyui, base, RMBG_DATA=user, XDG_CONFIG_HOME=user) as server:
-            yield from opened(server, request.param)
+    with serving_scripts(comfyui, tmp_path_factory.mktemp("menus")) as server:
+        yield from opened(server, request.param)
 
 
 def opened(server: Server, renderer: str) -> Iterator[Tab]:

@@ -12,23 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from rmbg_nodes.tests.support import comfy_server
 from rmbg_nodes.tests.support.browser import READY, RENDERERS, TOAST, Tab, set_up, tab
 from rmbg_nodes.tests.support.comfy_graphs import REMOVE, error_of, node
-from rmbg_nodes.tests.support.comfy_server import Server, serving
+from rmbg_nodes.tests.support.comfy_server import Server, serving_scripts
 
 NODE = "RMBG_RemoveBackground"
 
 
 @pytest.fixture(scope="module")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With the pack in a folder from which ComfyUI serves files: toasts need JavaScript."""
-    base = tmp_path_factory.mktemp("notices")
-    user = str(base / "me")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comfy_server, "FOLDER", "rmbg-nodes")
-        with serving(comfyui, base, RMBG_DATA=user, XDG_CONFIG_HOME=user) as running:
-            yield running
+    with serving_scripts(comfyui, tmp_path_factory.mktemp("notices")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=RENDERERS)

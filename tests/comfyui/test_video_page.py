@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_nodes.tests.support import comfy_server
 from rmbg_nodes.tests.support.browser import RENDERERS, Tab, set_up, tab
-from rmbg_nodes.tests.support.comfy_server import Server, serving
+from rmbg_nodes.tests.support.comfy_server import Server, serving_scripts
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "workflows" / "video-green-screen.json"
 NODE = "RMBG_RemoveBackgroundFromVideo"
@@ -29,13 +28,8 @@ ALPHA = """name => {
 
 @pytest.fixture(scope="module")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With the pack in a folder from which ComfyUI serves files: lines need JavaScript."""
-    base = tmp_path_factory.mktemp("videos")
-    user = str(base / "me")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comfy_server, "FOLDER", "rmbg-nodes")
-        with serving(comfyui, base, RMBG_DATA=user, XDG_CONFIG_HOME=user) as running:
-            yield running
+    with serving_scripts(comfyui, tmp_path_factory.mktemp("videos")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=RENDERERS)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -173,6 +174,17 @@ def serving(comfyui: Path, folder: Path, **environment: str) -> Iterator[Server]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def serving_scripts(comfyui: Path, base: Path) -> Iterator[Server]:
+    """Start it with the pack in a folder from which ComfyUI serves files, for what needs our
+    JavaScript, and with records and settings of its own."""
+    user = str(base / "me")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.FOLDER", "rmbg-nodes")
+        with serving(comfyui, base, RMBG_DATA=user, XDG_CONFIG_HOME=user) as server:
+            yield server
 
 
 def _wait_until_ready(server: Server) -> None:

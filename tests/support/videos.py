@@ -18,6 +18,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from rmbg_nodes.video.frames import Colours, VideoInfo
+
 #: The number is written in as many squares, dark or bright, along the upper edge.
 BITS = 8
 SQUARE = 8
@@ -55,6 +57,23 @@ class Clip:
 
 
 _USUAL = Clip()
+
+
+def video_info(width: int = 64, height: int = 48, **changes: object) -> VideoInfo:
+    """An 8-bit video of 25 frames a second, as its writer is told of it."""
+    facts = {
+        "width": width,
+        "height": height,
+        "rotation": 0,
+        "pixel_aspect": Fraction(1),
+        "time_base": Fraction(1, 25),
+        "frame_rate": Fraction(25),
+        "frames": None,
+        "seconds": None,
+        "bits": 8,
+        "colours": Colours("bt709", False, "bt709", "bt709"),
+    }
+    return VideoInfo(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def painted(number: int, width: int, height: int) -> NDArray[np.uint8]:
